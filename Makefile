@@ -1,0 +1,47 @@
+# Everything runs on a machine that has only Python (3.11 or newer) and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo test slow check format verify bench clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
+
+setup: $(STAMP)  ## make a virtual environment with pinned versions
+
+$(STAMP): pyproject.toml requirements.txt
+	@echo "Setting up $(VENV) (a few minutes the first time) ..."
+	$(PYTHON) -c 'import sys; sys.exit("odinn needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)   ## run a glacier and write maps and NetCDF to demo/
+	$(BIN)/odinn demo --output demo
+
+test: $(STAMP)   ## the test suite
+	$(BIN)/python -m pytest -m "not slow" tests src/odinn
+
+slow: $(STAMP)   ## the long tests
+	$(BIN)/python -m pytest -m slow tests
+
+check: $(STAMP)  ## format, lint, types
+	$(BIN)/ruff format --check src tests tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the code in the house format
+	$(BIN)/ruff format src tests tools benchmarks
+	$(BIN)/ruff check --fix src tests tools benchmarks
+
+verify: $(STAMP) ## exact solutions
+	$(BIN)/odinn verify
+
+bench: $(STAMP)  ## measure, and write benchmarks/results
+	$(BIN)/python -m benchmarks.run
+
+clean:           ## remove the environment and the results
+	rm -rf $(VENV) demo results

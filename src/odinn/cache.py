@@ -1,0 +1,36 @@
+"""The disk cache of compiled programs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import jax
+
+_enabled = False
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs on disk, unless a cache directory is already set or ODINN_CACHE=off.
+
+    Directory: ``ODINN_CACHE`` if set, else the user's cache directory (``~/.cache/odinn`` on Linux).
+    """
+    global _enabled
+    if _enabled:
+        return
+    _enabled = True
+    wanted = os.environ.get("ODINN_CACHE")
+    if wanted == "off" or jax.config.jax_compilation_cache_dir is not None:
+        return
+    import platformdirs
+
+    directory = Path(wanted) if wanted else Path(platformdirs.user_cache_dir("odinn")) / "programs"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        warnings.warn(f"no disk cache of compiled programs: {directory} cannot be made ({error})", stacklevel=2)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,0 +1,91 @@
+"""One calendar for runs, climate and observations.
+
+Decimal year = year + (month − 1)/12 + (day − 1)/(12 · days in month): every month is 1/12 of a year, and the
+month with index k = round(12 t) starts at t = k/12.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import numbers
+from typing import Any
+
+import numpy as np
+
+from odinn.errors import InputError
+
+MONTH = 1.0 / 12.0
+_SNAP = 1e-7  # years; decimal years closer than this to a month's start are that start
+
+
+def decimal_year(date: Any) -> float:
+    """Decimal year of a date; numbers pass through.
+
+    Accepts a number, ``datetime``, ``date``, ``numpy.datetime64``, ``pandas.Timestamp`` or an ISO string.
+
+    >>> decimal_year("2012-07-01")
+    2012.5
+    """
+    if isinstance(date, numbers.Real) and not isinstance(date, bool):
+        return snap(float(date))
+    try:
+        if isinstance(date, np.datetime64):
+            date = date.astype("datetime64[us]").item()
+        if isinstance(date, str):
+            date = dt.datetime.fromisoformat(date)
+        if not isinstance(date, dt.datetime):
+            date = dt.datetime(date.year, date.month, date.day)
+        days = calendar.monthrange(date.year, date.month)[1]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"time: found {date!r}, expected a decimal year or a date such as '2010-10-01'") from error
+    seconds = date.hour * 3600 + date.minute * 60 + date.second + date.microsecond * 1e-6
+    day = date.day - 1 + seconds / 86400.0
+    return date.year + (date.month - 1) / 12 + day / (12 * days)
+
+
+def date_of(year: float) -> dt.datetime:
+    """Date of a decimal year, to the nearest second; inverse of :func:`decimal_year`.
+
+    >>> date_of(2012.5)
+    datetime.datetime(2012, 7, 1, 0, 0)
+    """
+    whole = int(np.floor(snap(year) * 12 + 1e-9))
+    fraction = snap(year) * 12 - whole
+    y, month = divmod(whole, 12)
+    days = calendar.monthrange(y, month + 1)[1]
+    seconds = round(max(fraction, 0.0) * days * 86400)
+    return dt.datetime(y, month + 1, 1) + dt.timedelta(seconds=seconds)
+
+
+def month_index(year: float) -> int:
+    """Index k of the month that contains a decimal year: the month spans [k/12, (k+1)/12)."""
+    return int(np.floor(snap(year) * 12 + 1e-9))
+
+
+def snap(year: float) -> float:
+    """The decimal year, moved to the start of a month if it is within a few seconds of it."""
+    k = round(year * 12)
+    return k / 12 if abs(year - k / 12) < _SNAP else year
+
+
+def days_in_month(k: int) -> int:
+    """Number of days of the month with index k."""
+    y, month = divmod(int(k), 12)
+    return calendar.monthrange(y, month + 1)[1]
+
+
+def month_name(k: int) -> str:
+    """The month with index k as 'YYYY-MM'.
+
+    >>> month_name(12 * 2012 + 6)
+    '2012-07'
+    """
+    y, month = divmod(int(k), 12)
+    return f"{y:04d}-{month + 1:02d}"
+
+
+def hydrological_year(k: int, hydro_month: int = 10) -> int:
+    """Hydrological year of month k, labelled by the year in which it ends."""
+    y, month = divmod(int(k), 12)
+    return y + (1 if month + 1 >= hydro_month and hydro_month > 1 else 0)

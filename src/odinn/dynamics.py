@@ -1,0 +1,280 @@
+"""dH/dt = flow + balance as a system to be stepped: the physics of a run, its clipping rules and its budget."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+
+from odinn.constants import WATER_DENSITY
+from odinn.flow.base import AbstractFlow
+from odinn.glacier import Glacier
+from odinn.grid import Array, Cell, Scalar, interior_mask
+from odinn.massbalance.base import AbstractMassBalance, Rates
+from odinn.model import Model, State
+from odinn.parameter import without_numbers
+from odinn.stepping.base import AbstractSystem
+
+Coupling = Literal["source", "jump"]
+
+_BEYOND_ROUND_OFF = 1.0 + 1e-12
+
+
+class Window(eqx.Module):
+    """A stretch of a run between two stops. Leading axis (windows,) when given to ``integrate``.
+
+    ``evaluate``: the balance is evaluated at the start. ``jump``: the month's balance is applied at the end.
+    """
+
+    start: Array
+    length: Array
+    evaluate: Array
+    jump: Array
+    forcing: Any = None
+
+
+class Source(eqx.Module):
+    """A balance in force: m of ice per year on cells, what the outline rule withholds (m yr⁻¹), and, summed over
+    cells with ice, accumulation, melt and rain (m w.e. yr⁻¹)."""
+
+    rate: Cell
+    withheld: Cell
+    on_glacier: Array
+
+
+class Unknowns(eqx.Module):
+    """What the stepper advances: thickness, and for state-dependent balances the applied and withheld balance
+    (m of ice since the last step)."""
+
+    thickness: Cell
+    applied: Cell | None = None
+    withheld: Cell | None = None
+
+
+class Tally(eqx.Module):
+    """What settling took, m on cells: removed < 0 is ice added to lift a cell to 0, > 0 (ring only) ice lost at
+    the border; ``clipped`` is the part of the former that melt does not explain."""
+
+    removed: Cell
+    clipped: Cell
+    gain: Cell | None = None
+    loss: Cell | None = None
+    withheld: Cell | None = None
+
+
+class Report(eqx.Module):
+    """A window's result: thickness at its end and balance over it (m of ice), and totals (m of ice summed over
+    cells; ``on_glacier``: accumulation, melt, rain in m w.e. summed over cells with ice)."""
+
+    thickness: Cell
+    balance: Cell
+    accumulation: Scalar
+    ablation: Scalar
+    unmet_melt: Scalar
+    withheld: Scalar
+    clipped: Scalar
+    lost_at_border: Scalar
+    on_glacier: Array
+
+
+class Dynamics(AbstractSystem):
+    """One glacier under one model: every array that a run depends on, but for the climate, which windows bring.
+
+    Args:
+        flow, mass_balance: the model's parts without their numbers, which are in the two ``_values`` as fields.
+        bed: m. outline: True inside. interior: False on the outermost ring, which stays ice-free.
+        water_to_ice: m of ice per m w.e.
+        signed: ODINN's scheme: thickness may be negative, and balances are added without conversion to ice.
+    """
+
+    flow: AbstractFlow | None
+    mass_balance: AbstractMassBalance | None
+    flow_values: Any
+    balance_values: Any
+    bed: Cell
+    outline: Any
+    interior: Any
+    dx: float = eqx.field(static=True)
+    dy: float = eqx.field(static=True)
+    water_to_ice: float = eqx.field(static=True)
+    coupling: Coupling = eqx.field(static=True)
+    signed: bool = eqx.field(static=True)
+
+    def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally]:
+        """Evaluate the balance if it is due, else carry on with the one in force."""
+        zero = jnp.zeros_like(state.thickness)
+        forcing = None
+        if self.has_source:
+            forcing = lax.cond(
+                window.evaluate,
+                lambda: self._source(state.thickness, window.forcing, window.start),
+                lambda: state.extras["balance"],
+            )
+        if self.in_stages:
+            return forcing, Unknowns(state.thickness, zero, zero), Tally(zero, zero, zero, zero, zero)
+        return forcing, Unknowns(state.thickness), Tally(zero, zero)
+
+    def tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
+        """dH/dt from flow and balance, m yr⁻¹."""
+        thickness = jnp.where(self.interior & (y.thickness > 0), y.thickness, 0.0)
+        if self.flow is None:
+            rate, stiffness = jnp.zeros_like(thickness), jnp.zeros(())
+        else:
+            rate, stiffness = self.flow.tendency(self.flow_values, self.bed, thickness, self.dx, self.dy)
+        if self.has_source:
+            return Unknowns(rate + forcing.rate), stiffness
+        if self.in_stages:
+            rates = self.mass_balance.rates(self.balance_values, None, self.bed + thickness, t)
+            applied, withheld = self._allowed(rates, thickness)
+            return Unknowns(rate + applied, applied, withheld), stiffness
+        return Unknowns(rate), stiffness
+
+    def settle(self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally) -> tuple[Unknowns, Tally]:
+        """Back to H >= 0 and an ice-free ring."""
+        H = raw.thickness
+        if self.signed:
+            kept = jnp.where(self.interior, H, 0.0)
+            return Unknowns(kept), Tally(tally.removed + (H - kept), tally.clipped)
+        kept = jnp.where(self.interior & (H > 0), H, 0.0)
+        removed = tally.removed + (H - kept)
+        if self.in_stages:
+            gain, loss = _split(raw.applied)
+            clipped = tally.clipped + jnp.maximum(-H - _BEYOND_ROUND_OFF * loss, 0.0)
+            zero = jnp.zeros_like(H)
+            totals = tally.gain + gain, tally.loss + loss, tally.withheld + raw.withheld
+            return Unknowns(kept, zero, zero), Tally(removed, clipped, *totals)
+        melt = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else 0.0
+        return Unknowns(kept), Tally(removed, tally.clipped + jnp.maximum(-H - _BEYOND_ROUND_OFF * melt, 0.0))
+
+    def end(
+        self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally
+    ) -> tuple[State, Report]:
+        """Close the window's budget, apply a jump if one is due."""
+        zero = jnp.zeros_like(y.thickness)
+        if self.has_source:
+            gain, loss = _split(forcing.rate)
+            gain, loss, withheld = window.length * gain, window.length * loss, window.length * forcing.withheld
+            on_glacier = window.length * forcing.on_glacier
+        elif self.in_stages:
+            gain, loss, withheld, on_glacier = tally.gain, tally.loss, tally.withheld, jnp.zeros(3)
+        else:
+            gain = loss = withheld = zero
+            on_glacier = jnp.zeros(3)
+        lifted = jnp.where(self.interior, -tally.removed, 0.0)
+        lost = jnp.sum(jnp.where(self.interior, 0.0, tally.removed))
+        if self.signed:
+            lifted = zero
+        unmet = lifted - tally.clipped  # ice-free ground asks for melt, too: that is not counted below
+        melted = loss - unmet
+        had_ice = (state.thickness > 0) | (melted > 1e-9 * loss)  # round-off is not ice
+        thickness, extras = y.thickness, {}
+        if self.has_jump:
+            thickness, gain, melted, jump_unmet, withheld, on_glacier = lax.cond(
+                window.jump,
+                lambda: self._jump(thickness, window.forcing, window.start),
+                lambda: (thickness, zero, zero, zero, zero, jnp.zeros(3)),
+            )
+            unmet, had_ice = jump_unmet, jnp.ones_like(had_ice)
+        if self.has_source:
+            extras = {"balance": forcing}
+        report = Report(
+            jnp.maximum(thickness, 0.0) if self.signed else thickness,
+            gain - melted,
+            jnp.sum(gain),
+            jnp.sum(melted),
+            jnp.sum(jnp.where(had_ice, unmet, 0.0)),
+            jnp.sum(withheld),
+            jnp.sum(tally.clipped),
+            lost,
+            on_glacier,
+        )
+        return State(window.start + window.length, thickness, extras), report
+
+    def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
+        """Root mean square over cells with ice, m."""
+        ice = self.interior & ((y0.thickness > 0) | (y1.thickness > 0))
+        squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
+        return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
+
+    @property
+    def has_source(self) -> bool:
+        """The balance is held in the forcing of a window."""
+        return self.mass_balance is not None and not self.in_stages and not self.has_jump
+
+    @property
+    def has_jump(self) -> bool:
+        """The balance is applied at the ends of months."""
+        return self.mass_balance is not None and self.mass_balance.frequency == "monthly" and self.coupling == "jump"
+
+    @property
+    def in_stages(self) -> bool:
+        """The balance is evaluated at every stage."""
+        return self.mass_balance is not None and self.mass_balance.frequency == "state"
+
+    def _source(self, thickness: Cell, forcing: Any, time: Any) -> Source:
+        """The balance at a surface, as rates in m of ice per year."""
+        thickness = jnp.maximum(thickness, 0.0)
+        rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + thickness, time)
+        if self.mass_balance.frequency == "monthly":
+            rates = Rates(12.0 * rates.accumulation, 12.0 * rates.melt, 12.0 * rates.rain)
+        applied, withheld = self._allowed(rates, thickness)
+        return Source(applied, withheld, _sum_on_ice(rates, thickness))
+
+    def _allowed(self, rates: Rates, thickness: Cell) -> tuple[Cell, Cell]:
+        """Balance in m of ice where it may act, and what is withheld: gain outside the outline on thin or no ice."""
+        balance = self.water_to_ice * rates.balance
+        threshold = self.mass_balance.accumulation_threshold
+        if threshold is None:
+            acts = self.interior
+        else:
+            acts = self.interior & (self.outline | (thickness > threshold) | (balance <= 0))
+        return jnp.where(acts, balance, 0.0), jnp.where(acts, 0.0, jnp.maximum(balance, 0.0))
+
+    def _jump(self, thickness: Cell, forcing: Any, time: Any) -> tuple[Cell, Cell, Cell, Cell, Cell, Array]:
+        """A month's balance at once: (thickness, gain, melted, unmet, withheld, on glacier)."""
+        ice = jnp.maximum(thickness, 0.0)
+        rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + ice, time)
+        on_glacier = _sum_on_ice(rates, ice)
+        if self.signed:
+            balance = rates.balance
+            acts = self.interior & (((thickness > 0) & (balance < 0)) | ((thickness > 10.0) & (balance >= 0)))
+            gain, melt = _split(jnp.where(acts, balance, 0.0))
+            withheld = jnp.where(acts, 0.0, jnp.maximum(balance, 0.0))
+            return thickness + gain - melt, gain, melt, jnp.zeros_like(gain), withheld, on_glacier
+        applied, withheld = self._allowed(rates, ice)
+        gain, melt = _split(applied)
+        melted = jnp.minimum(melt, ice)
+        unmet = jnp.where(ice > 0, melt - melted, 0.0)
+        return thickness + gain - melted, gain, melted, unmet, withheld, on_glacier
+
+
+def dynamics_of(model: Model, glacier: Glacier, coupling: Coupling) -> Dynamics:
+    """The system of one glacier under one model, with the model's numbers as fields on its grid."""
+    flow, balance = model.flow, model.mass_balance
+    return Dynamics(
+        flow=None if flow is None else without_numbers(flow),
+        mass_balance=None if balance is None else without_numbers(balance),
+        flow_values=None if flow is None else flow.coefficients(glacier.rgi_id, glacier.grid),
+        balance_values=None if balance is None else balance.coefficients(glacier.rgi_id, glacier.grid),
+        bed=jnp.asarray(glacier.bed, float),
+        outline=jnp.asarray(glacier.mask),
+        interior=jnp.asarray(interior_mask(glacier.grid.shape)),
+        dx=glacier.grid.dx,
+        dy=glacier.grid.dy,
+        water_to_ice=WATER_DENSITY / model.ice_density,
+        coupling=coupling,
+        signed=getattr(balance, "scheme", None) == "odinn",
+    )
+
+
+def _split(balance: Cell) -> tuple[Cell, Cell]:
+    """Gain and loss, both >= 0."""
+    gain = jnp.where(balance > 0, balance, 0.0)
+    return gain, gain - balance
+
+
+def _sum_on_ice(rates: Rates, thickness: Cell) -> Array:
+    ice = thickness > 0
+    return jnp.stack([jnp.sum(jnp.where(ice, r, 0.0)) for r in (rates.accumulation, rates.melt, rates.rain)])

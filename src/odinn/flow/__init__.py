@@ -1,0 +1,1 @@
+"""Ice flow: the interface, shallow ice, its kernel, and exact solutions."""

@@ -1,0 +1,176 @@
+"""A glacier: grid, bed, ice, outline, climate and what was observed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Bool, Float
+
+from odinn.climate import Climate
+from odinn.constants import AREA_THRESHOLD
+from odinn.errors import InputError, where
+from odinn.grid import Grid
+
+
+class MassBalanceRecord(eqx.Module):
+    """Glacier-wide measured balance by hydrological year (labelled by its end), m w.e. yr⁻¹; NaN where not measured."""
+
+    years: np.ndarray
+    annual: np.ndarray
+    winter: np.ndarray | None = None
+    summer: np.ndarray | None = None
+
+
+class PointThickness(eqx.Module):
+    """Thickness measured at points: projected x, y (m) and thickness (m)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    thickness: np.ndarray
+
+
+class Observations(eqx.Module):
+    """What was measured on a glacier; None where nothing was. Fields are (ny, nx) with NaN where not measured.
+
+    Args:
+        thickness: m. speed: surface speed, m yr⁻¹. vx, vy: surface velocity along projected x and y, m yr⁻¹.
+        elevation_change: m yr⁻¹. mass_balance_field: m w.e. yr⁻¹.
+        dates: decimal year of each named field; a field without a date counts at the end of a span.
+        mass_balance: glacier-wide series. geodetic: (m w.e. yr⁻¹, first year, last year).
+        points: thickness at points.
+    """
+
+    thickness: Float[np.ndarray, "ny nx"] | None = None
+    speed: Float[np.ndarray, "ny nx"] | None = None
+    vx: Float[np.ndarray, "ny nx"] | None = None
+    vy: Float[np.ndarray, "ny nx"] | None = None
+    elevation_change: Float[np.ndarray, "ny nx"] | None = None
+    mass_balance_field: Float[np.ndarray, "ny nx"] | None = None
+    mass_balance: MassBalanceRecord | None = None
+    geodetic: tuple[float, float, float] | None = None
+    points: PointThickness | None = None
+    dates: dict[str, float] = eqx.field(default_factory=dict)
+
+    FIELDS = ("thickness", "speed", "vx", "vy", "elevation_change", "mass_balance_field")
+
+
+class Glacier(eqx.Module):
+    """One glacier on its grid; frozen, changed by :meth:`replace`.
+
+    Args:
+        rgi_id: identifier under which results are kept. name: for people.
+        grid: see :class:`odinn.grid.Grid`.
+        bed: bed altitude, m, (ny, nx). thickness: ice thickness, m, >= 0, exactly 0 without ice.
+        mask: True inside the outline.
+        climate: None for runs without a balance that needs one.
+        provenance: what was chosen from where (products, files), for the record.
+
+    >>> import numpy as np, odinn
+    >>> grid = odinn.Grid(nx=5, ny=4, dx=100.0, dy=100.0)
+    >>> ice = np.zeros((4, 5)); ice[1:3, 2] = 50.0
+    >>> g = Glacier("example", "Example", grid, bed=np.full((4, 5), 2000.0), thickness=ice, mask=ice > 0)
+    >>> float(g.surface.max()), g.volume
+    (2050.0, 1000000.0)
+    """
+
+    rgi_id: str = eqx.field(static=True)
+    name: str = eqx.field(static=True)
+    grid: Grid
+    bed: Any
+    thickness: Any
+    mask: Bool[np.ndarray, "ny nx"]
+    climate: Climate | None = None
+    observations: Observations = eqx.field(default_factory=Observations)
+    provenance: dict[str, str] = eqx.field(static=True, default_factory=dict)
+
+    def __check_init__(self) -> None:
+        for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):
+            if np.shape(field) != self.grid.shape:
+                raise InputError(
+                    where(self.rgi_id, f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)")
+                )
+
+    @property
+    def surface(self) -> Float[np.ndarray, "ny nx"]:
+        """Surface altitude, m: bed plus thickness."""
+        return self.bed + self.thickness
+
+    @property
+    def volume(self) -> float:
+        """Ice volume, m³."""
+        return float(np.sum(self.thickness) * self.grid.cell_area)
+
+    @property
+    def area(self) -> float:
+        """Area with at least 1 m of ice, m²."""
+        return float(np.sum(np.asarray(self.thickness) >= AREA_THRESHOLD) * self.grid.cell_area)
+
+    def replace(
+        self,
+        *,
+        bed: Any = None,
+        thickness: Any = None,
+        climate: Climate | None = None,
+        observations: Observations | None = None,
+        keep: Literal["bed", "surface", "thickness"] | None = None,
+    ) -> Glacier:
+        """A glacier with another thickness, bed, climate or observations.
+
+        Args:
+            thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"`` (the bed does).
+            bed: m, with ``keep="surface"`` (default; the thickness follows) or ``keep="thickness"``.
+        """
+        if thickness is not None and bed is not None:
+            raise InputError(
+                where(self.rgi_id, "replace takes thickness or bed, not both: the other follows from keep")
+            )
+        new_bed, new_thickness = self.bed, self.thickness
+        if thickness is not None:
+            new_thickness = self._checked(thickness, "thickness")
+            if (new_thickness < 0).any():
+                raise InputError(where(self.rgi_id, f"negative thickness ({new_thickness.min():.4g} m)"))
+            match keep or "bed":
+                case "surface":
+                    new_bed = self.surface - new_thickness
+                case "bed":
+                    pass
+                case other:
+                    raise InputError(where(self.rgi_id, f"keep={other!r}: with thickness expected 'bed' or 'surface'"))
+        elif bed is not None:
+            new_bed = self._checked(bed, "bed")
+            match keep or "surface":
+                case "surface":
+                    new_thickness = self.surface - new_bed
+                    if (new_thickness < 0).any():
+                        raise InputError(where(self.rgi_id, "the new bed rises above the surface that is to be kept"))
+                case "thickness":
+                    pass
+                case other:
+                    raise InputError(where(self.rgi_id, f"keep={other!r}: with bed expected 'surface' or 'thickness'"))
+        elif keep is not None:
+            raise InputError(where(self.rgi_id, "keep= needs thickness= or bed="))
+        return Glacier(
+            self.rgi_id,
+            self.name,
+            self.grid,
+            new_bed,
+            new_thickness,
+            self.mask,
+            self.climate if climate is None else climate,
+            self.observations if observations is None else observations,
+            self.provenance,
+        )
+
+    def _checked(self, field: Any, label: str) -> np.ndarray:
+        field = np.array(np.broadcast_to(np.asarray(field, float), self.grid.shape))
+        if not np.isfinite(field).all():
+            raise InputError(where(self.rgi_id, f"{label} is not finite in {int((~np.isfinite(field)).sum())} cells"))
+        return field
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rgi_id} {self.name}: {self.grid}, {self.area / 1e6:.1f} km2, {self.volume / 1e9:.3f} km3, "
+            f"climate {self.climate if self.climate is not None else 'none'}"
+        )

@@ -1,0 +1,96 @@
+"""The grid, and the differences and means on it.
+
+Arrays are (y, x) with row 0 in the north. Thickness lives on cells, (ny, nx); diffusivity, velocity and the
+coefficients of the flow live on cell corners, (ny−1, nx−1). Gradients point along increasing projected x and y,
+so gy > 0 where the surface rises to the north.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+Array = jax.Array | np.ndarray
+Cell = Float[Array, "ny nx"]
+Corner = Float[Array, "cy cx"]
+Scalar = Float[Array, ""]
+
+
+class Grid(eqx.Module):
+    """A regular projected grid.
+
+    Args:
+        nx, ny: number of cells along x (eastward) and y.
+        dx, dy: size of a cell, m, both positive.
+        x0, y0: centre of the north-west cell, m.
+        crs: coordinate reference system, as WKT or anything pyproj understands; "" for idealised grids.
+    """
+
+    nx: int = eqx.field(static=True)
+    ny: int = eqx.field(static=True)
+    dx: float = eqx.field(static=True)
+    dy: float = eqx.field(static=True)
+    x0: float = eqx.field(static=True, default=0.0)
+    y0: float = eqx.field(static=True, default=0.0)
+    crs: str = eqx.field(static=True, default="")
+
+    @property
+    def x(self) -> Float[np.ndarray, " nx"]:
+        """Cell centres along x, m, increasing."""
+        return self.x0 + self.dx * np.arange(self.nx)
+
+    @property
+    def y(self) -> Float[np.ndarray, " ny"]:
+        """Cell centres along y, m, decreasing (row 0 is north)."""
+        return self.y0 - self.dy * np.arange(self.ny)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)"""
+        return self.ny, self.nx
+
+    @property
+    def corner_shape(self) -> tuple[int, int]:
+        """(ny − 1, nx − 1)"""
+        return self.ny - 1, self.nx - 1
+
+    @property
+    def cell_area(self) -> float:
+        """Area of one cell, m²."""
+        return self.dx * self.dy
+
+    def __str__(self) -> str:
+        return f"{self.ny} x {self.nx} cells of {self.dx:.0f} m"
+
+
+def corner_mean(cell: Cell) -> Corner:
+    """Mean of the four cells around each corner."""
+    return 0.25 * ((cell[:-1, :-1] + cell[:-1, 1:]) + (cell[1:, :-1] + cell[1:, 1:]))
+
+
+def corner_gradient(surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner]:
+    """Gradient along x and y on corners: face differences averaged over the two faces of each direction."""
+    nw, ne, sw, se = surface[:-1, :-1], surface[:-1, 1:], surface[1:, :-1], surface[1:, 1:]
+    return ((ne - nw) + (se - sw)) * (0.5 / dx), ((nw - sw) + (ne - se)) * (0.5 / dy)
+
+
+def cell_mean(corner: Corner) -> Cell:
+    """Mean of the four corners of each cell; the outermost ring of cells, which has fewer, is 0."""
+    return jnp.pad(corner_mean(corner), 1)
+
+
+def interior_mask(shape: tuple[int, int]) -> np.ndarray:
+    """True except on the outermost ring of cells."""
+    mask = np.zeros(shape, bool)
+    mask[1:-1, 1:-1] = True
+    return mask
+
+
+def block_mean(field: np.ndarray, k: int) -> np.ndarray:
+    """Mean over k x k blocks; rows and columns are padded with edge values up to a multiple of k."""
+    ny, nx = field.shape
+    padded = np.pad(np.asarray(field, float), ((0, -ny % k), (0, -nx % k)), mode="edge")
+    return padded.reshape(padded.shape[0] // k, k, padded.shape[1] // k, k).mean(axis=(1, 3))

@@ -1,0 +1,1 @@
+"""Surface mass balance: the interface, temperature index, and calibration."""

@@ -1,0 +1,272 @@
+"""Temperature-index mass balance, and the linear one of idealised glaciers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from odinn.climate import DAYS, Climate
+from odinn.constants import ACCUMULATION_THRESHOLD, LAPSE_RATE_LIMITS
+from odinn.dates import days_in_month
+from odinn.errors import ClimateError, InputError, where
+from odinn.glacier import Glacier
+from odinn.grid import Array, Cell, Grid
+from odinn.massbalance.base import AbstractMassBalance, Frequency, Rates
+from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
+from odinn.parameter import Number, as_number, for_glacier, on_cells
+
+
+class DailyMonth(eqx.Module):
+    """One month of daily weather at ``ref_height``: °C, kg m⁻² and K m⁻¹, (31,) with unused days far below freezing."""
+
+    temp: Array
+    precip: Array
+    gradient: Array
+    ref_height: Array
+
+    def degree_days_and_snow(
+        self, surface: Cell, bias: Cell, melt_temperature: float, snow_temperature: tuple[float, float], spread: Any
+    ) -> tuple[Cell, Cell]:
+        """Degree-days (K d) and solid precipitation (kg m⁻²) at a surface (m).
+
+        T_d(z) = T_d + bias + Γ_d (z − z_ref) for each day, so both sums are exact, also where the lapse rate varies
+        within the month. Precipitation is solid below the first snow temperature, liquid above the second, and a
+        linear mixture between (Maussion et al. 2019, §2.3).
+        """
+        height = surface - self.ref_height
+        solid, liquid = snow_temperature
+
+        def day(i: Any, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+            temp = self.temp[i] + bias + self.gradient[i] * height
+            fraction = jnp.clip((liquid - temp) / (liquid - solid), 0.0, 1.0)
+            return sums[0] + jnp.maximum(temp - melt_temperature, 0.0), sums[1] + self.precip[i] * fraction
+
+        zero = jnp.zeros_like(surface)
+        return lax.fori_loop(0, DAYS, day, (zero, zero))
+
+    @property
+    def total_precip(self) -> Array:
+        """Precipitation of the month, kg m⁻²."""
+        return jnp.sum(self.precip)
+
+
+class MeanMonth(eqx.Module):
+    """One month of monthly data at ``ref_height``: mean °C, kg m⁻² per month, K m⁻¹, and its number of days."""
+
+    temp: Array
+    precip: Array
+    gradient: Array
+    days: Array
+    month: Array
+    ref_height: Array
+
+    def degree_days_and_snow(
+        self, surface: Cell, bias: Cell, melt_temperature: float, snow_temperature: tuple[float, float], spread: Any
+    ) -> tuple[Cell, Cell]:
+        """Degree-days (K d) and solid precipitation (kg m⁻²): expectations over normally distributed daily temperatures.
+
+        E[max(T, 0)] = σ φ(μ/σ) + μ Φ(μ/σ) (Calov & Greve 2005, eq. 6); the solid fraction is the expectation of the
+        ramp between the snow temperatures. ``spread`` is σ (K): a number, a cell field or 12 values.
+        """
+        if jnp.ndim(spread) == 1:
+            spread = spread[self.month]
+        mean = self.temp + bias + self.gradient * (surface - self.ref_height)
+        excess = lambda m: _expected_excess(m, spread)
+        solid, liquid = snow_temperature
+        fraction = (excess(liquid - mean) - excess(solid - mean)) / (liquid - solid)
+        return self.days * excess(mean - melt_temperature), self.precip * fraction
+
+    @property
+    def total_precip(self) -> Array:
+        """Precipitation of the month, kg m⁻²."""
+        return self.precip
+
+
+def _expected_excess(mean: Array, spread: Array) -> Array:
+    """E[max(X, 0)] for X normal with this mean and standard deviation."""
+    z = mean / spread
+    density = jnp.exp(-0.5 * z * z) * (1.0 / np.sqrt(2.0 * np.pi))
+    return spread * density + mean * 0.5 * lax.erfc(-z * np.sqrt(0.5))
+
+
+class TemperatureIndexCoefficients(eqx.Module):
+    """The numbers of :class:`TemperatureIndex` on cells."""
+
+    melt_factor: Array
+    precip_factor: Array
+    temp_bias: Array
+    spread: Array
+
+
+class TemperatureIndex(AbstractMassBalance):
+    """Temperature-index balance: snow minus melt factor times degree-days (Hock 2003; Maussion et al. 2019, §2.3).
+
+    b = precip_factor · snow − melt_factor · degree-days, per month, at the surface of the start of the month.
+
+    Args:
+        melt_factor: m w.e. K⁻¹ d⁻¹. precip_factor: 1. temp_bias: K, added to the series.
+        snow_temperature: °C, all solid below the first and all liquid above the second.
+        melt_temperature: °C, above which degree-days count.
+        temperature_std: K, spread of daily temperatures about a monthly mean; used with monthly data only.
+            A number, a cell field or 12 values (January to December).
+        lapse_rate: "data" (clipped to −9 … −3 K km⁻¹; −6.5 where the series has none) or a number, K m⁻¹.
+        accumulation_threshold: m; see :class:`AbstractMassBalance`.
+        scheme: "degree-day" (default), or "odinn": ODINN's published monthly scheme with its double lapse-rate
+            correction and without conversion to ice, for comparison with it; needs daily data and coupling="jump".
+
+    The first three are numbers, cell fields (ny, nx) or ``{rgi_id: number or field}``.
+    """
+
+    melt_factor: Number = eqx.field(default=7e-3, converter=as_number)
+    precip_factor: Number = eqx.field(default=1.0, converter=as_number)
+    temp_bias: Number = eqx.field(default=0.0, converter=as_number)
+    snow_temperature: tuple[float, float] = eqx.field(default=(0.0, 2.0), converter=tuple)
+    melt_temperature: float = 0.0
+    temperature_std: Number = eqx.field(default=3.0, converter=as_number)
+    lapse_rate: float | str = "data"
+    accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
+    scheme: Literal["degree-day", "odinn"] = eqx.field(static=True, default="degree-day")
+
+    frequency: ClassVar[Frequency] = "monthly"
+
+    def __check_init__(self) -> None:
+        solid, liquid = self.snow_temperature
+        if not solid < liquid:
+            raise InputError(f"snow_temperature={self.snow_temperature}: the first has to be below the second")
+        if self.scheme not in ("degree-day", "odinn"):
+            raise InputError(f"scheme={self.scheme!r}: expected 'degree-day' or 'odinn'")
+        if isinstance(self.lapse_rate, str) and self.lapse_rate != "data":
+            raise InputError(f"lapse_rate={self.lapse_rate!r}: expected 'data' or a number in K m-1 such as -0.0065")
+
+    @classmethod
+    def from_oggm(cls, glacier: Glacier) -> TemperatureIndex:
+        """The calibration that came with an OGGM directory (its ``mb_calib.json`` or ``settings.yml``).
+
+        OGGM's monthly scheme has no spread of daily temperatures, so the balance differs from OGGM's; a calibration
+        with :func:`odinn.calibrate` is the better choice for a run.
+        """
+        import json
+
+        stored = glacier.provenance.get("oggm_calibration")
+        if stored is None:
+            raise InputError(where(glacier.rgi_id, "no OGGM calibration: it has to be opened from an OGGM directory"))
+        numbers = json.loads(stored)
+        return cls(
+            melt_factor=numbers["melt_f"] / 1000.0,
+            precip_factor=numbers["prcp_fac"],
+            temp_bias=numbers["temp_bias"],
+            melt_temperature=numbers["temp_melt"],
+            snow_temperature=(numbers["temp_all_solid"], numbers["temp_all_liq"]),
+        )
+
+    def coefficients(self, rgi_id: str, grid: Grid) -> TemperatureIndexCoefficients:
+        """Fields on cells for one glacier."""
+        spread = jnp.asarray(for_glacier(self.temperature_std, rgi_id, "mass_balance.temperature_std"), float)
+        if spread.shape != (12,):
+            spread = on_cells(spread, rgi_id, grid, "mass_balance.temperature_std")
+        field = lambda name: on_cells(getattr(self, name), rgi_id, grid, f"mass_balance.{name}")
+        return TemperatureIndexCoefficients(field("melt_factor"), field("precip_factor"), field("temp_bias"), spread)
+
+    def forcing(self, glacier: Glacier, months: np.ndarray) -> DailyMonth | MeanMonth | OdinnMonth:
+        """Months of the glacier's climate, with lapse rates limited."""
+        climate = _climate_of(glacier)
+        if self.scheme == "odinn":
+            return odinn_months(glacier, climate, months)
+        rows = climate.rows(months, glacier.rgi_id)
+        gradient = climate.gradient[rows]
+        if self.lapse_rate == "data":
+            unused = (climate.temp[rows] < -999) if climate.step == "daily" else np.zeros(len(rows), bool)
+            gradient = np.where(unused, 0.0, np.clip(gradient, *LAPSE_RATE_LIMITS))
+        else:
+            gradient = np.full_like(gradient, float(self.lapse_rate))
+        reference = np.full(len(rows), climate.ref_height)
+        if climate.step == "daily":
+            return DailyMonth(climate.temp[rows], climate.precip[rows], gradient, reference)
+        days = np.array([float(days_in_month(k)) for k in months])
+        return MeanMonth(climate.temp[rows], climate.precip[rows], gradient, days, np.asarray(months) % 12, reference)
+
+    def rates(self, values: TemperatureIndexCoefficients, forcing: Any, surface: Cell, time: Any) -> Rates:
+        """m w.e. per month."""
+        if isinstance(forcing, OdinnMonth):
+            degree_days, snow, rain = forcing.degree_days_snow_and_rain(surface)
+        else:
+            degree_days, snow = forcing.degree_days_and_snow(
+                surface, values.temp_bias, self.melt_temperature, self.snow_temperature, values.spread
+            )
+            rain = forcing.total_precip - snow
+        water = values.precip_factor * 1e-3  # kg m⁻² to m w.e.
+        return Rates(water * snow, values.melt_factor * degree_days, water * rain)
+
+
+class LinearBalance(AbstractMassBalance):
+    """Balance that grows linearly with altitude: b = min(gradient · (S − ela), maximum), m w.e. yr⁻¹.
+
+    Args:
+        gradient: m w.e. yr⁻¹ per m. ela: equilibrium-line altitude, m. maximum: m w.e. yr⁻¹, None for no limit.
+    """
+
+    gradient: Number = eqx.field(default=7e-3, converter=as_number)
+    ela: Number = eqx.field(default=3000.0, converter=as_number)
+    maximum: float | None = None
+    accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
+
+    frequency: ClassVar[Frequency] = "state"
+
+    def coefficients(self, rgi_id: str, grid: Grid) -> tuple[Array, Array]:
+        """(gradient, ela) on cells."""
+        return (
+            on_cells(self.gradient, rgi_id, grid, "mass_balance.gradient"),
+            on_cells(self.ela, rgi_id, grid, "mass_balance.ela"),
+        )
+
+    def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
+        """No climate."""
+
+    def rates(self, values: tuple[Array, Array], forcing: None, surface: Cell, time: Any) -> Rates:
+        """m w.e. per year."""
+        gradient, ela = values
+        balance = gradient * (surface - ela)
+        if self.maximum is not None:
+            balance = jnp.minimum(balance, self.maximum)
+        return net_rates(balance)
+
+
+class PrescribedBalance(AbstractMassBalance):
+    """A balance field that does not change: m w.e. yr⁻¹, a number, a cell field or one per glacier."""
+
+    balance: Number = eqx.field(converter=as_number)
+    accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
+
+    frequency: ClassVar[Frequency] = "fixed"
+
+    def coefficients(self, rgi_id: str, grid: Grid) -> Array:
+        """The field on cells."""
+        return on_cells(self.balance, rgi_id, grid, "mass_balance.balance")
+
+    def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
+        """No climate."""
+
+    def rates(self, values: Array, forcing: None, surface: Cell, time: Any) -> Rates:
+        """m w.e. per year."""
+        return net_rates(values)
+
+
+def net_rates(balance: jax.Array) -> Rates:
+    """Rates of a balance that does not tell accumulation from melt."""
+    gain = jnp.where(balance > 0, balance, 0.0)
+    return Rates(gain, gain - balance, jnp.zeros_like(balance))
+
+
+def _climate_of(glacier: Glacier) -> Climate:
+    if glacier.climate is None:
+        raise ClimateError(
+            where(
+                glacier.rgi_id, "the mass balance needs a climate and this glacier has none: open it with climate=..."
+            )
+        )
+    return glacier.climate

@@ -1,0 +1,68 @@
+"""A progress bar over simulated time, and the announcement of a compilation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Progress:
+    """A bar from t0 to t1 on the terminal; silent where there is none, unless asked for.
+
+    It appears only when a run lasts longer than a second, so short runs stay quiet.
+    """
+
+    def __init__(self, label: str, t0: float, t1: float, show: bool | None = None) -> None:
+        self._label, self._t0, self._t1 = label, t0, t1
+        self._show = sys.stderr.isatty() if show is None else show
+        self._began = time.perf_counter()
+        self._bar: Any = None
+        self._task: Any = None
+        self._done = t0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, t: float) -> None:
+        """Simulated time has reached t."""
+        self._done = t
+        if self._show and self._bar is None and time.perf_counter() - self._began > 1.0:
+            self._start()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=t - self._t0, year=f"{t:.1f}")
+
+    @contextmanager
+    def compiling(self, function: Any) -> Iterator[None]:
+        """Say so once if the call inside is going to compile."""
+        if self._show and self._done == self._t0 and _has_no_program(function):
+            print(f"{self._label}: compiling (a few seconds, once per grid size) ...", file=sys.stderr, flush=True)
+        yield
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[year]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self._label, total=self._t1 - self._t0, year=f"{self._t0:.1f}")
+
+
+def _has_no_program(function: Any) -> bool:
+    cached = getattr(getattr(function, "_cached", None), "_cache_size", None)
+    return cached is None or cached() == 0

@@ -1,0 +1,570 @@
+"""``simulate``: the host driver of forward runs. It checks, compiles, steps, reports; NumPy comes out."""
+
+from __future__ import annotations
+
+import sys
+import time as clock
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, overload
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from odinn.cache import enable_compilation_cache
+from odinn.climate import months_between
+from odinn.constants import MONTHS_PER_YEAR
+from odinn.dates import MONTH, decimal_year, month_index, snap
+from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
+from odinn.errors import InputError, OdinnError, SolverError, where
+from odinn.flow.base import VelocityKind
+from odinn.glacier import Glacier
+from odinn.grid import Grid, cell_mean
+from odinn.massbalance.temperature_index import TemperatureIndex
+from odinn.model import Model, State
+from odinn.progress import Progress
+from odinn.stepping.adjoint import Record, Replay, integrate
+from odinn.stepping.base import NOT_FINITE, AbstractStepper
+from odinn.stepping.rkc import RKC2
+
+CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
+_CAPACITY = 512  # steps recorded per call, doubled and run again when it does not suffice
+_BUDGET = ("accumulation", "ablation", "unmet_melt", "withheld", "clipped", "lost_at_border")
+
+
+class Steps(eqx.Module):
+    """The steps of a run, to be repeated exactly: windows (start, length, years), accepted steps and their stages.
+
+    ``count`` (windows,) says how many of the steps, which stand one after the other, belong to each window.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    count: np.ndarray
+    dt: np.ndarray
+    stages: np.ndarray
+    rejected: int = 0
+    evaluations: int = 0
+
+    def __str__(self) -> str:
+        return f"{len(self.dt)} steps in {len(self.count)} windows, {self.evaluations} evaluations"
+
+
+class Simulation(eqx.Module):
+    """The result of a run of one glacier; arrays are NumPy.
+
+    ``times`` (T,) decimal years, first the start; ``thickness`` (T, ny, nx) m. ``smb`` (T, ny, nx) is the realised
+    balance between a time and the one before, m of ice per year (NaN at the first time). ``budget_series`` has, per
+    window, the totals of :attr:`budget` in m³ of ice; ``glacier_series`` accumulation, melt and rain over ice in m³ of
+    water. ``steps`` can be handed to ``simulate(replay=)``; ``state`` to ``simulate(initial=)``.
+    """
+
+    glacier: Glacier
+    model: Model
+    times: Float[np.ndarray, " T"]
+    thickness: Float[np.ndarray, "T ny nx"]
+    smb: Float[np.ndarray, "T ny nx"]
+    budget_series: dict[str, np.ndarray]
+    glacier_series: dict[str, np.ndarray]
+    steps: Steps
+    state: State
+    initial_volume: float
+    final_volume: float
+    seconds: float
+    settings: dict[str, Any]
+
+    @property
+    def surface(self) -> Float[np.ndarray, "T ny nx"]:
+        """Surface altitude, m."""
+        return self.glacier.bed + self.thickness
+
+    @property
+    def volume(self) -> Float[np.ndarray, " T"]:
+        """Ice volume, m³."""
+        return self.thickness.sum(axis=(1, 2)) * self.glacier.grid.cell_area
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """Totals of the run, m³ of ice, each >= 0 but the residual.
+
+        ``residual`` = initial + accumulation − ablation + clipped − lost_at_border − final. ``ablation`` is what melted;
+        ``unmet_melt`` was asked for where no ice was left; ``withheld`` is gain outside the outline on thin or no ice;
+        ``clipped`` is ice made by lifting negative thickness to 0, and has to be 0.
+        """
+        totals = {key: float(self.budget_series[key].sum()) for key in _BUDGET}
+        gained = self.initial_volume + totals["accumulation"] + totals["clipped"]
+        residual = gained - totals["ablation"] - totals["lost_at_border"] - self.final_volume
+        return {"initial": self.initial_volume, **totals, "final": self.final_volume, "residual": residual}
+
+    @property
+    def relative_residual(self) -> float:
+        """The budget's residual over the larger of the initial volume and what the balance turned over."""
+        b = self.budget
+        return abs(b["residual"]) / max(b["initial"], b["accumulation"] + b["ablation"], 1e-300)
+
+    def velocity(self, at: VelocityKind = "surface") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(vx, vy, speed), each (T, ny, nx), m yr⁻¹: along projected x and y, 0 without ice.
+
+        Args:
+            at: "surface", "mean" (over depth) or "basal".
+        """
+        return velocity_of(self.model, self.glacier, self.thickness, at)
+
+    def to_dataset(self) -> Any:
+        """The run as an ``xarray.Dataset`` with CF-1.11 metadata."""
+        from odinn.output.dataset import to_dataset
+
+        return to_dataset(self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.glacier.rgi_id} {self.times[0]:.2f} to {self.times[-1]:.2f}: volume {self.initial_volume / 1e9:.3f} to "
+            f"{self.final_volume / 1e9:.3f} km3, {self.steps}, {self.seconds:.1f} s"
+        )
+
+
+class Failure(eqx.Module):
+    """A glacier of a list that could not be run, and why."""
+
+    rgi_id: str
+    error: Exception
+
+
+@overload
+def simulate(model: Model, glacier: Glacier, t0: Any, t1: Any, **options: Any) -> Simulation: ...
+@overload
+def simulate(model: Model, glacier: Sequence[Glacier], t0: Any, t1: Any, **options: Any) -> list: ...
+def simulate(
+    model: Model,
+    glacier: Glacier | Sequence[Glacier],
+    t0: Any,
+    t1: Any,
+    *,
+    save_every: float = MONTH,
+    stepper: AbstractStepper | None = None,
+    coupling: Coupling = "source",
+    initial: State | None = None,
+    replay: Steps | Sequence[Steps] | Mapping[str, Steps] | None = None,
+    on_error: Literal["raise", "keep"] = "raise",
+    dtype: Literal["float64", "float32"] = "float64",
+    max_steps: int = 1_000_000,
+    progress: bool | None = None,
+) -> Any:
+    """Run one glacier, or several one after the other.
+
+    Args:
+        model: flow and mass balance.
+        glacier: one glacier, or a list; results of a list come in its order.
+        t0, t1: start and end: decimal years or dates.
+        save_every: years between saved states; the last one is always saved.
+        stepper: default ``RKC2(tol=1e-2)``.
+        coupling: "source" (the month's balance acts through the month) or "jump" (at its end).
+        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it has to be at t0.
+        replay: steps of an earlier run over the same windows, repeated exactly.
+        on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result.
+        dtype: "float32" is about 0.6 times the time, with errors of millimetres.
+        max_steps: attempts after which a window is given up.
+        progress: show a progress bar; by default when a terminal is there.
+
+    Returns:
+        :class:`Simulation`, or a list of them (and of :class:`Failure`).
+
+    Raises:
+        InputError: before anything is compiled. SolverError: steps ran out or a value stopped being finite.
+    """
+    enable_compilation_cache()
+    options = {
+        "save_every": save_every,
+        "stepper": RKC2() if stepper is None else stepper,
+        "coupling": coupling,
+        "dtype": dtype,
+        "max_steps": max_steps,
+        "progress": progress,
+    }
+    if isinstance(glacier, Glacier):
+        one = _replay_of(replay, glacier, 0, 1)
+        return _simulate_one(model, glacier, t0, t1, initial=initial, replay=one, **options)
+    glaciers = list(glacier)
+    if not glaciers:
+        raise InputError("simulate: the list of glaciers is empty")
+    if on_error not in ("raise", "keep"):
+        raise InputError(f"on_error={on_error!r}: expected 'raise' or 'keep'")
+    if initial is not None:
+        raise InputError("simulate: initial= belongs to one glacier; run a list glacier by glacier to continue states")
+    results: list[Simulation | Failure] = []
+    for position, g in enumerate(glaciers):
+        try:
+            one = _replay_of(replay, g, position, len(glaciers))
+            results.append(_simulate_one(model, g, t0, t1, initial=None, replay=one, **options))
+        except OdinnError as error:
+            if on_error == "raise":
+                raise
+            results.append(Failure(g.rgi_id, error))
+    return results
+
+
+def velocity_of(
+    model: Model, glacier: Glacier, thickness: np.ndarray, at: VelocityKind = "surface"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vx, vy, speed) on cells, m yr⁻¹, of a stack of thicknesses (T, ny, nx); 0 without ice."""
+    if model.flow is None:
+        zero = np.zeros_like(thickness)
+        return zero, zero, zero
+    system = dynamics_of(model, glacier, "source")
+    if at not in ("surface", "mean", "basal"):
+        raise InputError(f"at={at!r}: expected 'surface', 'mean' or 'basal'")
+    return tuple(np.asarray(v) for v in _velocities(system, jnp.asarray(thickness), at))  # type: ignore[return-value]
+
+
+@eqx.filter_jit
+def _velocities(system: Dynamics, thickness: jax.Array, at: str) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def one(H: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, at)  # type: ignore[union-attr]
+        vx, vy = (jnp.where(H > 0, cell_mean(component), 0.0) for component in (u, v))
+        return vx, vy, jnp.sqrt(vx * vx + vy * vy)
+
+    return jax.lax.map(one, thickness)
+
+
+@eqx.filter_jit
+def _run_chunk(
+    system: Dynamics, state: State, windows: Window, stepper: AbstractStepper, replay: Replay | None, limits: tuple
+) -> tuple[State, Report, Record]:
+    capacity, max_steps = limits
+    return integrate(system, state, windows, stepper, capacity=capacity, max_steps=max_steps, replay=replay)
+
+
+def _simulate_one(
+    model: Model,
+    glacier: Glacier,
+    t0: Any,
+    t1: Any,
+    *,
+    save_every: float,
+    stepper: AbstractStepper,
+    coupling: Coupling,
+    initial: State | None,
+    replay: Steps | None,
+    dtype: str,
+    max_steps: int,
+    progress: bool | None,
+) -> Simulation:
+    began = clock.perf_counter()
+    t0, t1 = decimal_year(t0), decimal_year(t1)
+    _check(model, glacier, t0, t1, save_every, coupling, initial, dtype)
+    system = dynamics_of(model, glacier, coupling)
+    windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
+    _check_replay(replay, windows, glacier)
+    state = _first_state(system, glacier, windows, t0, initial)
+    if dtype == "float32":
+        system, state, windows = (cast_floats(tree, jnp.float32) for tree in (system, state, windows))
+    total = len(saved)
+    grid = glacier.grid
+    initial_volume = float(np.sum(np.asarray(state.thickness, float)) * grid.cell_area)
+    times, thickness = [t0], [np.maximum(np.asarray(state.thickness, float), 0.0)]
+    smb = [np.full(grid.shape, np.nan)]
+    pending, since = np.zeros(grid.shape), t0
+    reports: list[dict[str, np.ndarray]] = []
+    records: list[tuple[np.ndarray, ...]] = []
+    rejected = evaluations = 0
+    warned = False
+    with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), t0, t1, progress) as bar:
+        for first in range(0, total, CHUNK):
+            size = min(CHUNK, total - first)
+            part = _pad(jax.tree.map(lambda a, i=first, n=size: a[i : i + n], windows), size)
+            state, report, record = _chunk(
+                system, state, part, stepper, _part_of(replay, first, size), max_steps, glacier, size, bar
+            )
+            report = jax.tree.map(lambda a, n=size: np.asarray(a[:n], float), report)
+            ends = np.asarray(part.start[:size] + part.length[:size], float)
+            for i in range(size):
+                pending = pending + report.balance[i]
+                if saved[first + i]:
+                    t = snap(float(ends[i]))
+                    times.append(t)
+                    thickness.append(report.thickness[i])
+                    smb.append(pending / (t - since))
+                    pending, since = np.zeros(grid.shape), t
+            reports.append(
+                {k: getattr(report, k) * grid.cell_area for k in _BUDGET}
+                | {"on_glacier": report.on_glacier * grid.cell_area}
+            )
+            count = int(record.total)
+            records.append(
+                (np.asarray(record.count)[:size], np.asarray(record.dt)[:count], np.asarray(record.stages)[:count])
+            )
+            rejected, evaluations = rejected + int(record.rejected), evaluations + int(record.evaluations)
+            bar.advance(float(ends[-1]))
+            if not warned and first == 0:
+                warned = True
+                _warn_about_balance(model, glacier, report, part, size)
+    series = {k: np.concatenate([r[k] for r in reports]) for k in (*_BUDGET, "on_glacier")}
+    on_glacier = series.pop("on_glacier")
+    starts, lengths = np.asarray(windows.start, float), np.asarray(windows.length, float)
+    ends = starts + lengths
+    steps = Steps(starts, lengths, *(np.concatenate([r[i] for r in records]) for i in range(3)), rejected, evaluations)
+    return Simulation(
+        glacier=glacier,
+        model=model,
+        times=np.array(times),
+        thickness=np.stack(thickness),
+        smb=np.stack(smb),
+        budget_series={"time": ends, **series},
+        glacier_series={
+            "time": ends,
+            **{k: on_glacier[:, i] for i, k in enumerate(("accumulation", "melt", "rain"))},
+        },
+        steps=steps,
+        state=State(t1, np.asarray(state.thickness), jax.tree.map(np.asarray, state.extras)),
+        initial_volume=initial_volume,
+        final_volume=float(np.sum(np.asarray(state.thickness, float)) * grid.cell_area),
+        seconds=clock.perf_counter() - began,
+        settings={
+            "t0": t0,
+            "t1": t1,
+            "save_every": save_every,
+            "coupling": coupling,
+            "stepper": repr(stepper),
+            "dtype": dtype,
+        },
+    )
+
+
+def plan_windows(
+    model: Model,
+    glacier: Glacier,
+    t0: float,
+    t1: float,
+    save_every: float,
+    coupling: Coupling,
+    *,
+    stops: Sequence[float] = (),
+    resumes: bool = False,
+) -> tuple[Window, np.ndarray]:
+    """Cut a run at save times, further stops, and, for a monthly balance, at months.
+
+    Returns:
+        Windows with leading axis (windows,), and whether each one's end is a save time, (windows,) bool.
+    """
+    count = int(np.floor((t1 - t0) / save_every + 1e-6))
+    saves = {snap(t0 + i * save_every) for i in range(1, count + 1)}
+    saves = {t for t in saves if t < t1 - 1e-9} | {t1}
+    balance = model.mass_balance
+    monthly = balance is not None and balance.frequency == "monthly"
+    ends = saves | {snap(t) for t in stops if t0 < t < t1}
+    if monthly:
+        ends |= {k / 12 for k in range(month_index(t0) + 1, month_index(t1) + 1) if t0 < k / 12 < t1}
+    ends_ = np.array(sorted(ends))
+    starts = np.concatenate([[t0], ends_[:-1]])
+    months = np.array([month_index(t) for t in starts])
+    whole = np.isclose(starts * 12, months, atol=1e-9, rtol=0) & np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0)
+    length = np.where(whole, MONTH, ends_ - starts)
+    n = len(starts)
+    evaluate, jump, forcing = np.zeros(n, bool), np.zeros(n, bool), None
+    if balance is not None and balance.frequency == "fixed":
+        evaluate[0] = not resumes
+    if monthly and balance is not None:
+        at_start = np.isclose(starts * 12, months, atol=1e-9, rtol=0)
+        evaluate = at_start.copy()
+        evaluate[0] |= not resumes
+        jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump
+        if coupling == "jump" and getattr(balance, "scheme", None) == "odinn":
+            jump[-1] = False  # ODINN has no event at the final time
+        needed = months_between(t0, t1)
+        table = balance.forcing(glacier, needed)
+        forcing = jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
+    return Window(starts, length, evaluate, jump, forcing), np.isin(ends_, sorted(saves))
+
+
+def _chunk(
+    system: Dynamics,
+    state: State,
+    part: Window,
+    stepper: AbstractStepper,
+    replay: Replay | None,
+    max_steps: int,
+    glacier: Glacier,
+    size: int,
+    bar: Progress,
+) -> tuple[State, Report, Record]:
+    """One compiled call; called again with longer buffers where the record of steps did not fit."""
+    capacity = _CAPACITY
+    while True:
+        with bar.compiling(_run_chunk):
+            out, report, record = _run_chunk(system, state, part, stepper, replay, (capacity, np.int32(max_steps)))
+            total = int(record.total)  # waits for the result
+        status = int(record.status)
+        if status != 0:
+            done = np.asarray(report.thickness)[:size]
+            raise _failure(status, glacier, part, np.asarray(record.count), done, max_steps)
+        if total <= capacity:
+            return out, report, record
+        capacity = 1 << (total - 1).bit_length()
+
+
+def _failure(
+    status: int, glacier: Glacier, part: Window, count: np.ndarray, thickness: np.ndarray, max_steps: int
+) -> SolverError:
+    stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
+    start, end = part.start[stuck], part.start[stuck] + part.length[stuck]
+    place = f"between {float(start):.4f} and {float(end):.4f}"
+    if status == NOT_FINITE:
+        text = (
+            f"the thickness stopped being finite {place}: look for a wild value in the model's numbers, the climate or the "
+            "bed; with Euler or SSPRK3, lower the courant number"
+        )
+    else:
+        text = (
+            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium (thick and steep); loosen the "
+            "tolerance, coarsen the grid, or raise max_steps"
+        )
+    return SolverError(where(glacier.rgi_id, text))
+
+
+def _check(
+    model: Model,
+    glacier: Glacier,
+    t0: float,
+    t1: float,
+    save_every: float,
+    coupling: str,
+    initial: State | None,
+    dtype: str,
+) -> None:
+    fail = lambda message: InputError(where(glacier.rgi_id, message))
+    if not isinstance(model, Model):
+        raise fail(f"simulate: found {type(model).__name__}, expected odinn.Model(flow=..., mass_balance=...)")
+    if not t1 > t0:
+        raise fail(f"the run ends at {t1:g}, which is not after its start {t0:g}")
+    if not save_every > 0:
+        raise fail(f"save_every={save_every!r}: expected a positive number of years such as 1/12")
+    if coupling not in ("source", "jump"):
+        raise fail(f"coupling={coupling!r}: expected 'source' or 'jump'")
+    if dtype not in ("float64", "float32"):
+        raise fail(f"dtype={dtype!r}: expected 'float64' or 'float32'")
+    balance = model.mass_balance
+    if getattr(balance, "scheme", None) == "odinn" and coupling != "jump":
+        raise fail("TemperatureIndex(scheme='odinn') needs coupling='jump'")
+    if getattr(balance, "scheme", None) == "odinn" and initial is not None:
+        raise fail("scheme='odinn' leaves out the event at the final time, so its runs cannot be continued")
+    if coupling == "jump":
+        if balance is None or balance.frequency != "monthly":
+            raise fail("coupling='jump' applies the balance at month ends and needs a monthly one")
+        for label, t in (("start", t0), ("end", t1)):
+            if abs(t * 12 - round(t * 12)) > 1e-6:
+                raise fail(f"coupling='jump' needs whole months, but the {label} is {t}")
+    from odinn.data.checks import check_fields
+
+    check_fields(glacier)
+    if initial is not None:
+        if abs(float(initial.time) - t0) > 1e-9:
+            raise fail(f"the initial state is of {float(initial.time):.6f}, but the run starts at {t0:.6f}")
+        if np.shape(initial.thickness) != glacier.grid.shape:
+            raise fail(f"the initial thickness has shape {np.shape(initial.thickness)}, expected {glacier.grid.shape}")
+
+
+def _first_state(system: Dynamics, glacier: Glacier, windows: Window, t0: float, initial: State | None) -> State:
+    thickness = jnp.asarray(glacier.thickness if initial is None else initial.thickness, float)
+    if not system.has_source:
+        return State(jnp.asarray(t0), thickness)
+    if initial is not None and "balance" in initial.extras:
+        return State(jnp.asarray(t0), thickness, jax.tree.map(jnp.asarray, dict(initial.extras)))
+    if not windows.evaluate[0]:
+        windows.evaluate[0] = True  # a state from elsewhere brings no balance in force
+    row = jax.tree.map(lambda a: jnp.asarray(a[0]), windows.forcing)
+    shapes = jax.eval_shape(system._source, thickness, row, jnp.asarray(t0))
+    return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
+
+
+def cast_floats(tree: Any, dtype: Any) -> Any:
+    """The tree with floating-point arrays in another precision."""
+
+    def cast(leaf: Any) -> Any:
+        if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
+            return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        return leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def _pad(part: Window, size: int) -> Window:
+    """Windows of length zero up to the size of a compiled call: they do nothing."""
+    if size == CHUNK:
+        return part
+    fill = lambda a: np.concatenate([np.asarray(a), np.repeat(np.asarray(a)[-1:], CHUNK - size, axis=0)])
+    padded = jax.tree.map(fill, part)
+    idle = np.arange(CHUNK) >= size
+    end = np.asarray(part.start)[-1] + np.asarray(part.length)[-1]
+    return Window(
+        np.where(idle, end, padded.start),
+        np.where(idle, 0.0, padded.length).astype(padded.length.dtype),
+        padded.evaluate & ~idle,
+        padded.jump & ~idle,
+        padded.forcing,
+    )
+
+
+def _part_of(replay: Steps | None, first: int, size: int) -> Replay | None:
+    """The recorded steps of a chunk's windows as (CHUNK, K) arrays, K a power of two."""
+    if replay is None:
+        return None
+    offsets = np.concatenate([[0], np.cumsum(replay.count)])
+    width = 1 << max(int(replay.count.max()) - 1, 0).bit_length()
+    dt, stages, count = np.zeros((CHUNK, width)), np.ones((CHUNK, width), np.int32), np.zeros(CHUNK, np.int32)
+    for i in range(size):
+        begin, n = offsets[first + i], int(replay.count[first + i])
+        dt[i, :n], stages[i, :n] = replay.dt[begin : begin + n], replay.stages[begin : begin + n]
+        count[i] = n
+    return Replay(jnp.asarray(dt), jnp.asarray(stages), jnp.asarray(count))
+
+
+def _replay_of(replay: Any, glacier: Glacier, position: int, total: int) -> Steps | None:
+    if replay is None or isinstance(replay, Steps):
+        if isinstance(replay, Steps) and total > 1:
+            raise InputError("replay: one Steps for several glaciers; give a list, or {rgi_id: Steps}")
+        return replay
+    if isinstance(replay, Mapping):
+        if glacier.rgi_id not in replay:
+            raise InputError(where(glacier.rgi_id, "replay has no entry for this glacier"))
+        return replay[glacier.rgi_id]
+    if len(replay) != total:
+        raise InputError(f"replay has {len(replay)} entries for {total} glaciers")
+    return replay[position]
+
+
+def _check_replay(replay: Steps | None, windows: Window, glacier: Glacier) -> None:
+    if replay is None:
+        return
+    same = len(replay.start) == len(windows.start) and np.allclose(replay.start, windows.start, atol=1e-9, rtol=0)
+    if not same or not np.allclose(replay.length, windows.length, atol=1e-9, rtol=0):
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                f"replay: the recorded run has {len(replay.start)} windows from {replay.start[0]:.4f}, this one has "
+                f"{len(windows.start)} from {windows.start[0]:.4f}; span and save_every have to be the same",
+            )
+        )
+
+
+def _warn_about_balance(model: Model, glacier: Glacier, report: Report, part: Window, size: int) -> None:
+    """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
+    if not isinstance(model.mass_balance, TemperatureIndex) or size < MONTHS_PER_YEAR:
+        return
+    if abs(float(np.sum(part.length[:size])) - 1.0) > 1e-6:
+        return
+    ice = np.asarray(glacier.thickness) > 0
+    if not ice.any():
+        return
+    balance = float(report.balance[:size].sum(axis=0)[ice].mean()) * model.ice_density / 1000.0
+    if abs(balance) > 3.0:
+        warnings.warn(
+            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {balance:+.1f} m w.e. yr-1, which few glaciers "
+            "have: the melt factor is not calibrated. Use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
+            stacklevel=4,
+        )
+
+
+__all__ = ["Callable", "Failure", "Grid", "Simulation", "Steps", "simulate", "sys", "velocity_of"]

@@ -1,0 +1,1 @@
+"""Time stepping: the interfaces, four steppers, and ``integrate``. Nothing here mentions ice."""

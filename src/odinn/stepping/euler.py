@@ -1,0 +1,41 @@
+"""Explicit Euler under the CFL condition: the baseline of shallow ice models."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, combine, divide_evenly
+
+
+class Euler(AbstractStepper):
+    """Explicit Euler with dt = courant / stiffness.
+
+    Args:
+        courant: 2 is the limit of linear stability. The default is dt = 0.124 dx²/max(D) for n = 3, the usual choice.
+    """
+
+    courant: float = 1.984
+
+    order: ClassVar[int] = 1
+    reuses_end: ClassVar[bool] = False
+
+    def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
+        """See :class:`AbstractStepper`."""
+        return cfl_step(self.courant, remaining, stiffness), jnp.int32(1)
+
+    def step(
+        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+    ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
+        """See :class:`AbstractStepper`."""
+        return combine((1.0, y), (dt, f0)), None, None
+
+    def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
+        """0: the step is not controlled by an error."""
+        return jnp.zeros(())
+
+
+def cfl_step(courant: float, remaining: Any, stiffness: Any) -> Any:
+    """The step of at most courant / stiffness that divides the rest of the window evenly."""
+    return divide_evenly(remaining, jnp.minimum(remaining, courant / jnp.maximum(stiffness, 1e-300)))

@@ -1,0 +1,89 @@
+"""Runge–Kutta–Chebyshev: explicit steps whose stability grows with the square of the number of stages."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, bounded_while, combine, divide_evenly
+
+_DAMPING = 2.0 / 13.0
+_STABILITY = 2.0 / 3.0 * (1.0 - 2.0 / 15.0 * _DAMPING)  # real stability interval / (s² − 1)
+MAX_STAGES = 100
+
+
+class RKC2(AbstractStepper):
+    """Second-order Runge–Kutta–Chebyshev with adaptive steps (Sommeijer, Shampine & Verwer 1997).
+
+    Args:
+        tol: root mean square over ice of the local error of a step, m.
+
+    Each window is first tried in one step; the number of stages (2 to 100) follows from the stiffness. Error
+    estimate and coefficients: the paper's equations (2.1)–(2.8) and (2.10).
+    """
+
+    tol: float = 1e-2
+
+    order: ClassVar[int] = 2
+    reuses_end: ClassVar[bool] = True
+
+    def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
+        """See :class:`AbstractStepper`."""
+        longest = _STABILITY * (MAX_STAGES**2 - 1) / jnp.maximum(stiffness, 1e-300)
+        dt = divide_evenly(remaining, jnp.minimum(jnp.minimum(remaining, suggestion), longest))
+        stages = jnp.ceil(jnp.sqrt(1.0 + dt * stiffness / _STABILITY))
+        return dt, jnp.clip(stages, 2, MAX_STAGES).astype(jnp.int32)
+
+    def step(
+        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+    ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
+        """See :class:`AbstractStepper`."""
+        table = jnp.asarray(_coefficients())[stages]
+        first = combine((1.0, y), (table[1, 0] * dt, f0))
+
+        def stage(carry: tuple[Any, PyTree, PyTree]) -> tuple[Any, PyTree, PyTree]:
+            j, before, last = carry
+            mu_tilde, mu, nu, gamma, _ = table[j]
+            rate, _ = f(t + table[j - 1, 4] * dt, last)
+            new = combine((1.0 - mu - nu, y), (mu, last), (nu, before), (mu_tilde * dt, rate), (gamma * dt, f0))
+            return j + 1, last, new
+
+        limit = None if bound is None else bound - 1
+        _, _, y1 = bounded_while(lambda c: c[0] <= stages, stage, (jnp.int32(2), y, first), limit)
+        f1, stiffness = f(t + dt, y1)
+        error = combine((0.8, y), (-0.8, y1), (0.4 * dt, f0), (0.4 * dt, f1))
+        return y1, (f1, stiffness), error
+
+    def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
+        """See :class:`AbstractStepper`."""
+        return norm(error, y0, y1) / self.tol
+
+
+@lru_cache(maxsize=1)
+def _coefficients() -> np.ndarray:
+    """(stages, stage, [μ̃, μ, ν, γ̃, c]) for 2..MAX_STAGES stages; c is the time of the stage, over dt."""
+    table = np.zeros((MAX_STAGES + 1, MAX_STAGES + 1, 5))
+    for s in range(2, MAX_STAGES + 1):
+        w0 = 1.0 + _DAMPING / s**2
+        T, dT, ddT = np.zeros(s + 1), np.zeros(s + 1), np.zeros(s + 1)
+        T[:2], dT[1] = (1.0, w0), 1.0
+        for j in range(2, s + 1):
+            T[j] = 2 * w0 * T[j - 1] - T[j - 2]
+            dT[j] = 2 * T[j - 1] + 2 * w0 * dT[j - 1] - dT[j - 2]
+            ddT[j] = 4 * dT[j - 1] + 2 * w0 * ddT[j - 1] - ddT[j - 2]
+        w1 = dT[s] / ddT[s]
+        b = np.empty(s + 1)
+        b[2:] = ddT[2:] / dT[2:] ** 2
+        b[:2] = b[2]
+        a = 1.0 - b * T
+        rows = table[s]
+        rows[1, 0] = b[1] * w1
+        for j in range(2, s + 1):
+            mu_tilde = 2 * b[j] * w1 / b[j - 1]
+            rows[j] = mu_tilde, 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], -a[j - 1] * mu_tilde, 0.0
+            rows[j, 4] = w1 * ddT[j] / dT[j]
+        rows[1, 4] = rows[2, 4] / dT[2]
+    return table
