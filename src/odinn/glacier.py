@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
@@ -53,7 +53,26 @@ class Observations(eqx.Module):
     points: PointThickness | None = None
     dates: dict[str, float] = eqx.field(default_factory=dict)
 
-    FIELDS = ("thickness", "speed", "vx", "vy", "elevation_change", "mass_balance_field")
+    FIELDS: ClassVar[tuple[str, ...]] = ("thickness", "speed", "vx", "vy", "elevation_change", "mass_balance_field")
+
+    def coarsened(self, k: int) -> Observations:
+        """Fields averaged over the measured cells of k x k blocks."""
+
+        def mean(field: np.ndarray | None) -> np.ndarray | None:
+            if field is None:
+                return None
+            measured = np.isfinite(field)
+            ny, nx = field.shape
+            pad = ((0, -ny % k), (0, -nx % k))
+            blocks = lambda a: np.pad(a, pad).reshape((ny + pad[0][1]) // k, k, -1, k).sum(axis=(1, 3))
+            count = blocks(measured.astype(float))
+            total = blocks(np.where(measured, field, 0.0))
+            return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+        fields = {name: mean(getattr(self, name)) for name in self.FIELDS}
+        return Observations(
+            **fields, mass_balance=self.mass_balance, geodetic=self.geodetic, points=self.points, dates=self.dates
+        )
 
 
 class Glacier(eqx.Module):

@@ -7,6 +7,7 @@ this is the only place that knows about the alternatives.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,8 +80,8 @@ def _field(value: Any, rgi_id: str, shape: tuple[int, int], name: str, place: st
 def without_numbers(module: Any) -> Any:
     """A copy of a module whose arrays and mappings are None: what is left is compiled in, not traced."""
     bare = object.__new__(type(module))
-    for name in module.__dataclass_fields__:
-        value = getattr(module, name)
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name)
         empty = isinstance(value, Mapping) or hasattr(value, "shape")
-        object.__setattr__(bare, name, None if empty else value)
+        object.__setattr__(bare, field.name, None if empty else value)
     return bare

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time as clock
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Literal, overload
 
 import equinox as eqx
@@ -22,7 +22,7 @@ from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
 from odinn.errors import InputError, OdinnError, SolverError, where
 from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
-from odinn.grid import Grid, cell_mean
+from odinn.grid import cell_mean
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
 from odinn.progress import Progress
@@ -327,7 +327,7 @@ def _simulate_one(
             "t1": t1,
             "save_every": save_every,
             "coupling": coupling,
-            "stepper": repr(stepper),
+            "stepper": _describe(stepper),
             "dtype": dtype,
         },
     )
@@ -350,7 +350,7 @@ def plan_windows(
         Windows with leading axis (windows,), and whether each one's end is a save time, (windows,) bool.
     """
     count = int(np.floor((t1 - t0) / save_every + 1e-6))
-    saves = {snap(t0 + i * save_every) for i in range(1, count + 1)}
+    saves = {snap(round(t0 + i * save_every, 9)) for i in range(1, count + 1)}
     saves = {t for t in saves if t < t1 - 1e-9} | {t1}
     balance = model.mass_balance
     monthly = balance is not None and balance.frequency == "monthly"
@@ -479,6 +479,12 @@ def _first_state(system: Dynamics, glacier: Glacier, windows: Window, t0: float,
     return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
 
 
+def _describe(stepper: AbstractStepper) -> str:
+    """The stepper with all of its numbers, for the record."""
+    numbers = ", ".join(f"{f}={getattr(stepper, f)}" for f in (field.name for field in fields(stepper)))
+    return f"{type(stepper).__name__}({numbers})"
+
+
 def cast_floats(tree: Any, dtype: Any) -> Any:
     """The tree with floating-point arrays in another precision."""
 
@@ -565,6 +571,3 @@ def _warn_about_balance(model: Model, glacier: Glacier, report: Report, part: Wi
             "have: the melt factor is not calibrated. Use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
             stacklevel=4,
         )
-
-
-__all__ = ["Callable", "Failure", "Grid", "Simulation", "Steps", "simulate", "sys", "velocity_of"]

@@ -1,1 +1,1 @@
-"""data"""
+"""From files to glaciers: NetCDF, OGGM directories, observations, checks, and glaciers made in code."""

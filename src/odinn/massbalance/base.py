@@ -1,7 +1,7 @@
 """The interface of surface mass balance."""
 
 import abc
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import numpy as np
@@ -49,6 +49,3 @@ class AbstractMassBalance(eqx.Module):
     @abc.abstractmethod
     def rates(self, values: Any, forcing: Any, surface: Cell, time: Any) -> Rates:
         """Accumulation, melt and rain at a surface (m), given coefficients and one month's forcing."""
-
-
-__all__ = ["AbstractMassBalance", "ClassVar", "Frequency", "Rates"]

@@ -1,1 +1,1 @@
-"""output"""
+"""Results as CF datasets and files."""

@@ -1,0 +1,113 @@
+"""OGGM glacier directories, read without OGGM."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+import yaml
+
+from odinn.climate import Climate
+from odinn.data import products
+from odinn.data.netcdf import climate_from_oggm_form, glacier_from_dataset, read_dataset
+from odinn.errors import ClimateError, InputError, where
+from odinn.glacier import Glacier
+
+_CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
+
+
+def is_directory(source: Any) -> bool:
+    """True for an OGGM directory or a ``GlacierDirectory``."""
+    if hasattr(source, "get_filepath") and hasattr(source, "dir"):
+        return True
+    return isinstance(source, str | Path) and (Path(source) / "gridded_data.nc").exists()
+
+
+def open_directory(
+    source: Any, *, climate: str | xr.Dataset | Climate | None, thickness: str | None, coarsen: int
+) -> Glacier:
+    """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and a calibration."""
+    folder = Path(source.dir if hasattr(source, "dir") else source)
+    attributes = _outline_attributes(folder)
+    rgi_id = str(attributes.get("RGIId") or attributes.get("rgi_id") or _rgi_id_of(folder))
+    name = str(attributes.get("Name") or attributes.get("glac_name") or "").split("   ")[0].strip()
+    if not isinstance(climate, xr.Dataset | Climate):
+        climate = _climate(folder, climate, rgi_id)
+    provenance = {"source": folder.name, "format": "OGGM directory"}
+    calibration = _calibration(folder)
+    if calibration is not None:
+        provenance["oggm_calibration"] = json.dumps(calibration)
+    return glacier_from_dataset(
+        read_dataset(folder / "gridded_data.nc"),
+        rgi_id=rgi_id,
+        name=name,
+        climate=climate,
+        thickness=thickness,
+        coarsen=coarsen,
+        provenance=provenance,
+    )
+
+
+def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
+    """``climate_historical.nc`` named by its source, or the file of a product."""
+    files = {p.stem.removeprefix("climate_historical").strip("_"): p for p in folder.glob("climate_historical*.nc")}
+    if wanted is None:
+        return climate_from_oggm_form(read_dataset(files[""]), rgi_id) if "" in files else None
+    product = products.climate_name(wanted)
+    for suffix in products.OGGM_CLIMATE_SUFFIX.get(product, (wanted,)):
+        for candidate in (f"daily_{suffix}", suffix):
+            if candidate in files:
+                return climate_from_oggm_form(read_dataset(files[candidate]), rgi_id, product)
+    found = {suffix or "climate_historical.nc": suffix for suffix in files}
+    if "" in files:
+        series = climate_from_oggm_form(read_dataset(files[""]), rgi_id)
+        if series.name == product:
+            return series
+        found[f"{series.name} (climate_historical.nc)"] = found.pop("climate_historical.nc")
+    raise ClimateError(where(rgi_id, f"no climate '{wanted}'; available: {', '.join(sorted(found)) or 'none'}"))
+
+
+def _calibration(folder: Path) -> dict[str, float] | None:
+    """OGGM's calibrated numbers (its units): mb_calib.json up to 1.6.3, settings.yml later."""
+    for name, parse in (("mb_calib.json", json.loads), ("settings.yml", yaml.safe_load)):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            content = parse(path.read_text())
+            numbers = {k: float(content[k]) for k in _CALIBRATION}
+            shared = content.get("mb_global_params", {})
+        except (KeyError, TypeError, ValueError, yaml.YAMLError):
+            continue
+        defaults = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
+        return numbers | {k: float(shared.get(k, v)) for k, v in defaults.items()}
+    return None
+
+
+def _outline_attributes(folder: Path) -> dict[str, Any]:
+    """The attribute table of the outline (RGI id, name, area), empty without one."""
+    import shapefile
+
+    path = folder / "outlines.tar.gz"
+    if not path.exists():
+        return {}
+    try:
+        with tarfile.open(path) as archive:
+            member = archive.extractfile("outlines.dbf")
+            assert member is not None
+            table = shapefile.Reader(dbf=io.BytesIO(member.read()), encoding="utf-8", encodingErrors="replace")
+            return dict(table.record(0).as_dict())
+    except (tarfile.TarError, KeyError, OSError, shapefile.ShapefileException) as error:
+        raise InputError(
+            f"{path}: the outline cannot be read ({error}); remove the file or prepare it again"
+        ) from error
+
+
+def _rgi_id_of(folder: Path) -> str:
+    match = re.search(r"RGI\d\d-\d\d\.\d{5}|RGI2000-v7\.0-[GC]-\d\d-\d{5}", str(folder))
+    return match[0] if match else folder.name

@@ -1,0 +1,71 @@
+"""``open_glacier``: whatever a user has, as a :class:`Glacier`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from odinn.climate import Climate
+from odinn.data import oggm
+from odinn.data.netcdf import glacier_from_dataset, read_dataset
+from odinn.errors import InputError
+from odinn.glacier import Glacier
+
+
+def open_glacier(
+    source: Any,
+    *,
+    climate: str | xr.Dataset | Climate | None = None,
+    thickness: str | None = None,
+    coarsen: int = 1,
+) -> Glacier:
+    """Open a glacier.
+
+    Args:
+        source: a NetCDF file, an ``xarray.Dataset`` with surface or bed on projected (y, x) and a CRS, an OGGM glacier
+            directory or a ``GlacierDirectory``.
+        climate: a product's name ("w5e5", "era5", "era5land", "cru", "histalp"), a Dataset in OGGM's form (time, temp,
+            prcp[, gradient]; attribute ref_hgt), or a :class:`Climate`. Default: for NetCDF the first of those present,
+            for an OGGM directory its climate_historical.nc. Series without a lapse rate take −6.5 K km⁻¹.
+        thickness: "consensus" (default), "millan", "oggm" or "radar". Ice outside the outline is dropped.
+        coarsen: average blocks of k x k cells; volume is kept.
+
+    Returns:
+        The glacier; ``provenance`` records what was chosen.
+
+    Raises:
+        InputError: naming the glacier, the variable, what was found and what to do.
+    """
+    options = {"climate": climate, "thickness": thickness, "coarsen": coarsen}
+    if isinstance(source, xr.Dataset):
+        rgi_id = str(source.attrs.get("rgi_id", "glacier"))
+        name = str(source.attrs.get("name", ""))
+        return glacier_from_dataset(source, rgi_id=rgi_id, name=name, provenance={"format": "Dataset"}, **options)
+    if oggm.is_directory(source):
+        return oggm.open_directory(source, **options)
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"open_glacier: found {type(source).__name__}; expected a path, an xarray.Dataset or an OGGM glacier directory"
+        )
+    path = Path(source)
+    if path.is_dir():
+        raise InputError(
+            f"{path}: a directory without gridded_data.nc; expected a NetCDF file or an OGGM glacier directory"
+        )
+    ds = read_dataset(path)
+    match = re.search(r"RGI\d\d-\d\d\.\d{5}", path.name)
+    rgi_id = str(ds.attrs.get("rgi_id") or (match[0] if match else path.stem))
+    provenance = {"source": path.name, "format": "NetCDF"}
+    return glacier_from_dataset(ds, rgi_id=rgi_id, name=str(ds.attrs.get("name", "")), provenance=provenance, **options)
+
+
+def open_glaciers(sources: Sequence[Any], **options: Any) -> list[Glacier]:
+    """Open several glaciers; the arguments are those of :func:`open_glacier`."""
+    sources = list(sources)
+    if not sources:
+        raise InputError("open_glaciers: the list is empty")
+    return [open_glacier(source, **options) for source in sources]

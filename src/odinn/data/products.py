@@ -1,0 +1,37 @@
+"""Names of climate and thickness products, and where files keep them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# In the order in which a NetCDF file is searched when no climate is named.
+CLIMATE: Final = ("w5e5", "era5", "era5land", "cru", "histalp")
+CLIMATE_ALIASES: Final = {"era5l": "era5land", "era5-land": "era5land", "era5_land": "era5land"}
+# OGGM's file suffixes, daily before monthly.
+OGGM_CLIMATE_SUFFIX: Final = {
+    "w5e5": ("W5E5",),
+    "era5": ("ERA5",),
+    "era5land": ("ERA5L", "ERA5-Land"),
+    "cru": ("CRU",),
+    "histalp": ("HISTALP",),
+}
+# Negative precipitation is a known value of this product (2011-11), set to 0 under a warning.
+CLIP_NEGATIVE_PRECIP: Final = ("histalp",)
+
+# In the order in which a file is searched when no thickness is named.
+THICKNESS: Final = {
+    "consensus": ("thickness_consensus", "consensus_ice_thickness"),
+    "millan": ("thickness_millan", "millan_ice_thickness"),
+    "oggm": ("thickness_oggm", "distributed_thickness_alt", "distributed_thickness_interp", "distributed_thickness"),
+    "radar": ("thickness_obs_interp",),
+    "thickness": ("thickness", "land_ice_thickness", "thk"),
+}
+SURFACE: Final = ("topo", "surface", "usurf", "surface_altitude")
+BED: Final = ("bed", "topg", "bedrock_altitude")
+MASK: Final = ("glacier_mask", "mask")
+
+
+def climate_name(name: str) -> str:
+    """The product's name in lower case, aliases resolved; unknown names pass (a file may hold them)."""
+    name = name.strip().lower()
+    return CLIMATE_ALIASES.get(name, name)

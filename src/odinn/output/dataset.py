@@ -1,0 +1,139 @@
+"""A simulation as an ``xarray.Dataset`` with CF-1.11 metadata."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyproj
+import xarray as xr
+
+from odinn.constants import AREA_THRESHOLD
+from odinn.dates import date_of
+from odinn.output.variables import VARIABLES
+from odinn.simulation import Simulation
+
+_BAND = 20.0  # m of altitude, for the equilibrium line
+
+
+def to_dataset(sim: Simulation) -> xr.Dataset:
+    """See :meth:`Simulation.to_dataset`."""
+    glacier, grid = sim.glacier, sim.glacier.grid
+    vx, vy, speed = sim.velocity()
+    flat = {
+        "thickness": sim.thickness,
+        "surface": sim.surface,
+        "smb": sim.smb * sim.model.ice_density,
+        "vx": vx,
+        "vy": vy,
+        "speed": speed,
+        "bed": glacier.bed,
+        "glacier_mask": glacier.mask,
+        **series(sim),
+        **{k: sim.glacier_series[k] for k in ("accumulation", "melt", "rain")},
+        **{f"budget_{k}": v for k, v in sim.budget_series.items() if k != "time"},
+    }
+    ds = xr.Dataset()
+    ds = ds.assign_coords(
+        time=(
+            "time",
+            _times(sim.times),
+            {"standard_name": "time", "long_name": "time", "axis": "T", "bounds": "time_bounds"},
+        ),
+        y=("y", grid.y, {"standard_name": "projection_y_coordinate", "long_name": "y", "units": "m", "axis": "Y"}),
+        x=("x", grid.x, {"standard_name": "projection_x_coordinate", "long_name": "x", "units": "m", "axis": "X"}),
+        decimal_year=("time", sim.times, {"long_name": "decimal year: year + (month-1)/12 + ...", "units": "1"}),
+        window_end=(
+            "window",
+            sim.budget_series["time"],
+            {"long_name": "decimal year of the window's end", "units": "1"},
+        ),
+    )
+    before = np.concatenate([sim.times[:1], sim.times[:-1]])
+    ds["time_bounds"] = (("time", "bounds"), np.stack([_times(before), _times(sim.times)], axis=1))
+    for name, values in flat.items():
+        variable = VARIABLES[name]
+        attrs = {"long_name": variable.long_name, "units": variable.units}
+        attrs |= {"standard_name": variable.standard_name} if variable.standard_name else {}
+        attrs |= {"cell_methods": variable.cell_methods} if variable.cell_methods else {}
+        attrs |= {"grid_mapping": "crs"} if grid.crs and variable.dims.endswith("y x") else {}
+        ds[name] = (tuple(variable.dims.split()), np.asarray(values).astype(variable.dtype), attrs)
+    if grid.crs:
+        ds["crs"] = ((), np.int32(0), pyproj.CRS.from_wkt(grid.crs).to_cf())
+    ds.attrs = _attributes(sim)
+    ds["time"].encoding = ds["time_bounds"].encoding = {
+        "units": "days since 1970-01-01",
+        "dtype": "float64",
+        "calendar": "proleptic_gregorian",
+    }
+    return ds
+
+
+def series(sim: Simulation) -> dict[str, np.ndarray]:
+    """Volume (m³), area (m²), equilibrium-line and terminus altitude (m), each (T,)."""
+    ice = sim.thickness >= AREA_THRESHOLD
+    surface = sim.surface
+    terminus = np.array([s[i].min() if i.any() else np.nan for s, i in zip(surface, ice, strict=True)])
+    return {
+        "volume_m3": sim.volume,
+        "area_m2": ice.sum(axis=(1, 2)) * sim.glacier.grid.cell_area,
+        "ela_m": _equilibrium_line(sim, ice),
+        "terminus_altitude_m": terminus,
+    }
+
+
+def _equilibrium_line(sim: Simulation, ice: np.ndarray) -> np.ndarray:
+    """Altitude at which the mean balance of altitude bands turns from negative to positive, over the year before."""
+    out = np.full(len(sim.times), np.nan)
+    steps = np.diff(sim.times, prepend=sim.times[0])
+    for i, t in enumerate(sim.times):
+        first = int(np.searchsorted(sim.times, t - 1.0 - 1e-6))
+        if t - sim.times[0] < 1.0 - 1e-6 or first >= i or abs(t - sim.times[first] - 1.0) > 0.01:
+            continue
+        weights = steps[first + 1 : i + 1]
+        balance = np.tensordot(weights, sim.smb[first + 1 : i + 1], 1) / weights.sum()
+        surface, here = sim.surface[i][ice[i]], balance[ice[i]]
+        if not here.size:
+            continue
+        band = np.floor(surface / _BAND).astype(int)
+        low = band.min()
+        count = np.bincount(band - low)
+        mean = np.bincount(band - low, here) / np.maximum(count, 1)
+        height = (np.arange(len(count)) + low + 0.5) * _BAND
+        height, mean = height[count > 0], mean[count > 0]
+        rising = np.flatnonzero((mean[:-1] < 0) & (mean[1:] >= 0))
+        if rising.size:
+            k = rising[-1]
+            out[i] = np.interp(0.0, mean[k : k + 2], height[k : k + 2])
+    return out
+
+
+def _times(years: np.ndarray) -> np.ndarray:
+    """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
+    if years.min() >= 1 and years.max() < 9999:
+        return np.array([np.datetime64(date_of(t), "s") for t in years]).astype("datetime64[s]")
+    return (years - 1970.0) * 365.25
+
+
+def _attributes(sim: Simulation) -> dict[str, Any]:
+    glacier = sim.glacier
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    odinn_version = version("odinn-model")
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"odinn simulation of {glacier.name or glacier.rgi_id}",
+        "rgi_id": glacier.rgi_id,
+        "name": glacier.name,
+        "source": f"odinn {odinn_version}: {sim.settings['stepper']}",
+        "history": f"{now} odinn {odinn_version} simulate {sim.times[0]:.4f} to {sim.times[-1]:.4f}",
+        "odinn_version": odinn_version,
+        "odinn_settings": json.dumps(sim.settings, default=str),
+        "odinn_model": str(sim.model),
+        "odinn_inputs": json.dumps(glacier.provenance),
+        "input_sha256": glacier.provenance.get("input_sha256", ""),
+        "budget_relative_residual": sim.relative_residual,
+        **{f"budget_{k}_m3": v for k, v in sim.budget.items()},
+    }

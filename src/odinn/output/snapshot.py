@@ -1,0 +1,181 @@
+"""``save``, ``load``, ``restart``: everything of a run in one NetCDF file (or Zarr store), without pickle.
+
+A simulation's file is a CF dataset; a group ``odinn`` beside it holds what is needed to go on: the tree of modules as
+JSON, its arrays as variables.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from odinn.data.netcdf import read_dataset
+from odinn.errors import InputError
+from odinn.glacier import Glacier
+from odinn.model import State
+from odinn.simulation import Simulation
+
+_GROUP = "odinn"
+_PACKAGES = ("odinn.", "diffrax.")  # modules whose classes a file may name
+
+
+def save(obj: Any, path: str | Path) -> Path:
+    """Save a simulation, a model, a glacier or a state.
+
+    Args:
+        path: ending in ``.nc`` (NetCDF-4) or ``.zarr``. An existing file is replaced when the new one is complete.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    if path.suffix not in (".nc", ".zarr"):
+        raise InputError(f"{path}: expected a name that ends in .nc or .zarr")
+    if not isinstance(obj, eqx.Module):
+        raise InputError(f"save: found {type(obj).__name__}; expected a Simulation, Model, Glacier or State")
+    root = obj.to_dataset() if isinstance(obj, Simulation) else xr.Dataset(attrs={"Conventions": "CF-1.11"})
+    skip = ("thickness", "smb") if isinstance(obj, Simulation) else ()
+    arrays: dict[str, np.ndarray] = {}
+    spec = _encode(obj, arrays, skip)
+    group = xr.Dataset({k: (tuple(f"{k}_{i}" for i in range(np.ndim(v))), v) for k, v in arrays.items()})
+    group.attrs["tree"] = json.dumps(spec)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    _remove(partial)
+    try:
+        _write(root, group, partial, zarr=path.suffix == ".zarr")
+        _remove(path) if path.is_dir() else None
+        os.replace(partial, path)
+    finally:
+        _remove(partial)
+    return path
+
+
+def load(path: str | Path) -> Any:
+    """What :func:`save` saved."""
+    path = Path(path)
+    group = _read_group(path)
+    try:
+        tree = json.loads(group.attrs["tree"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: no tree of modules in it; it was not written by odinn.save") from error
+    obj_class = tree.get("class", "")
+    extra: dict[str, Any] = {}
+    if obj_class == "odinn.simulation:Simulation":
+        root = _read_root(path)
+        thickness = np.array(root["thickness"].values, float)
+        density = float(_decode(tree["fields"]["model"], group).ice_density)
+        smb = group["smb"].values if "smb" in group else np.array(root["smb"].values, float) / density
+        extra = {"thickness": thickness, "smb": smb}
+    return _decode(tree, group, extra)
+
+
+def restart(path: str | Path) -> tuple[Glacier, State]:
+    """The glacier and the last state of a saved simulation, to go on with ``simulate(..., initial=state)``."""
+    path = Path(path)
+    group = _read_group(path)
+    tree = json.loads(group.attrs.get("tree", "{}"))
+    if tree.get("class") != "odinn.simulation:Simulation":
+        raise InputError(f"{path}: holds {tree.get('class', 'nothing of odinn')}, expected a saved simulation")
+    return _decode(tree["fields"]["glacier"], group), _decode(tree["fields"]["state"], group)
+
+
+def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: tuple[str, ...] = ()) -> Any:
+    if obj is None or isinstance(obj, bool | int | float | str):
+        return obj
+    if isinstance(obj, np.ndarray | jax.Array | np.generic):
+        name = f"a{len(arrays)}"
+        arrays[name] = np.asarray(obj)
+        if arrays[name].dtype == bool:
+            arrays[name] = arrays[name].astype(np.int8)
+            return {"array": name, "bool": True}
+        return {"array": name, "jax": isinstance(obj, jax.Array)}
+    if isinstance(obj, eqx.Module):
+        kind = type(obj)
+        fields = {f.name: _encode(getattr(obj, f.name), arrays) for f in dataclasses.fields(obj) if f.name not in skip}
+        return {"class": f"{kind.__module__}:{kind.__qualname__}", "fields": fields}
+    if isinstance(obj, Mapping):
+        return {"dict": {str(k): _encode(v, arrays) for k, v in obj.items()}}
+    if isinstance(obj, tuple | list):
+        return {type(obj).__name__: [_encode(v, arrays) for v in obj]}
+    raise InputError(f"save: cannot store {type(obj).__name__} {obj!r} without pickle")
+
+
+def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Any] | None = None) -> Any:
+    if not isinstance(spec, dict):
+        return spec
+    if "array" in spec:
+        values = group[spec["array"]].values
+        if spec.get("bool"):
+            return values.astype(bool)
+        return jnp.asarray(values) if spec.get("jax") else np.array(values)
+    if "class" in spec:
+        module, name = spec["class"].split(":")
+        if not f"{module}.".startswith(_PACKAGES):
+            raise InputError(f"the file names a class of '{module}', which is not loaded")
+        kind = importlib.import_module(module)
+        for part in name.split("."):
+            kind = getattr(kind, part)
+        obj = object.__new__(kind)  # type: ignore[call-overload]
+        for field, value in spec["fields"].items():
+            object.__setattr__(obj, field, _decode(value, group))
+        for field, value in (extra or {}).items():
+            object.__setattr__(obj, field, value)
+        return obj
+    if "dict" in spec:
+        return {k: _decode(v, group) for k, v in spec["dict"].items()}
+    ((kind_name, items),) = spec.items()
+    values = [_decode(v, group) for v in items]
+    return tuple(values) if kind_name == "tuple" else values
+
+
+def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> None:
+    if zarr:
+        root.to_zarr(path, mode="w", consolidated=False)
+        group.to_zarr(path, mode="a", group=_GROUP, consolidated=False)
+        return
+    packed = {
+        k: {"zlib": True, "complevel": 2} for k, v in root.data_vars.items() if v.ndim >= 2 and v.dtype.kind == "f"
+    }
+    root.to_netcdf(path, mode="w", engine="netcdf4", encoding=packed)
+    packed = {k: {"zlib": True, "complevel": 2} for k, v in group.data_vars.items() if v.ndim >= 2}
+    group.to_netcdf(path, mode="a", engine="netcdf4", group=_GROUP, encoding=packed)
+
+
+def _read_root(path: Path) -> xr.Dataset:
+    if path.suffix == ".zarr":
+        return xr.open_zarr(path, consolidated=False).load()
+    return read_dataset(path)
+
+
+def _read_group(path: Path) -> xr.Dataset:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or directory")
+    try:
+        if path.suffix == ".zarr":
+            return xr.open_zarr(path, group=_GROUP, consolidated=False).load()
+        with xr.open_dataset(path, engine="netcdf4", group=_GROUP) as group:
+            return group.load()
+    except Exception as error:
+        raise InputError(
+            f"{path}: cannot be read as a file of odinn.save ({type(error).__name__}); it may be truncated or of another origin"
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
