@@ -1,0 +1,255 @@
+"""``odinn``: run, calibrate, info, plot, verify, demo.
+
+Exit codes: 0 done; 1 a run, a calibration or a verification failed; 2 the input is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from odinn.errors import InputError, OdinnError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics.")
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated).")
+]
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
+    overrides: Overrides = None,
+) -> None:
+    """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
+    import odinn
+    from odinn.cli.config import build_model, build_stepper, read_config, sources, to_yaml
+
+    settings = read_config(config, overrides or [])
+    if settings.run is None:
+        raise InputError(f"{config}: run: is required (t0, t1)")
+    folder = Path(settings.output.directory)
+    glaciers = odinn.open_glaciers(
+        sources(settings),
+        climate=settings.glacier.climate,
+        thickness=settings.glacier.thickness,
+        coarsen=settings.glacier.coarsen,
+    )
+    model = build_model(settings)
+    failures = 0
+    for glacier in glaciers:
+        _describe(glacier)
+        try:
+            own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
+            sim = odinn.simulate(
+                own,
+                glacier,
+                settings.run.t0,
+                settings.run.t1,
+                save_every=settings.run.save_every,
+                stepper=build_stepper(settings.run.stepper),
+                coupling=settings.run.coupling,
+                dtype=settings.run.dtype,
+                max_steps=settings.run.max_steps,
+            )
+        except OdinnError as error:
+            if settings.run.on_error == "raise":
+                raise
+            failures += 1
+            _complain(error)
+            continue
+        _summarise(sim)
+        stem = folder / glacier.rgi_id
+        written = [odinn.save(sim, stem.with_name(f"{glacier.rgi_id}.{settings.output.format}"))]
+        if settings.output.plots:
+            written += odinn.plot.save_all(sim, stem)
+        _listed(written)
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved = folder / "config.yaml"
+    resolved.write_text(to_yaml(settings))
+    console.print(f"Settings as used: {resolved}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    config: Annotated[Path, typer.Argument(help="The same YAML file as for run, with a calibrate: section.")],
+    overrides: Overrides = None,
+) -> None:
+    """Solve for one number of the mass balance so that the mean balance meets a target; compare with measurements."""
+    import odinn
+    from odinn.cli.config import CalibrateSection, build_model, read_config, sources
+
+    settings = read_config(config, overrides or [])
+    for source in sources(settings):
+        glacier = odinn.open_glacier(
+            source,
+            climate=settings.glacier.climate,
+            thickness=settings.glacier.thickness,
+            coarsen=settings.glacier.coarsen,
+        )
+        _describe(glacier)
+        _calibrated(build_model(settings), glacier, settings.calibrate or CalibrateSection())
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result.")],
+    climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
+    thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
+) -> None:
+    """Show what a glacier or a result holds."""
+    import odinn
+    from odinn.simulation import Simulation
+
+    try:
+        loaded: Any = odinn.load(path) if path.exists() and not (path / "gridded_data.nc").exists() else None
+    except InputError:
+        loaded = None
+    if isinstance(loaded, Simulation):
+        _describe(loaded.glacier)
+        _summarise(loaded)
+        return
+    _describe(odinn.open_glacier(path, climate=climate, thickness=thickness))
+
+
+@app.command()
+def plot(
+    path: Annotated[Path, typer.Argument(help="A result of odinn run.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: beside the result.")] = None,
+) -> None:
+    """Draw maps and series of a result."""
+    import odinn
+    from odinn.simulation import Simulation
+
+    sim = odinn.load(path)
+    if not isinstance(sim, Simulation):
+        raise InputError(f"{path}: holds a {type(sim).__name__}, expected the result of a run")
+    _listed(odinn.plot.save_all(sim, output or path.with_suffix("")))
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all of the fast ones by default.")] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="The long ones, too.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Only list the problems.")] = False,
+) -> None:
+    """Compare with exact solutions and published errors."""
+    from odinn.verification import PROBLEMS
+
+    unknown = [n for n in names or [] if n not in PROBLEMS]
+    if unknown:
+        raise InputError(f"verify: no problem {unknown[0]!r}; known: {', '.join(PROBLEMS)}")
+    chosen = [PROBLEMS[n] for n in names] if names else [p for p in PROBLEMS.values() if slow or not p.slow]
+    if listing:
+        for name, problem in PROBLEMS.items():
+            console.print(f"{name:28s} {problem.what}{' (slow)' if problem.slow else ''}")
+        return
+    table = Table("problem", "quantity", "measured", "bar", "unit", "", "source", title="Verification")
+    failed = 0
+    for problem in chosen:
+        with errors.status(f"{problem.name}: {problem.what}"):
+            result = problem.run()
+        for i, row in enumerate(result.rows):
+            mark = "[green]ok[/]" if row.passed else "[red]FAILED[/]"
+            failed += not row.passed
+            label = f"{problem.name} ({result.seconds:.0f} s)" if i == 0 else ""
+            table.add_row(label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source)
+    console.print(table)
+    console.print("all passed" if not failed else f"[red]{failed} failed[/]")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("demo"),
+) -> None:
+    """Grow a synthetic valley glacier, run it under two climates, and write NetCDF and maps."""
+    from odinn.cli.demo import run_demo
+
+    began = time.perf_counter()
+    _listed(run_demo(output, console.print))
+    console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {output / 'steady' / 'overview.png'} first.")
+
+
+def main() -> None:
+    """Entry point: errors a user can act on are one message and an exit code, not a traceback."""
+    warnings.showwarning = lambda message, *_: errors.print(f"[yellow]warning:[/] {message}")
+    try:
+        app()
+    except InputError as error:
+        _complain(error)
+        sys.exit(2)
+    except OdinnError as error:
+        _complain(error)
+        sys.exit(1)
+
+
+def _calibrated(model: Any, glacier: Any, section: Any) -> Any:
+    import odinn
+    from odinn.massbalance.calibration import compare_with_measurements, measured_target
+
+    target, period = measured_target(glacier, section.target, section.period)
+    model = odinn.calibrate(model, glacier, target, period, section.vary)
+    value = float(getattr(model.mass_balance, section.vary))
+    console.print(
+        f"  calibrated {section.vary} = {value:.4g} for {target:+.3f} m w.e. yr-1 over {period[0]} to {period[1]}"
+    )
+    comparison = compare_with_measurements(model, glacier, period)
+    if comparison is not None:
+        console.print(
+            f"  against {len(comparison.years)} measured years: correlation {comparison.correlation:.2f}, RMSE "
+            f"{comparison.rmse:.2f} m w.e. (a constant forecast: {comparison.constant_rmse:.2f})"
+        )
+    return model
+
+
+def _describe(glacier: Any) -> None:
+    console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
+    console.print(f"  grid       {glacier.grid}")
+    console.print(
+        f"  ice        {glacier.area / 1e6:.2f} km2, {glacier.volume / 1e9:.4f} km3, up to {glacier.thickness.max():.0f} m"
+    )
+    console.print(f"  thickness  {glacier.provenance.get('thickness', 'given')}")
+    console.print(f"  climate    {glacier.climate if glacier.climate is not None else 'none'}")
+    observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
+    observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
+    console.print(f"  observed   {', '.join(observed) or 'nothing'}")
+    if "oggm_calibration" in glacier.provenance:
+        console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
+
+
+def _summarise(sim: Any) -> None:
+    budget = sim.budget
+    km3 = lambda key: f"{budget[key] / 1e9:.4f}"
+    console.print(
+        f"  run        {sim.times[0]:.4g} to {sim.times[-1]:.4g}: {km3('initial')} to {km3('final')} km3, {sim.steps}, "
+        f"{sim.seconds:.1f} s"
+    )
+    console.print(
+        f"  budget     +{km3('accumulation')} -{km3('ablation')} km3, lost at the border {km3('lost_at_border')}, clipped "
+        f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
+    )
+    if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
+        errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
+
+
+def _listed(paths: list[Path]) -> None:
+    for path in paths:
+        console.print(f"  wrote      {path}")
+
+
+def _complain(error: Exception) -> None:
+    errors.print(f"[red]error:[/] {error}")

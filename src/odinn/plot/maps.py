@@ -1,0 +1,312 @@
+"""Maps of a glacier: a field over its hillshade, with outline, scale bar, north arrow and colour bar.
+
+The axes are in projected metres, so that points, profiles and outlines can be drawn over a map.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from cmcrameri import cm
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.colors import LightSource, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
+from matplotlib.offsetbox import AnchoredText
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+from odinn.constants import AREA_THRESHOLD
+from odinn.dates import date_of
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.grid import Grid
+from odinn.plot.series import mean_balance
+from odinn.simulation import Simulation, velocity_of
+
+What = Literal["thickness", "speed", "change", "smb", "bed", "surface"]
+View = tuple[float, float, float, float]  # west, east, south, north, m
+
+
+class Style(NamedTuple):
+    """How a kind of field is drawn. ``colors`` are of cmcrameri: even to the eye, also to a colour-blind one."""
+
+    label: str
+    colors: str
+    scale: Literal["linear", "log", "diverging"] = "linear"
+
+
+STYLES: Final[dict[str, Style]] = {
+    "thickness": Style("ice thickness (m)", "oslo_r"),
+    "speed": Style("surface speed (m yr⁻¹)", "batlow", "log"),
+    "change": Style("thickness change (m)", "vik_r", "diverging"),
+    "smb": Style("mass balance (m w.e. yr⁻¹)", "vik_r", "diverging"),
+    "bed": Style("bed altitude (m)", "batlow"),
+    "surface": Style("surface altitude (m)", "batlow"),
+}
+_DECADES: Final = 3  # of speed that a map shows at most: the creep of a metre of ice would take all colours otherwise
+_MARGIN: Final = 0.07  # of the longer side of the glacier, around it
+_CORNERS: Final = ("lower left", "lower right", "upper left", "upper right")
+_SMALL: Final = 8  # points, of the letters on a map
+
+
+def draw(
+    glacier: Glacier,
+    field: Float[np.ndarray, "ny nx"],
+    ax: Axes | None = None,
+    *,
+    what: What = "thickness",
+    label: str | None = None,
+    limits: tuple[float, float] | None = None,
+    ice: Bool[np.ndarray, "ny nx"] | None = None,
+    title: str | None = None,
+    view: View | None = None,
+) -> Axes:
+    """Draw a field where there is ice, over the hillshade of the glacier's surface lit from the north-west.
+
+    Args:
+        field: (ny, nx), in the unit of ``what``; NaN is left out.
+        ax: axes to draw on; by default those of a new figure, ``ax.figure``. Colour bars stand outside the axes, which
+            ``layout="constrained"`` makes room for.
+        what: "thickness", "change", "bed", "surface" (m), "speed" (m yr⁻¹, colours by its logarithm) or "smb"
+            (m w.e. yr⁻¹). "change" and "smb" are blue for gain and red for loss, symmetric about 0.
+        label: of the colour bar, with its unit.
+        limits: of the colours; default: 2nd and 98th percentile of what is drawn. For "change" and "smb" the wider
+            side counts for both.
+        ice: where to draw; default: where the glacier has at least 1 m of ice.
+        view: west, east, south, north, m; default: outline and ice with a margin.
+
+    Returns:
+        The axes, in projected metres. Up is the north of the grid.
+
+    Raises:
+        InputError: for an unknown ``what``, a field that is not on the glacier's grid, or limits out of order.
+    """
+    style, field, ice = _checked(glacier, field, what, ice)
+    if ax is None:
+        view = view_of(glacier, ice) if view is None else view
+        ax = _panels(1, 1, view)[1][0, 0]
+    west, east, south, north = view_of(glacier, ice) if view is None else view
+    extent = _extent(glacier.grid)
+    ax.imshow(hillshade(glacier), cmap="gray", vmin=-0.8, vmax=1.0, extent=extent, interpolation="bilinear")
+    shown = np.ma.masked_where(~(ice & np.isfinite(field)), field)
+    if shown.count():
+        norm = _norm(shown.compressed(), style.scale, limits, glacier.rgi_id)
+        if style.scale == "log":
+            shown = np.ma.maximum(shown, norm.vmin)  # the logarithm of still ice would leave a hole in the map
+        image = ax.imshow(shown, cmap=_colors(style), norm=norm, extent=extent, interpolation="none")
+        _color_bar(ax, image, style.label if label is None else label, style.scale)
+    else:
+        ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
+    if glacier.mask.any():
+        _outline(ax, glacier)
+    ax.set(xlim=(west, east), ylim=(south, north), aspect="equal", xticks=[], yticks=[])
+    bar, arrow = _emptiest_corners(glacier, ice | glacier.mask, (west, east, south, north))
+    _scale_bar(ax, east - west, bar)
+    _north_arrow(ax, arrow)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    return ax
+
+
+def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
+    """Ice thickness and surface speed side by side, at one of the saved times (``index`` of ``sim.times``)."""
+    glacier, ice = _at(sim, index), sim.thickness[index] >= AREA_THRESHOLD
+    view = view_of(glacier, ice)
+    fig, axes = _panels(1, 2, view, f"{_name(sim)}, {_date(sim.times[index])}")
+    draw(glacier, sim.thickness[index], axes[0, 0], what="thickness", view=view)
+    draw(glacier, _speed(sim, index), axes[0, 1], what="speed", view=view)
+    return fig
+
+
+def before_after(sim: Simulation) -> Figure:
+    """Thickness at the start and at the end, in the same colours, and the change between."""
+    before, after = sim.thickness[0], sim.thickness[-1]
+    ever = _ever(sim)
+    limits, view = shared_limits(before, after), view_of(sim.glacier, ever)
+    fig, axes = _panels(1, 3, view, _name(sim))
+    start, end = _date(sim.times[0]), _date(sim.times[-1])
+    draw(_at(sim, 0), before, axes[0, 0], limits=limits, view=view, title=start)
+    draw(_at(sim, -1), after, axes[0, 1], limits=limits, view=view, title=end)
+    draw(_at(sim, -1), after - before, axes[0, 2], what="change", ice=ever, view=view, title=f"{start} to {end}")
+    return fig
+
+
+def overview(sim: Simulation) -> Figure:
+    """Thickness and speed at the end, thickness change and mean balance over the run."""
+    last, ever = _at(sim, -1), _ever(sim)
+    start, end = _date(sim.times[0]), _date(sim.times[-1])
+    view = view_of(last, ever)
+    fig, axes = _panels(2, 2, view, f"{_name(sim)}, {start} to {end}")
+    draw(last, sim.thickness[-1], axes[0, 0], what="thickness", view=view, title=end)
+    draw(last, _speed(sim, -1), axes[0, 1], what="speed", view=view, title=end)
+    change = sim.thickness[-1] - sim.thickness[0]
+    draw(last, change, axes[1, 0], what="change", ice=ever, view=view, title="over the run")
+    draw(last, mean_balance(sim), axes[1, 1], what="smb", ice=ever, view=view, title="mean of the run")
+    return fig
+
+
+def hillshade(glacier: Glacier) -> Float[np.ndarray, "ny nx"]:
+    """Brightness of the surface, 0 to 1, under light from the north-west at 45° above the horizon."""
+    grid = glacier.grid
+    return LightSource(azdeg=315, altdeg=45).hillshade(np.asarray(glacier.surface), dx=grid.dx, dy=grid.dy)
+
+
+def shared_limits(*thickness: Float[np.ndarray, "ny nx"]) -> tuple[float, float] | None:
+    """2nd and 98th percentile of all that is at least 1 m thick, m; None without ice."""
+    drawn = np.concatenate([h[h >= AREA_THRESHOLD] for h in thickness])
+    return _percentiles(drawn, "linear") if drawn.size else None
+
+
+def view_of(glacier: Glacier, ice: Bool[np.ndarray, "ny nx"]) -> View:
+    """West, east, south, north (m) of outline and ice with a margin; of the grid where there is neither."""
+    west, east, south, north = _extent(glacier.grid)
+    shown, grid = ice | glacier.mask, glacier.grid
+    if not shown.any():
+        return west, east, south, north
+    x, y = grid.x[shown.any(axis=0)], grid.y[shown.any(axis=1)]
+    margin = _MARGIN * max(x[-1] - x[0], y[0] - y[-1]) + grid.dx + grid.dy
+    return max(x[0] - margin, west), min(x[-1] + margin, east), max(y[-1] - margin, south), min(y[0] + margin, north)
+
+
+def _checked(glacier: Glacier, field: Any, what: str, ice: Any) -> tuple[Style, np.ndarray, np.ndarray]:
+    if what not in STYLES:
+        raise InputError(where(glacier.rgi_id, f"draw(what={what!r}): expected one of {', '.join(STYLES)}"))
+    field = np.asarray(field, float)
+    ice = np.asarray(glacier.thickness) >= AREA_THRESHOLD if ice is None else np.asarray(ice, bool)
+    for name, array in (("field", field), ("ice", ice)):
+        if array.shape != glacier.grid.shape:
+            expected = f"expected {glacier.grid.shape} (ny, nx); of a run, draw one time"
+            raise InputError(where(glacier.rgi_id, f"draw: {name} has shape {array.shape}, {expected}"))
+    return STYLES[what], field, ice
+
+
+def _percentiles(drawn: np.ndarray, scale: str) -> tuple[float, float]:
+    low, high = (float(v) for v in np.percentile(drawn, (2, 98)))
+    if scale == "diverging":
+        return -max(-low, high), max(-low, high)
+    if scale == "log":
+        return max(low, high / 10**_DECADES), high
+    return low, high
+
+
+def _norm(drawn: np.ndarray, scale: str, limits: tuple[float, float] | None, rgi_id: str) -> Normalize:
+    if limits is not None and not limits[0] < limits[1]:
+        raise InputError(where(rgi_id, f"draw(limits={limits}): the first has to be below the second"))
+    low, high = _percentiles(drawn, scale) if limits is None else limits
+    if scale == "diverging":
+        high = max(abs(low), abs(high)) or 1.0
+        return Normalize(-high, high)
+    if scale == "log":
+        if limits is not None and low <= 0:
+            raise InputError(where(rgi_id, f"draw(limits={limits}): speeds are drawn by logarithm, expected > 0"))
+        high = high if high > 0 else 1.0
+        low = low if 0 < low < high else high / 10
+        return LogNorm(low, high)
+    return Normalize(low, high if high > low else low + 1.0)
+
+
+def _colors(style: Style) -> Any:
+    return getattr(cm, style.colors)
+
+
+def _color_bar(ax: Axes, image: AxesImage, label: str, scale: str) -> None:
+    """As high as the map, whose height follows from its width."""
+    values, low, high = image.get_array(), image.norm.vmin, image.norm.vmax
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    beyond = bool(values.min() < low), bool(values.max() > high)
+    bar = ax.get_figure().colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.045, 1.0)), extend=extend[beyond])
+    bar.set_label(label, fontsize=9)
+    bar.ax.tick_params(labelsize=_SMALL)
+    if scale == "log":
+        bar.set_ticks(LogLocator(subs=(1.0, 2.0, 5.0)))
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _outline(ax: Axes, glacier: Glacier) -> None:
+    grid = glacier.grid
+    x = grid.x[0] + grid.dx * np.arange(-1, grid.nx + 1)
+    y = grid.y[0] - grid.dy * np.arange(-1, grid.ny + 1)
+    closed = np.pad(glacier.mask.astype(float), 1)  # an outline that meets the border of the grid
+    ax.contour(x, y, closed, levels=[0.5], colors="black", linewidths=0.8)
+
+
+def scale_bar_length(width: float) -> float:
+    """The longest of 1, 2, 5 times a power of ten that fits into a quarter of a width, m."""
+    decade = 10.0 ** np.floor(np.log10(width / 4))
+    return float(max(k * decade for k in (1, 2, 5) if k * decade <= width / 4 * (1 + 1e-9)))
+
+
+def _scale_bar(ax: Axes, width: float, corner: str) -> None:
+    length = scale_bar_length(width)
+    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    font = FontProperties(size=_SMALL)
+    options = {"pad": 0.3, "borderpad": 0.4, "sep": 3, "size_vertical": width / 150, "fontproperties": font}
+    bar = AnchoredSizeBar(ax.transData, length, text, corner, **options)
+    _pale(bar.patch)
+    ax.add_artist(bar)
+
+
+def _north_arrow(ax: Axes, corner: str) -> None:
+    arrow = AnchoredText("▲\nN", corner, pad=0.3, borderpad=0.4, prop={"size": _SMALL, "ha": "center"})
+    _pale(arrow.patch)
+    ax.add_artist(arrow)
+
+
+def _pale(patch: Any) -> None:
+    patch.set(facecolor="white", alpha=0.75, edgecolor="none")
+
+
+def _emptiest_corners(glacier: Glacier, shown: np.ndarray, view: View) -> tuple[str, str]:
+    """Corners with the least glacier in them: for the scale bar (below if all are alike) and for the arrow (above)."""
+    west, east, south, north = view
+    x, y = (glacier.grid.x - west) / (east - west), (glacier.grid.y - south) / (north - south)
+    columns = {"left": (x > 0) & (x < 0.33), "right": (x > 0.67) & (x < 1)}
+    rows = {"lower": (y > 0) & (y < 0.15), "upper": (y > 0.85) & (y < 1)}
+    filled = {c: shown[np.ix_(rows[c.split()[0]], columns[c.split()[1]])].sum() for c in _CORNERS}
+    bar = min(_CORNERS, key=filled.__getitem__)
+    return bar, min((c for c in reversed(_CORNERS) if c != bar), key=filled.__getitem__)
+
+
+def _extent(grid: Grid) -> View:
+    return (
+        grid.x[0] - grid.dx / 2,
+        grid.x[-1] + grid.dx / 2,
+        grid.y[-1] - grid.dy / 2,
+        grid.y[0] + grid.dy / 2,
+    )
+
+
+def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tuple[Figure, np.ndarray]:
+    """A figure whose panels have the shape of the view."""
+    west, east, south, north = view
+    width, height = np.array([east - west, north - south]) / max(east - west, north - south) * 4.4
+    size = (columns * (max(width, 2.0) + 1.0), rows * (max(height, 1.8) + 0.4) + (0.4 if title else 0.0))
+    fig = Figure(figsize=size, layout="constrained")
+    if title:
+        fig.suptitle(title, fontsize=12)
+    return fig, fig.subplots(rows, columns, squeeze=False)
+
+
+def _at(sim: Simulation, index: int) -> Glacier:
+    return sim.glacier.replace(thickness=sim.thickness[index], keep="bed")
+
+
+def _ever(sim: Simulation) -> np.ndarray:
+    return (sim.thickness[0] >= AREA_THRESHOLD) | (sim.thickness[-1] >= AREA_THRESHOLD)
+
+
+def _speed(sim: Simulation, index: int) -> np.ndarray:
+    return velocity_of(sim.model, sim.glacier, sim.thickness[index][None])[2][0]
+
+
+def _name(sim: Simulation) -> str:
+    return " ".join(part for part in (sim.glacier.name, sim.glacier.rgi_id) if part)
+
+
+def _date(year: float) -> str:
+    return date_of(year).date().isoformat() if 1 <= year < 9999 else f"year {year:g}"
