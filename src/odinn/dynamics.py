@@ -230,7 +230,8 @@ class Dynamics(AbstractSystem):
             acts = self.interior
         else:
             acts = self.interior & (self.outline | (thickness > threshold) | (balance <= 0))
-        return jnp.where(acts, balance, 0.0), jnp.where(acts, 0.0, jnp.maximum(balance, 0.0))
+        withheld = jnp.where(self.interior & ~acts, balance, 0.0)  # the ring stays ice-free and asks for nothing
+        return jnp.where(acts, balance, 0.0), withheld
 
     def _jump(self, thickness: Cell, forcing: Any, time: Any) -> tuple[Cell, Cell, Cell, Cell, Cell, Array]:
         """A month's balance at once: (thickness, gain, melted, unmet, withheld, on glacier)."""
@@ -241,7 +242,7 @@ class Dynamics(AbstractSystem):
             balance = rates.balance
             acts = self.interior & (((thickness > 0) & (balance < 0)) | ((thickness > 10.0) & (balance >= 0)))
             gain, melt = _split(jnp.where(acts, balance, 0.0))
-            withheld = jnp.where(acts, 0.0, jnp.maximum(balance, 0.0))
+            withheld = jnp.where(self.interior & ~acts & (balance > 0), balance, 0.0)
             return thickness + gain - melt, gain, melt, jnp.zeros_like(gain), withheld, on_glacier
         applied, withheld = self._allowed(rates, ice)
         gain, melt = _split(applied)

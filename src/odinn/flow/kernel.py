@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from odinn.grid import Cell, Corner, corner_gradient, corner_mean
+from jaxtyping import Float
+
+from odinn.grid import Array, Cell, Corner, corner_gradient, corner_mean
+
+Face = Float[Array, "faces_y faces_x"]
 
 
 def corner_geometry(thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner, Corner]:
@@ -22,7 +26,9 @@ def corner_geometry(thickness: Cell, surface: Cell, dx: float, dy: float) -> tup
     return corner_mean(thickness), gx, gy
 
 
-def face_fluxes(diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[Cell, Cell]:
+def face_fluxes(
+    diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float
+) -> tuple[Float[Array, "ny nx+1"], Float[Array, "ny+1 nx"]]:
     """Volume flux per unit width, m² yr⁻¹, through the faces between cells.
 
     Returns:
@@ -46,6 +52,6 @@ def capped_divergence(diffusivity: Corner, thickness: Cell, surface: Cell, dx: f
     return (qx[:, :-1] - qx[:, 1:]) * (1.0 / dx) + (qy[:-1] - qy[1:]) * (1.0 / dy)
 
 
-def _capped(rise: Cell, before: Cell, after: Cell) -> Cell:
+def _capped(rise: Face, before: Face, after: Face) -> Face:
     """Surface rise over a face, limited by the thickness of the donor: the cell on the higher side."""
     return jnp.maximum(jnp.minimum(rise, after), -before)

@@ -40,11 +40,13 @@ class DailyMonth(eqx.Module):
         """
         height = surface - self.ref_height
         solid, liquid = snow_temperature
+        days = jnp.stack([jnp.asarray(self.temp), jnp.asarray(self.precip), jnp.asarray(self.gradient)], axis=1)
 
         def day(i: Any, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-            temp = self.temp[i] + bias + self.gradient[i] * height
+            at_reference, precip, gradient = days[i]
+            temp = at_reference + bias + gradient * height
             fraction = jnp.clip((liquid - temp) / (liquid - solid), 0.0, 1.0)
-            return sums[0] + jnp.maximum(temp - melt_temperature, 0.0), sums[1] + self.precip[i] * fraction
+            return sums[0] + jnp.maximum(temp - melt_temperature, 0.0), sums[1] + precip * fraction
 
         zero = jnp.zeros_like(surface)
         return lax.fori_loop(0, DAYS, day, (zero, zero))

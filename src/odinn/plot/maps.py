@@ -11,20 +11,19 @@ import numpy as np
 from cmcrameri import cm
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LightSource, LogNorm, Normalize
+from matplotlib.colors import LightSource, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.offsetbox import AnchoredText
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from odinn.constants import AREA_THRESHOLD
-from odinn.dates import date_of
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Grid
-from odinn.plot.series import mean_balance
+from odinn.plot.series import date_label, mean_balance, name_of, period
 from odinn.simulation import Simulation, velocity_of
 
 What = Literal["thickness", "speed", "change", "smb", "bed", "surface"]
@@ -32,24 +31,30 @@ View = tuple[float, float, float, float]  # west, east, south, north, m
 
 
 class Style(NamedTuple):
-    """How a kind of field is drawn. ``colors`` are of cmcrameri: even to the eye, also to a colour-blind one."""
+    """How a kind of field is drawn.
+
+    ``colors`` are of cmcrameri (Crameri et al. 2020), even to the eye, also to a colour-blind one. ``span`` is the part
+    of them that is used: a white end would be lost in snow-lit ground, a black one in the outline.
+    """
 
     label: str
     colors: str
     scale: Literal["linear", "log", "diverging"] = "linear"
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 STYLES: Final[dict[str, Style]] = {
-    "thickness": Style("ice thickness (m)", "oslo_r"),
-    "speed": Style("surface speed (m yr⁻¹)", "batlow", "log"),
-    "change": Style("thickness change (m)", "vik_r", "diverging"),
-    "smb": Style("mass balance (m w.e. yr⁻¹)", "vik_r", "diverging"),
+    "thickness": Style("ice thickness (m)", "oslo_r", span=(0.08, 0.88)),
+    "speed": Style("surface speed (m yr⁻¹)", "lajolla_r", "log", (0.02, 0.9)),
+    "change": Style("thickness change (m)", "vik_r", "diverging", (0.05, 0.95)),
+    "smb": Style("mass balance (m w.e. yr⁻¹)", "vik_r", "diverging", (0.05, 0.95)),
     "bed": Style("bed altitude (m)", "batlow"),
     "surface": Style("surface altitude (m)", "batlow"),
 }
-_DECADES: Final = 3  # of speed that a map shows at most: the creep of a metre of ice would take all colours otherwise
+_DECADES: Final = 2  # of speed that a map shows at most: the creep of a metre of ice would take all colours otherwise
 _MARGIN: Final = 0.07  # of the longer side of the glacier, around it
 _CORNERS: Final = ("lower left", "lower right", "upper left", "upper right")
+_EXTEND: Final = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
 _SMALL: Final = 8  # points, of the letters on a map
 
 
@@ -69,8 +74,8 @@ def draw(
 
     Args:
         field: (ny, nx), in the unit of ``what``; NaN is left out.
-        ax: axes to draw on; by default those of a new figure, ``ax.figure``. Colour bars stand outside the axes, which
-            ``layout="constrained"`` makes room for.
+        ax: axes to draw on; by default those of a new figure, ``ax.figure``. In a figure of your own,
+            ``layout="compressed"`` makes the colour bar as high as the map.
         what: "thickness", "change", "bed", "surface" (m), "speed" (m yr⁻¹, colours by its logarithm) or "smb"
             (m w.e. yr⁻¹). "change" and "smb" are blue for gain and red for loss, symmetric about 0.
         label: of the colour bar, with its unit.
@@ -91,14 +96,17 @@ def draw(
         ax = _panels(1, 1, view)[1][0, 0]
     west, east, south, north = view_of(glacier, ice) if view is None else view
     extent = _extent(glacier.grid)
-    ax.imshow(hillshade(glacier), cmap="gray", vmin=-0.8, vmax=1.0, extent=extent, interpolation="bilinear")
+    ax.imshow(hillshade(glacier), cmap="gray", vmin=-0.8, vmax=1.3, extent=extent, interpolation="bilinear")
     shown = np.ma.masked_where(~(ice & np.isfinite(field)), field)
     if shown.count():
-        norm = _norm(shown.compressed(), style.scale, limits, glacier.rgi_id)
-        if style.scale == "log":
-            shown = np.ma.maximum(shown, norm.vmin)  # the logarithm of still ice would leave a hole in the map
-        image = ax.imshow(shown, cmap=_colors(style), norm=norm, extent=extent, interpolation="none")
-        _color_bar(ax, image, style.label if label is None else label, style.scale)
+        low, high = _limits(shown.compressed(), style.scale, limits, glacier.rgi_id)
+        norm = LogNorm(low, high) if style.scale == "log" else Normalize(low, high)
+        colors = ListedColormap(getattr(cm, style.colors)(np.linspace(*style.span, 256)))
+        # Speeds below the limits take its colour: the logarithm of ice that stands still would leave a hole in the map.
+        clipped = np.ma.maximum(shown, low) if style.scale == "log" else shown
+        image = ax.imshow(clipped, cmap=colors, norm=norm, extent=extent, interpolation="none")
+        extend = _EXTEND[bool(shown.min() < low), bool(shown.max() > high)]
+        _color_bar(ax, image, style.label if label is None else label, extend)
     else:
         ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
     if glacier.mask.any():
@@ -114,9 +122,9 @@ def draw(
 
 def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
     """Ice thickness and surface speed side by side, at one of the saved times (``index`` of ``sim.times``)."""
-    glacier, ice = _at(sim, index), sim.thickness[index] >= AREA_THRESHOLD
-    view = view_of(glacier, ice)
-    fig, axes = _panels(1, 2, view, f"{_name(sim)}, {_date(sim.times[index])}")
+    glacier = _at(sim, index)
+    view = view_of(glacier, sim.thickness[index] >= AREA_THRESHOLD)
+    fig, axes = _panels(1, 2, view, f"{name_of(sim)}, {date_label(sim.times[index])}")
     draw(glacier, sim.thickness[index], axes[0, 0], what="thickness", view=view)
     draw(glacier, _speed(sim, index), axes[0, 1], what="speed", view=view)
     return fig
@@ -127,20 +135,19 @@ def before_after(sim: Simulation) -> Figure:
     before, after = sim.thickness[0], sim.thickness[-1]
     ever = _ever(sim)
     limits, view = shared_limits(before, after), view_of(sim.glacier, ever)
-    fig, axes = _panels(1, 3, view, _name(sim))
-    start, end = _date(sim.times[0]), _date(sim.times[-1])
-    draw(_at(sim, 0), before, axes[0, 0], limits=limits, view=view, title=start)
-    draw(_at(sim, -1), after, axes[0, 1], limits=limits, view=view, title=end)
-    draw(_at(sim, -1), after - before, axes[0, 2], what="change", ice=ever, view=view, title=f"{start} to {end}")
+    fig, axes = _panels(1, 3, view, name_of(sim))
+    for ax, index in ((axes[0, 0], 0), (axes[0, 1], -1)):
+        title = date_label(sim.times[index])
+        draw(_at(sim, index), sim.thickness[index], ax, limits=limits, view=view, title=title)
+    draw(_at(sim, -1), after - before, axes[0, 2], what="change", ice=ever, view=view, title=period(sim))
     return fig
 
 
 def overview(sim: Simulation) -> Figure:
     """Thickness and speed at the end, thickness change and mean balance over the run."""
     last, ever = _at(sim, -1), _ever(sim)
-    start, end = _date(sim.times[0]), _date(sim.times[-1])
-    view = view_of(last, ever)
-    fig, axes = _panels(2, 2, view, f"{_name(sim)}, {start} to {end}")
+    view, end = view_of(last, ever), date_label(sim.times[-1])
+    fig, axes = _panels(2, 2, view, f"{name_of(sim)}, {period(sim)}")
     draw(last, sim.thickness[-1], axes[0, 0], what="thickness", view=view, title=end)
     draw(last, _speed(sim, -1), axes[0, 1], what="speed", view=view, title=end)
     change = sim.thickness[-1] - sim.thickness[0]
@@ -193,36 +200,29 @@ def _percentiles(drawn: np.ndarray, scale: str) -> tuple[float, float]:
     return low, high
 
 
-def _norm(drawn: np.ndarray, scale: str, limits: tuple[float, float] | None, rgi_id: str) -> Normalize:
-    if limits is not None and not limits[0] < limits[1]:
-        raise InputError(where(rgi_id, f"draw(limits={limits}): the first has to be below the second"))
-    low, high = _percentiles(drawn, scale) if limits is None else limits
+def _limits(drawn: np.ndarray, scale: str, given: tuple[float, float] | None, rgi_id: str) -> tuple[float, float]:
+    """Limits of the colours that a norm accepts, also for a field that is the same everywhere."""
+    if given is not None and not (given[0] < given[1] and (scale != "log" or given[0] > 0)):
+        expected = "expected low < high" + (", both above 0: speeds are drawn by logarithm" if scale == "log" else "")
+        raise InputError(where(rgi_id, f"draw(limits={given}): {expected}"))
+    low, high = _percentiles(drawn, scale) if given is None else given
     if scale == "diverging":
         high = max(abs(low), abs(high)) or 1.0
-        return Normalize(-high, high)
+        return -high, high
     if scale == "log":
-        if limits is not None and low <= 0:
-            raise InputError(where(rgi_id, f"draw(limits={limits}): speeds are drawn by logarithm, expected > 0"))
         high = high if high > 0 else 1.0
-        low = low if 0 < low < high else high / 10
-        return LogNorm(low, high)
-    return Normalize(low, high if high > low else low + 1.0)
+        return (low, high) if 0 < low < high else (high / 10, high)
+    return low, high if high > low else low + 1.0
 
 
-def _colors(style: Style) -> Any:
-    return getattr(cm, style.colors)
-
-
-def _color_bar(ax: Axes, image: AxesImage, label: str, scale: str) -> None:
-    """As high as the map, whose height follows from its width."""
-    values, low, high = image.get_array(), image.norm.vmin, image.norm.vmax
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    beyond = bool(values.min() < low), bool(values.max() > high)
-    bar = ax.get_figure().colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.045, 1.0)), extend=extend[beyond])
+def _color_bar(ax: Axes, image: AxesImage, label: str, extend: str) -> None:
+    bar = ax.figure.colorbar(image, ax=ax, extend=extend, fraction=0.08, pad=0.03, aspect=22)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=_SMALL)
-    if scale == "log":
-        bar.set_ticks(LogLocator(subs=(1.0, 2.0, 5.0)))
+    if isinstance(image.norm, LogNorm):
+        low, high = image.get_clim()
+        wide, narrow = LogLocator(subs=(1.0, 2.0, 5.0)), MaxNLocator(6, steps=[1, 2, 5, 10])
+        bar.ax.yaxis.set_major_locator(wide if high > 10 * low else narrow)
         bar.ax.yaxis.set_minor_locator(NullLocator())
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -273,12 +273,8 @@ def _emptiest_corners(glacier: Glacier, shown: np.ndarray, view: View) -> tuple[
 
 
 def _extent(grid: Grid) -> View:
-    return (
-        grid.x[0] - grid.dx / 2,
-        grid.x[-1] + grid.dx / 2,
-        grid.y[-1] - grid.dy / 2,
-        grid.y[0] + grid.dy / 2,
-    )
+    west, north = grid.x0 - grid.dx / 2, grid.y0 + grid.dy / 2
+    return west, west + grid.nx * grid.dx, north - grid.ny * grid.dy, north
 
 
 def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tuple[Figure, np.ndarray]:
@@ -286,7 +282,7 @@ def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tu
     west, east, south, north = view
     width, height = np.array([east - west, north - south]) / max(east - west, north - south) * 4.4
     size = (columns * (max(width, 2.0) + 1.0), rows * (max(height, 1.8) + 0.4) + (0.4 if title else 0.0))
-    fig = Figure(figsize=size, layout="constrained")
+    fig = Figure(figsize=size, layout="compressed")
     if title:
         fig.suptitle(title, fontsize=12)
     return fig, fig.subplots(rows, columns, squeeze=False)
@@ -302,11 +298,3 @@ def _ever(sim: Simulation) -> np.ndarray:
 
 def _speed(sim: Simulation, index: int) -> np.ndarray:
     return velocity_of(sim.model, sim.glacier, sim.thickness[index][None])[2][0]
-
-
-def _name(sim: Simulation) -> str:
-    return " ".join(part for part in (sim.glacier.name, sim.glacier.rgi_id) if part)
-
-
-def _date(year: float) -> str:
-    return date_of(year).date().isoformat() if 1 <= year < 9999 else f"year {year:g}"
