@@ -120,7 +120,7 @@ class Dynamics(AbstractSystem):
         """dH/dt from flow and balance, m yr⁻¹."""
         thickness = jnp.where(self.interior & (y.thickness > 0), y.thickness, 0.0)
         if self.flow is None:
-            rate, stiffness = jnp.zeros_like(thickness), jnp.zeros(())
+            rate, stiffness = jnp.zeros_like(thickness), jnp.zeros((), thickness.dtype)
         else:
             rate, stiffness = self.flow.tendency(self.flow_values, self.bed, thickness, self.dx, self.dy)
         if self.has_source:
@@ -158,10 +158,10 @@ class Dynamics(AbstractSystem):
             gain, loss, withheld = window.length * gain, window.length * loss, window.length * forcing.withheld
             on_glacier = window.length * forcing.on_glacier
         elif self.in_stages:
-            gain, loss, withheld, on_glacier = tally.gain, tally.loss, tally.withheld, jnp.zeros(3)
+            gain, loss, withheld, on_glacier = tally.gain, tally.loss, tally.withheld, jnp.zeros(3, zero.dtype)
         else:
             gain = loss = withheld = zero
-            on_glacier = jnp.zeros(3)
+            on_glacier = jnp.zeros(3, zero.dtype)
         lifted = jnp.where(self.interior, -tally.removed, 0.0)
         lost = jnp.sum(jnp.where(self.interior, 0.0, tally.removed))
         if self.signed:
@@ -174,7 +174,7 @@ class Dynamics(AbstractSystem):
             thickness, gain, melted, jump_unmet, withheld, on_glacier = lax.cond(
                 window.jump,
                 lambda: self._jump(thickness, window.forcing, window.start),
-                lambda: (thickness, zero, zero, zero, zero, jnp.zeros(3)),
+                lambda: (thickness, zero, zero, zero, zero, jnp.zeros(3, zero.dtype)),
             )
             unmet, had_ice = jump_unmet, jnp.ones_like(had_ice)
         if self.has_source:

@@ -62,13 +62,13 @@ def to_dataset(sim: Simulation) -> xr.Dataset:
         attrs |= {"grid_mapping": "crs"} if grid.crs and variable.dims.endswith("y x") else {}
         ds[name] = (tuple(variable.dims.split()), np.asarray(values).astype(variable.dtype), attrs)
     if grid.crs:
-        ds["crs"] = ((), np.int32(0), pyproj.CRS.from_wkt(grid.crs).to_cf())
+        ds["crs"] = ((), np.int32(0), pyproj.CRS.from_user_input(grid.crs).to_cf())
     ds.attrs = _attributes(sim)
-    ds["time"].encoding = ds["time_bounds"].encoding = {
-        "units": "days since 1970-01-01",
-        "dtype": "float64",
-        "calendar": "proleptic_gregorian",
-    }
+    calendar = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
+    if ds["time"].dtype.kind == "M":
+        ds["time"].encoding = ds["time_bounds"].encoding = calendar | {"dtype": "float64"}
+    else:
+        ds["time"].attrs |= calendar
     return ds
 
 

@@ -77,7 +77,7 @@ def load(path: str | Path) -> Any:
         root = _read_root(path)
         thickness = np.array(root["thickness"].values, float)
         density = float(_decode(tree["fields"]["model"], group).ice_density)
-        smb = group["smb"].values if "smb" in group else np.array(root["smb"].values, float) / density
+        smb = np.array(root["smb"].values, float) / density  # stored in single precision
         extra = {"thickness": thickness, "smb": smb}
     return _decode(tree, group, extra)
 

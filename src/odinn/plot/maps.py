@@ -82,6 +82,7 @@ def draw(
         limits: of the colours; default: 2nd and 98th percentile of what is drawn. For "change" and "smb" the wider
             side counts for both.
         ice: where to draw; default: where the glacier has at least 1 m of ice.
+        title: above the map.
         view: west, east, south, north, m; default: outline and ice with a margin.
 
     Returns:
@@ -102,13 +103,14 @@ def draw(
         low, high = _limits(shown.compressed(), style.scale, limits, glacier.rgi_id)
         norm = LogNorm(low, high) if style.scale == "log" else Normalize(low, high)
         colors = ListedColormap(getattr(cm, style.colors)(np.linspace(*style.span, 256)))
-        # Speeds below the limits take its colour: the logarithm of ice that stands still would leave a hole in the map.
+        # Lower speeds take the colour of the lower limit: the logarithm of 0 would leave a hole in the map.
         clipped = np.ma.maximum(shown, low) if style.scale == "log" else shown
         image = ax.imshow(clipped, cmap=colors, norm=norm, extent=extent, interpolation="none")
         extend = _EXTEND[bool(shown.min() < low), bool(shown.max() > high)]
         _color_bar(ax, image, style.label if label is None else label, extend)
     else:
-        ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
+        why = "no data" if ice.any() else "no ice"
+        ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=14, backgroundcolor="white")
     if glacier.mask.any():
         _outline(ax, glacier)
     ax.set(xlim=(west, east), ylim=(south, north), aspect="equal", xticks=[], yticks=[])
@@ -134,7 +136,8 @@ def before_after(sim: Simulation) -> Figure:
     """Thickness at the start and at the end, in the same colours, and the change between."""
     before, after = sim.thickness[0], sim.thickness[-1]
     ever = _ever(sim)
-    limits, view = shared_limits(before, after), view_of(sim.glacier, ever)
+    drawn, view = np.concatenate([h[h >= AREA_THRESHOLD] for h in (before, after)]), view_of(sim.glacier, ever)
+    limits = _limits(drawn, "linear", None, sim.glacier.rgi_id) if drawn.size else None
     fig, axes = _panels(1, 3, view, name_of(sim))
     for ax, index in ((axes[0, 0], 0), (axes[0, 1], -1)):
         title = date_label(sim.times[index])
@@ -160,12 +163,6 @@ def hillshade(glacier: Glacier) -> Float[np.ndarray, "ny nx"]:
     """Brightness of the surface, 0 to 1, under light from the north-west at 45° above the horizon."""
     grid = glacier.grid
     return LightSource(azdeg=315, altdeg=45).hillshade(np.asarray(glacier.surface), dx=grid.dx, dy=grid.dy)
-
-
-def shared_limits(*thickness: Float[np.ndarray, "ny nx"]) -> tuple[float, float] | None:
-    """2nd and 98th percentile of all that is at least 1 m thick, m; None without ice."""
-    drawn = np.concatenate([h[h >= AREA_THRESHOLD] for h in thickness])
-    return _percentiles(drawn, "linear") if drawn.size else None
 
 
 def view_of(glacier: Glacier, ice: Bool[np.ndarray, "ny nx"]) -> View:
@@ -282,7 +279,7 @@ def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tu
     west, east, south, north = view
     width, height = np.array([east - west, north - south]) / max(east - west, north - south) * 4.4
     size = (columns * (max(width, 2.0) + 1.0), rows * (max(height, 1.8) + 0.4) + (0.4 if title else 0.0))
-    fig = Figure(figsize=size, layout="compressed")
+    fig = Figure(figsize=size, layout="constrained")
     if title:
         fig.suptitle(title, fontsize=12)
     return fig, fig.subplots(rows, columns, squeeze=False)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.axes_grid1 import make_axes_locatable
 
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import date_of
@@ -109,7 +110,7 @@ def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = N
         text = f"bias {difference.mean():+.2f}, rms {np.sqrt(np.mean(difference**2)):.2f} m w.e. yr⁻¹"
         if both.sum() > 2 and min(np.ptp(modelled[both]), np.ptp(measured[both])) > 0:
             text += f", r = {np.corrcoef(modelled[both], measured[both])[0, 1]:.2f}"
-        ax.set_title(f"{text} ({both.sum()} years)", fontsize=10)
+        ax.set_title(f"{text} ({both.sum()} years)".replace("-", "−"), fontsize=10)
     ax.set(xlabel="hydrological year", ylabel="balance (m w.e. yr⁻¹)")
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.legend(frameon=False, fontsize=8, ncols=2)
@@ -170,7 +171,7 @@ def _profile(ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray,
         return
     ax.barh(height, values, height=0.9 * band, color=np.where(values < 0, _RED, _BLUE), alpha=0.85)
     ax.axvline(0.0, color="black", linewidth=0.8)
-    beside = ax.inset_axes((1.03, 0.0, 0.3, 1.0), sharey=ax)
+    beside = make_axes_locatable(ax).append_axes("right", size="30%", pad=0.08, sharey=ax)
     beside.barh(height, area, height=band, color=_GREY, edgecolor="white", linewidth=0.5)
     beside.set_xlabel("area (km²)")
     beside.tick_params(axis="y", labelleft=False)

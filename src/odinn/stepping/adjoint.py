@@ -104,7 +104,7 @@ def integrate(
             kept = {k: c[k] for k in new}
             new = jax.tree.map(lambda a, b: jnp.where(accept, a, b), new, kept)
             tried = c["tried"] + 1
-            failed = ~accept & (dt <= _SMALLEST * length) if adaptive else ~accept
+            failed = ~accept & ~(dt > _SMALLEST * length) if adaptive else ~accept
             late = (tried >= max_steps) & (new["elapsed"] < length)
             status = jnp.where(failed, NOT_FINITE, jnp.where(late, OUT_OF_STEPS, OK)).astype(jnp.int32)
             slot = jnp.where(accept, jnp.minimum(c["total"], capacity), capacity)
@@ -149,7 +149,13 @@ def integrate(
 
     zero = jnp.zeros((), jnp.int32)
     empty = Record(
-        jnp.zeros(capacity), jnp.zeros(capacity, jnp.int32), zero, zero, zero, zero, jnp.full((), OK, jnp.int32)
+        jnp.zeros(capacity, windows.length.dtype),
+        jnp.zeros(capacity, jnp.int32),
+        zero,
+        zero,
+        zero,
+        zero,
+        jnp.full((), OK, jnp.int32),
     )
     (state, record), (reports, count) = lax.scan(window_body, (state, empty), (windows, replay))
     record = eqx.tree_at(lambda r: r.count, record, count)

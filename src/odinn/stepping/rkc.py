@@ -41,7 +41,7 @@ class RKC2(AbstractStepper):
         self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
         """See :class:`AbstractStepper`."""
-        table = jnp.asarray(_coefficients())[stages]
+        table = jnp.asarray(_coefficients(), dt.dtype)[stages]
         first = combine((1.0, y), (table[1, 0] * dt, f0))
 
         def stage(carry: tuple[Any, PyTree, PyTree]) -> tuple[Any, PyTree, PyTree]:

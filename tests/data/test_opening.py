@@ -1,0 +1,226 @@
+"""Opening real glaciers, and refusing bad ones."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import odinn
+from odinn.errors import ClimateError, InputError
+
+HEF = "gdirs/hef/per_glacier/RGI60-11/RGI60-11.00/RGI60-11.00897"
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A sound dataset of 12 x 14 cells, to be broken."""
+    ny, nx = 12, 14
+    ice = np.zeros((ny, nx))
+    ice[4:8, 4:9] = 60.0
+    time = np.arange("2000-01", "2004-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    ds = xr.Dataset(
+        {
+            "topo": (("y", "x"), 2500.0 + ice + np.arange(nx) * 10.0),
+            "thickness_consensus": (("y", "x"), ice),
+            "glacier_mask": (("y", "x"), (ice > 0).astype("int8")),
+            "temp_monthly_era5": ("time_monthly_era5", np.linspace(-8, 8, time.size), {"ref_hgt": 2400.0}),
+            "prcp_monthly_era5": ("time_monthly_era5", np.full(time.size, 80.0)),
+        },
+        coords={
+            "y": 5_200_000.0 - 50.0 * np.arange(ny),
+            "x": 500_000.0 + 50.0 * np.arange(nx),
+            "time_monthly_era5": time,
+        },
+        attrs={"rgi_id": "RGI60-99.00001", "name": "Small", "pyproj_srs": "EPSG:32632"},
+    )
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("name", "area", "volume"),
+    [  # data README: area of the outline km2, volume km3
+        ("argentiere_RGI60-11.03638", 14.2, 1.169),
+        ("aletsch_RGI60-11.01450", 80.5, 13.61),
+        ("bodleybreen_RGI60-07.00042", 111.0, 24.10),
+        ("vegafonna_RGI60-07.00065", 80.9, 17.34),
+        ("hef_RGI60-11.00897", 8.68, 0.577),
+        ("kwf_RGI50-11.00787", 4.18, 0.3137),
+        ("vernagt_RGI50-11.00719", 8.94, 0.5336),
+        ("taschach_RGI50-11.00687", 5.70, 0.3949),
+        ("south_glacier_RGI60-01.16195", 5.72, 0.388),
+    ],
+)
+def test_every_glacier_opens_with_its_known_area_and_volume(data, name, area, volume):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # five have no consensus thickness and say so
+        g = odinn.open_glacier(data / "glaciers" / f"{name}.nc")
+    assert g.rgi_id == name.rsplit("_", 1)[1]
+    assert g.mask.sum() * g.grid.cell_area / 1e6 == pytest.approx(area, rel=0.005)  # README's rounding
+    assert g.volume / 1e9 == pytest.approx(volume, rel=0.002)
+    assert (np.diff(g.grid.y) < 0).all()
+    assert (np.diff(g.grid.x) > 0).all()
+
+
+def test_default_products_are_chosen_in_the_documented_order(data):
+    hef = odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc")
+    assert hef.climate.name == "era5"
+    assert hef.provenance["thickness"] == "consensus"
+    with pytest.warns(UserWarning, match=r"RGI60-01.16195: no consensus thickness; using 'oggm'"):
+        south = odinn.open_glacier(data / "glaciers" / "south_glacier_RGI60-01.16195.nc")
+    assert south.climate.name == "cru"
+    radar = odinn.open_glacier(data / "glaciers" / "south_glacier_RGI60-01.16195.nc", thickness="radar")
+    assert radar.volume / 1e9 == pytest.approx(0.291, rel=0.01)
+    assert radar.observations.points.thickness.shape == (9619,)
+
+
+def test_products_are_named_in_any_case_and_an_unknown_one_lists_those_there(data):
+    path = data / "glaciers" / "hef_RGI60-11.00897.nc"
+    assert odinn.open_glacier(path, climate="HISTALP").climate.name == "histalp"
+    assert odinn.open_glacier(path, climate="ERA5L").climate.name == "era5land"
+    with pytest.raises(ClimateError, match=r"RGI60-11.00897: no climate 'w5e5' .* era5, era5land, histalp"):
+        odinn.open_glacier(path, climate="w5e5")
+    with pytest.raises(InputError, match=r"RGI60-11.00897: no thickness 'millan'; available: consensus, oggm"):
+        odinn.open_glacier(path, thickness="millan")
+
+
+def test_an_oggm_directory_opens_without_oggm_and_agrees_with_the_netcdf_of_the_same_glacier(data):
+    with pytest.warns(UserWarning, match="is missing in 119 of"):
+        g = odinn.open_glacier(data / HEF)
+    n = odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc", climate="histalp")
+    assert (g.rgi_id, g.name) == ("RGI60-11.00897", "Hintereisferner")
+    assert g.climate.name == "histalp"
+    assert g.climate.span == (1802.0, 2003.0)
+    np.testing.assert_allclose(g.surface, n.surface, atol=1e-3)  # stored as float32
+    np.testing.assert_allclose(g.thickness, n.thickness, atol=1e-3)
+    assert (g.mask == n.mask).all()
+    assert odinn.open_glacier(data / HEF, thickness="oggm", climate="era5").climate.name == "era5"
+    assert odinn.open_glacier(data / HEF, thickness="oggm", climate="ERA5L").climate.ref_height == pytest.approx(
+        2835.53, abs=0.01
+    )
+    with pytest.raises(ClimateError, match="no climate 'w5e5'; available"):
+        odinn.open_glacier(data / HEF, climate="w5e5")
+
+
+def test_a_glacier_directory_object_is_read_through_its_folder(data):
+    class GlacierDirectory:
+        dir = str(data / HEF)
+
+        def get_filepath(self, name):
+            return f"{self.dir}/{name}.nc"
+
+    assert odinn.open_glacier(GlacierDirectory(), thickness="oggm").rgi_id == "RGI60-11.00897"
+
+
+def test_an_oggm_calibration_is_kept_and_used_only_on_request(data):
+    g = odinn.open_glacier(data / HEF, thickness="oggm")
+    assert json.loads(g.provenance["oggm_calibration"])["melt_f"] == pytest.approx(6.5417756696782146)
+    balance = odinn.TemperatureIndex.from_oggm(g)
+    assert float(balance.melt_factor) == pytest.approx(6.5417756696782146e-3)
+    assert balance.melt_temperature == -1.0
+    assert float(balance.precip_factor) == 2.5
+    with pytest.raises(InputError, match="OGGM directory"):
+        odinn.TemperatureIndex.from_oggm(odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc"))
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 7])
+def test_coarsening_keeps_the_volume_and_the_observations(data, k):
+    path = data / "glaciers" / "vegafonna_RGI60-07.00065.nc"
+    fine, coarse = odinn.open_glacier(path), odinn.open_glacier(path, coarsen=k)
+    assert coarse.volume == pytest.approx(fine.volume, rel=1e-14)  # round-off
+    assert coarse.grid.dx == fine.grid.dx * k
+    assert coarse.grid.x[0] == pytest.approx(fine.grid.x[:k].mean())
+    assert coarse.grid.y[0] == pytest.approx(fine.grid.y[:k].mean())
+    assert np.nanmean(coarse.observations.speed) == pytest.approx(np.nanmean(fine.observations.speed), rel=0.2)
+    assert np.isfinite(coarse.bed).all()
+
+
+def test_a_dataset_with_rows_from_south_to_north_gives_the_same_glacier(small):
+    a, b = odinn.open_glacier(small), odinn.open_glacier(small.isel(y=slice(None, None, -1), x=slice(None, None, -1)))
+    assert (a.thickness == b.thickness).all()
+    assert (a.grid.y == b.grid.y).all()
+
+
+def test_surface_and_bed_give_the_thickness(small):
+    ds = small.drop_vars("thickness_consensus").assign(bed=small.topo - small.thickness_consensus)
+    np.testing.assert_allclose(odinn.open_glacier(ds).thickness, small.thickness_consensus.values, atol=1e-9)
+
+
+def test_a_climate_of_ones_own_comes_as_a_dataset_in_oggms_form(small):
+    days = np.arange("2010-01-01", "2012-01-01", dtype="datetime64[D]").astype("datetime64[ns]")
+    own = xr.Dataset(
+        {"temp": ("time", np.zeros(days.size)), "prcp": ("time", np.ones(days.size))},
+        coords={"time": days},
+        attrs={"ref_hgt": 1800.0},
+    )
+    g = odinn.open_glacier(small, climate=own)
+    assert (g.climate.step, g.climate.ref_height, g.climate.span) == ("daily", 1800.0, (2010.0, 2012.0))
+    assert (g.climate.gradient[g.climate.temp > -999] == -0.0065).all()
+
+
+def broken(small, **changes):
+    ds = small.copy(deep=True)
+    for name, (index, value) in changes.items():
+        ds[name][index] = value
+    return ds
+
+
+def with_kelvin(ds):
+    return ds.assign(temp_monthly_era5=(ds.temp_monthly_era5 + 273.15).assign_attrs(ds.temp_monthly_era5.attrs))
+
+
+def with_gap(ds):
+    return ds.isel(time_monthly_era5=np.delete(np.arange(48), 17))
+
+
+BAD = [
+    (lambda d: broken(d, topo=((3, 5), np.nan)), "surface is NaN in 1 cells .first at row 3, column 5."),
+    (lambda d: broken(d.assign(bed=d.topo), bed=((2, 2), np.nan)), "bed is NaN in 1 cells"),
+    (lambda d: broken(d, thickness_consensus=((5, 5), -3.0)), "negative thickness in 1 cells .lowest -3 m."),
+    (
+        lambda d: broken(d, thickness_consensus=((0, 5), 9.0), glacier_mask=((0, 5), 1)),
+        "outermost ring .* pad the grid",
+    ),
+    (lambda d: d.assign(topo=d.topo.transpose("x", "y").rename(x="a")), "expected .y, x."),
+    (lambda d: d.rename(x="lon", y="lat"), "geographic coordinates .lon, lat."),
+    (lambda d: d.assign_attrs(pyproj_srs="EPSG:4326"), "coordinates are geographic"),
+    (lambda d: d.assign_attrs(pyproj_srs="EPSG:nonsense"), "is not understood"),
+    (lambda d: d.drop_attrs(deep=False).assign_attrs(rgi_id="RGI60-99.00001"), "no coordinate reference system"),
+    (lambda d: d.assign_coords(x=5e5 + 2.0 * np.arange(14.0) ** 2), "x is not evenly spaced"),
+    (with_kelvin, "looks like kelvin"),
+    (with_gap, "months are missing after 2001-05"),
+    (lambda d: broken(d, prcp_monthly_era5=(3, -5.0)), "prcp is -5 kg m-2 on 2000-04"),
+    (lambda d: broken(d, temp_monthly_era5=(7, np.nan)), "temp is missing .NaN. on 2000-08"),
+    (lambda d: d.assign(temp_monthly_era5=d.temp_monthly_era5.drop_attrs()), "no reference height"),
+    (lambda d: d.drop_vars("thickness_consensus"), "no ice thickness"),
+    (lambda d: d.drop_vars("topo"), "no surface or bed"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_input_names_the_glacier_what_was_found_and_what_to_do(small, change, message):
+    with pytest.raises(InputError, match=f"RGI60-99.00001: .*{message}"):
+        odinn.open_glacier(change(small))
+
+
+def test_histalps_known_negative_precipitation_is_set_to_zero_under_a_warning(data):
+    path = data / "glaciers" / "vernagt_RGI50-11.00719.nc"
+    with pytest.warns(UserWarning, match=r"climate 'histalp': prcp is -11.8\d* kg m-2 on 2011-11"):
+        g = odinn.open_glacier(path, climate="histalp", thickness="oggm")
+    assert g.climate.precip.min() == 0.0
+
+
+def test_files_that_are_missing_or_truncated_are_errors_that_name_them(data, tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.nc: no such file"):
+        odinn.open_glacier(tmp_path / "nowhere.nc")
+    whole = (data / "glaciers" / "argentiere_RGI60-11.03638.nc").read_bytes()
+    (tmp_path / "cut.nc").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cut.nc: cannot be read as NetCDF .* copy or download it again"):
+        odinn.open_glacier(tmp_path / "cut.nc")
+    with pytest.raises(InputError, match="without gridded_data.nc"):
+        odinn.open_glacier(tmp_path)
+    with pytest.raises(InputError, match="found int; expected a path"):
+        odinn.open_glacier(3)
+    with pytest.raises(InputError, match="the list is empty"):
+        odinn.open_glaciers([])
