@@ -104,13 +104,13 @@ def test_annual_balance_compares_the_years_that_both_have():
     assert ax.get_title() == "bias −0.25, rms 0.25 m w.e. yr⁻¹, r = 1.00 (4 years)"
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), modelled)
     assert "m w.e. yr⁻¹" in ax.get_ylabel()
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
 def test_annual_balance_without_measurements_is_drawn():
     ax = series.annual_balance([2000, 2001], [-1.0, 0.5], [np.nan, np.nan])
     assert ax.get_title() == ""
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
 
 
 def test_annual_balance_refuses_series_of_different_length():
@@ -127,7 +127,7 @@ def test_curves_of_a_glacier_without_ice_say_so():
 
 def test_summary_holds_the_three_curves_and_cuts_no_label(sim):
     fig = series.summary(sim)
-    fig.canvas.draw()
+    fig.draw_without_rendering()
     labels = {ax.get_ylabel() for ax in fig.axes}
     assert {"ice volume (km³)", "area (km²)", "surface altitude (m)"} <= labels
     for box in (ax.get_tightbbox() for ax in fig.axes):

@@ -279,7 +279,7 @@ def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tu
     west, east, south, north = view
     width, height = np.array([east - west, north - south]) / max(east - west, north - south) * 4.4
     size = (columns * (max(width, 2.0) + 1.0), rows * (max(height, 1.8) + 0.4) + (0.4 if title else 0.0))
-    fig = Figure(figsize=size, layout="constrained")
+    fig = Figure(figsize=size, layout="compressed")
     if title:
         fig.suptitle(title, fontsize=12)
     return fig, fig.subplots(rows, columns, squeeze=False)
