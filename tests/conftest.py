@@ -11,7 +11,7 @@ os.environ.setdefault("ODINN_CACHE", str(Path(__file__).parent.parent / ".pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 with install_import_hook(("odinn.grid", "odinn.flow", "odinn.glacier", "odinn.climate"), "beartype.beartype"):
-    import odinn  # noqa: F401
+    import odinn
 
 import numpy as np
 import pytest

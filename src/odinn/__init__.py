@@ -3,46 +3,100 @@
 Importing odinn switches JAX to float64, once and first thing: glacier volumes are conserved to 1e-12.
 """
 
+from typing import TYPE_CHECKING
+
 import jax as _jax
 
 _jax.config.update("jax_enable_x64", True)
 
-from odinn.climate import Climate  # noqa: E402
-from odinn.dates import date_of, decimal_year  # noqa: E402
-from odinn.errors import (  # noqa: E402
+from odinn.climate import Climate
+from odinn.dates import date_of, decimal_year
+from odinn.errors import (
     CalibrationError,
     ClimateError,
     InputError,
     OdinnError,
     SolverError,
 )
-from odinn.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D  # noqa: E402
-from odinn.glacier import Glacier, Observations  # noqa: E402
-from odinn.grid import Grid  # noqa: E402
-from odinn.massbalance.calibration import calibrate  # noqa: E402
-from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex  # noqa: E402
-from odinn.model import Model, State  # noqa: E402
-from odinn.simulation import Failure, Simulation, Steps, simulate  # noqa: E402
-from odinn.stepping.euler import Euler  # noqa: E402
-from odinn.stepping.rkc import RKC2  # noqa: E402
-from odinn.stepping.ssprk import SSPRK3  # noqa: E402
+from odinn.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
+from odinn.glacier import Glacier, Observations
+from odinn.grid import Grid
+from odinn.massbalance.calibration import calibrate
+from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex
+from odinn.model import Model, State
+from odinn.simulation import Failure, Simulation, Steps, simulate
+from odinn.stepping.euler import Euler
+from odinn.stepping.rkc import RKC2
+from odinn.stepping.ssprk import SSPRK3
+
+_LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
+    "Diffrax": "odinn.stepping.reference",
+    "demo_glaciers": "odinn.data.synthetic",
+    "load": "odinn.output.snapshot",
+    "open_glacier": "odinn.data.opening",
+    "open_glaciers": "odinn.data.opening",
+    "restart": "odinn.output.snapshot",
+    "save": "odinn.output.snapshot",
+}
+_MODULES = ("laws", "plot", "verification")
+
+if TYPE_CHECKING:
+    from odinn import laws, plot, verification
+    from odinn.data.opening import open_glacier, open_glaciers
+    from odinn.data.synthetic import demo_glaciers
+    from odinn.output.snapshot import load, restart, save
+    from odinn.stepping.reference import Diffrax
+
+__all__ = [
+    "RKC2",
+    "SIA2D",
+    "SSPRK3",
+    "CalibrationError",
+    "Climate",
+    "ClimateError",
+    "Diffrax",
+    "DiffusiveSIA2D",
+    "Euler",
+    "Failure",
+    "Glacier",
+    "Grid",
+    "HybridSIA2D",
+    "InputError",
+    "LinearBalance",
+    "Model",
+    "Observations",
+    "OdinnError",
+    "PrescribedBalance",
+    "Simulation",
+    "SolverError",
+    "State",
+    "Steps",
+    "TemperatureIndex",
+    "calibrate",
+    "date_of",
+    "decimal_year",
+    "demo_glaciers",
+    "laws",
+    "load",
+    "open_glacier",
+    "open_glaciers",
+    "plot",
+    "restart",
+    "save",
+    "simulate",
+    "verification",
+]
 
 
 def __getattr__(name: str) -> object:
-    """Names whose modules load xarray, diffrax or matplotlib: imported on first use."""
     import importlib
 
-    lazy = {
-        "Diffrax": "odinn.stepping.reference",
-        "open_glacier": "odinn.data.opening",
-        "open_glaciers": "odinn.data.opening",
-        "demo_glaciers": "odinn.data.synthetic",
-        "save": "odinn.output.snapshot",
-        "load": "odinn.output.snapshot",
-        "restart": "odinn.output.snapshot",
-    }
-    if name in lazy:
-        return getattr(importlib.import_module(lazy[name]), name)
-    if name in ("laws", "plot", "verification"):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _MODULES:
         return importlib.import_module(f"odinn.{name}")
     raise AttributeError(f"module 'odinn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

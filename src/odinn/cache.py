@@ -21,7 +21,7 @@ def enable_compilation_cache() -> None:
         return
     _enabled = True
     wanted = os.environ.get("ODINN_CACHE")
-    if wanted == "off" or jax.config.jax_compilation_cache_dir is not None:
+    if wanted == "off" or jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
     import platformdirs
 

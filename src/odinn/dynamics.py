@@ -119,6 +119,8 @@ class Dynamics(AbstractSystem):
     def tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
         """dH/dt from flow and balance, m yr⁻¹."""
         thickness = jnp.where(self.interior & (y.thickness > 0), y.thickness, 0.0)
+        rate: Any
+        stiffness: Any
         if self.flow is None:
             rate, stiffness = jnp.zeros_like(thickness), jnp.zeros((), thickness.dtype)
         else:
@@ -152,6 +154,9 @@ class Dynamics(AbstractSystem):
         self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally
     ) -> tuple[State, Report]:
         """Close the window's budget, apply a jump if one is due."""
+        gain: Any
+        loss: Any
+        withheld: Any
         zero = jnp.zeros_like(y.thickness)
         if self.has_source:
             gain, loss = _split(forcing.rate)
@@ -226,10 +231,8 @@ class Dynamics(AbstractSystem):
         """Balance in m of ice where it may act, and what is withheld: gain outside the outline on thin or no ice."""
         balance = self.water_to_ice * rates.balance
         threshold = self.mass_balance.accumulation_threshold
-        if threshold is None:
-            acts = self.interior
-        else:
-            acts = self.interior & (self.outline | (thickness > threshold) | (balance <= 0))
+        may_gain = True if threshold is None else self.outline | (thickness > threshold)
+        acts = self.interior & (may_gain | (balance <= 0))
         withheld = jnp.where(self.interior & ~acts, balance, 0.0)  # the ring stays ice-free and asks for nothing
         return jnp.where(acts, balance, 0.0), withheld
 
@@ -238,6 +241,7 @@ class Dynamics(AbstractSystem):
         ice = jnp.maximum(thickness, 0.0)
         rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + ice, time)
         on_glacier = _sum_on_ice(rates, ice)
+        withheld: Any
         if self.signed:
             balance = rates.balance
             acts = self.interior & (((thickness > 0) & (balance < 0)) | ((thickness > 10.0) & (balance >= 0)))
@@ -270,7 +274,7 @@ def dynamics_of(model: Model, glacier: Glacier, coupling: Coupling) -> Dynamics:
     )
 
 
-def _split(balance: Cell) -> tuple[Cell, Cell]:
+def _split(balance: Any) -> tuple[Any, Any]:
     """Gain and loss, both >= 0."""
     gain = jnp.where(balance > 0, balance, 0.0)
     return gain, gain - balance

@@ -176,7 +176,7 @@ def simulate(
         InputError: before anything is compiled. SolverError: steps ran out or a value stopped being finite.
     """
     enable_compilation_cache()
-    options = {
+    options: dict[str, Any] = {
         "save_every": save_every,
         "stepper": RKC2() if stepper is None else stepper,
         "coupling": coupling,
@@ -220,9 +220,9 @@ def velocity_of(
 
 
 @eqx.filter_jit
-def _velocities(system: Dynamics, thickness: jax.Array, at: str) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _velocities(system: Dynamics, thickness: jax.Array, at: VelocityKind) -> tuple[jax.Array, jax.Array, jax.Array]:
     def one(H: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, at)  # type: ignore[union-attr]
+        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, at)
         vx, vy = (jnp.where(H > 0, cell_mean(component), 0.0) for component in (u, v))
         return vx, vy, jnp.sqrt(vx * vx + vy * vy)
 
@@ -292,9 +292,9 @@ def _simulate_one(
                 {k: getattr(report, k) * grid.cell_area for k in _BUDGET}
                 | {"on_glacier": report.on_glacier * grid.cell_area}
             )
-            count = int(record.total)
+            taken = int(record.total)
             records.append(
-                (np.asarray(record.count)[:size], np.asarray(record.dt)[:count], np.asarray(record.stages)[:count])
+                (np.asarray(record.count)[:size], np.asarray(record.dt)[:taken], np.asarray(record.stages)[:taken])
             )
             rejected, evaluations = rejected + int(record.rejected), evaluations + int(record.evaluations)
             bar.advance(float(ends[-1]))
@@ -305,7 +305,8 @@ def _simulate_one(
     on_glacier = series.pop("on_glacier")
     starts, lengths = np.asarray(windows.start, float), np.asarray(windows.length, float)
     ends = starts + lengths
-    steps = Steps(starts, lengths, *(np.concatenate([r[i] for r in records]) for i in range(3)), rejected, evaluations)
+    count, dt, stages = (np.concatenate([r[i] for r in records]) for i in range(3))
+    steps = Steps(starts, lengths, count, dt, stages, rejected, evaluations)
     return Simulation(
         glacier=glacier,
         model=model,

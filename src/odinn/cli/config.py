@@ -36,7 +36,7 @@ def _section_of(kind: type, **special: Any) -> type[Section]:
         elif isinstance(f.default, tuple):
             fields[f.name] = (tuple[float, float], f.default)
         else:
-            fields[f.name] = (float, float(f.default))
+            fields[f.name] = (float, float(f.default))  # type: ignore[arg-type]
     return create_model(f"{kind.__name__}Section", __base__=Section, __doc__=kind.__doc__, **fields)
 
 
@@ -55,14 +55,18 @@ BALANCES = {
     "PrescribedBalance": _section_of(odinn.PrescribedBalance, accumulation_threshold=_THRESHOLD),
 }
 STEPPERS = {k.__name__: _section_of(k) for k in (odinn.RKC2, odinn.SSPRK3, odinn.Euler)}
-STEPPERS["Diffrax"] = create_model(
-    "DiffraxSection",
-    __base__=Section,
-    type=(Literal["Diffrax"], "Diffrax"),
-    solver=(Literal["Bosh3", "Tsit5", "Dopri5", "Dopri8"], "Bosh3"),
-    atol=(float, 1e-6),
-    rtol=(float, 0.0),
-)
+
+
+class DiffraxSection(Section):
+    """A method of diffrax by name, with tolerances of the local error."""
+
+    type: Literal["Diffrax"] = "Diffrax"
+    solver: Literal["Bosh3", "Tsit5", "Dopri5", "Dopri8"] = "Bosh3"
+    atol: float = 1e-6
+    rtol: float = 0.0
+
+
+STEPPERS["Diffrax"] = DiffraxSection
 
 
 class GlacierSection(Section):

@@ -78,7 +78,7 @@ def climate_from_dataset(ds: xr.Dataset, wanted: str | xr.Dataset | None, rgi_id
     OGGM's form. Without a name the first product present is taken; None if there is none."""
     if isinstance(wanted, xr.Dataset):
         return climate_from_oggm_form(wanted, rgi_id)
-    present = {}
+    present: dict[str, str] = {}
     for variable in ds.data_vars:
         if match := re.fullmatch(r"temp_(daily|monthly)_(\w+)", str(variable)):
             present.setdefault(match[2], match[1])
@@ -136,7 +136,7 @@ def _times(series: xr.DataArray, rgi_id: str) -> np.ndarray:
     if np.issubdtype(times.dtype, np.datetime64):
         return times
     try:
-        return series.indexes[series.dims[0]].to_datetimeindex().values  # type: ignore[attr-defined]
+        return series.indexes[series.dims[0]].to_datetimeindex().values
     except (AttributeError, ValueError) as error:
         raise ClimateError(
             where(rgi_id, f"{series.name}: its time is {times.dtype}, expected dates of the standard calendar")

@@ -40,7 +40,7 @@ def open_glacier(
     Raises:
         InputError: naming the glacier, the variable, what was found and what to do.
     """
-    options = {"climate": climate, "thickness": thickness, "coarsen": coarsen}
+    options: dict[str, Any] = {"climate": climate, "thickness": thickness, "coarsen": coarsen}
     if isinstance(source, xr.Dataset):
         rgi_id = str(source.attrs.get("rgi_id", "glacier"))
         name = str(source.attrs.get("name", ""))

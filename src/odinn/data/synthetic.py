@@ -7,6 +7,7 @@ import numpy as np
 from odinn.climate import Climate
 from odinn.glacier import Glacier
 from odinn.grid import Grid
+from odinn.model import Model
 
 CRS = "EPSG:32632"  # any projection will do; the place is invented
 
@@ -80,11 +81,10 @@ def grown_valley(dx: float = 100.0, years: float = 200.0, progress: bool | None 
     )
 
 
-def demo_model() -> object:
+def demo_model() -> Model:
     """The model of the demonstration: softer than average ice and a typical melt factor."""
     from odinn.flow.sia import SIA2D
     from odinn.massbalance.temperature_index import TemperatureIndex
-    from odinn.model import Model
 
     return Model(SIA2D(A=7e-17), TemperatureIndex(melt_factor=4e-3, precip_factor=1.6))
 

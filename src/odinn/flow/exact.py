@@ -70,7 +70,7 @@ class AbstractDome(eqx.Module):
 
 
 class Halfar(AbstractDome):
-    """The similarity solutions of a dome that spreads under a balance λH/t (Bueler et al. 2005, eqs. 9–11).
+    """The similarity solutions of a dome that spreads under a balance λH/t (Bueler et al. 2005).
 
     H = H₀ (t/t₀)^−α [1 − ((t/t₀)^−β r/R₀)^((n+1)/n)]^(n/(2n+1)),
     α = (2 − (n+1)λ)/(5n+3), β = (1 + (2n+1)λ)/(5n+3).
@@ -133,7 +133,7 @@ class Halfar(AbstractDome):
 
 
 class OscillatingDome(AbstractDome):
-    """A steady dome with an annulus that thickens and thins (Bueler et al. 2005, test D, eqs. 13–15).
+    """A steady dome with an annulus that thickens and thins (Bueler et al. 2005, test D).
 
     H = Hₛ + C sin(2πt/T) cos²(π(r − 0.6L)/(0.6L)), the second term for 0.3L < r < 0.9L, and with s = r/L
     Hₛ = H₀ (1 − 1/n)^(−n/(2n+2)) [(1 + 1/n)s − 1/n + (1 − s)^(1+1/n) − s^(1+1/n)]^(n/(2n+2)).
@@ -176,10 +176,10 @@ class OscillatingDome(AbstractDome):
 
 
 class BedrockStep(eqx.Module):
-    """A steady strip of ice over a cliff in the bed (Jarosch, Schoof & Anslow 2013, sect. 4.2 and appendix A).
+    """A steady strip of ice over a cliff in the bed (Jarosch, Schoof & Anslow 2013).
 
-    The bed is ``step`` high for x < ``edge``, then 0. The balance accumulates the flux m₀ xⁿ(xₘ − x)ⁿ/xₘ²ⁿ⁻¹, so ice ends
-    at xₘ.
+    The bed is ``step`` high for x < ``edge``, then 0. The balance makes the flux m₀ xⁿ (xₘ − x)ⁿ / xₘ²ⁿ⁻¹, so the ice
+    ends at xₘ.
 
     Args:
         length: xₘ, m. step: m. edge: m. scale: m₀, m yr⁻¹. The rest as in :class:`AbstractDome`.
@@ -227,7 +227,7 @@ class BedrockStep(eqx.Module):
 class ExactBalance(AbstractMassBalance):
     """The balance under which a dome is exact, evaluated at every stage and acting everywhere."""
 
-    dome: AbstractDome
+    dome: AbstractDome = eqx.field(kw_only=True)
     accumulation_threshold: float | None = None
 
     frequency: ClassVar[Frequency] = "state"
@@ -243,7 +243,8 @@ class ExactBalance(AbstractMassBalance):
     def rates(self, values: tuple[Array, Array], forcing: None, surface: Cell, time: Any) -> Rates:
         """m w.e. per year; computed once per distance, which an eighth of the cells suffices for."""
         radii, index = values
-        return net_rates(self.dome.ice_density / WATER_DENSITY * self.dome.balance(radii, time)[index])
+        balance = self.dome.ice_density / WATER_DENSITY * self.dome.balance(radii, time)
+        return net_rates(jnp.asarray(balance)[index])
 
 
 def radius(grid: Grid) -> Cell:

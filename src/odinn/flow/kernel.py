@@ -12,7 +12,6 @@ whose derivative at H = 0 is 0; where the slope ties with the cap, the cap is ta
 from __future__ import annotations
 
 import jax.numpy as jnp
-
 from jaxtyping import Float
 
 from odinn.grid import Array, Cell, Corner, corner_gradient, corner_mean

@@ -21,7 +21,7 @@ def power(base: Array, exponent: Exponent) -> Array:
     With any other exponent the value and derivative at base = 0 are 0 (for exponent 0: value 1).
     """
     if is_static(exponent):
-        doubled = 2 * float(exponent)  # type: ignore[arg-type]
+        doubled = 2 * float(exponent)
         if doubled == 0:
             return jnp.ones_like(base)
         if doubled.is_integer() and abs(doubled) <= 40:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -258,7 +257,7 @@ class PrescribedBalance(AbstractMassBalance):
         return net_rates(values)
 
 
-def net_rates(balance: jax.Array) -> Rates:
+def net_rates(balance: Cell) -> Rates:
     """Rates of a balance that does not tell accumulation from melt."""
     gain = jnp.where(balance > 0, balance, 0.0)
     return Rates(gain, gain - balance, jnp.zeros_like(balance))

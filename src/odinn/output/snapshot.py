@@ -125,10 +125,10 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Any] | None = None
         module, name = spec["class"].split(":")
         if not f"{module}.".startswith(_PACKAGES):
             raise InputError(f"the file names a class of '{module}', which is not loaded")
-        kind = importlib.import_module(module)
+        kind: Any = importlib.import_module(module)
         for part in name.split("."):
             kind = getattr(kind, part)
-        obj = object.__new__(kind)  # type: ignore[call-overload]
+        obj: Any = object.__new__(kind)
         for field, value in spec["fields"].items():
             object.__setattr__(obj, field, _decode(value, group))
         for field, value in (extra or {}).items():
@@ -137,8 +137,8 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Any] | None = None
     if "dict" in spec:
         return {k: _decode(v, group) for k, v in spec["dict"].items()}
     ((kind_name, items),) = spec.items()
-    values = [_decode(v, group) for v in items]
-    return tuple(values) if kind_name == "tuple" else values
+    decoded = [_decode(v, group) for v in items]
+    return tuple(decoded) if kind_name == "tuple" else decoded
 
 
 def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> None:

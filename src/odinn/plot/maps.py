@@ -213,7 +213,7 @@ def _limits(drawn: np.ndarray, scale: str, given: tuple[float, float] | None, rg
 
 
 def _color_bar(ax: Axes, image: AxesImage, label: str, extend: str) -> None:
-    bar = ax.figure.colorbar(image, ax=ax, extend=extend, fraction=0.08, pad=0.03, aspect=22)
+    bar = ax.figure.colorbar(image, ax=ax, extend=extend, fraction=0.12, pad=0.03, aspect=24)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=_SMALL)
     if isinstance(image.norm, LogNorm):
