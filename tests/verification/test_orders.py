@@ -1,0 +1,92 @@
+"""Each stepper converges with its order where the solution is smooth."""
+
+import diffrax
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import odinn
+from odinn.dynamics import Window
+from odinn.flow.base import AbstractFlow
+from odinn.parameter import without_numbers
+from odinn.stepping.adjoint import Replay, integrate
+from odinn.stepping.base import AbstractSystem
+from odinn.stepping.reference import Diffrax
+from odinn.verification import convergence_order
+
+YEARS = 8.0
+REFERENCE = 2048  # steps; its error is (128/2048)³ of the finest third-order run's
+
+
+class Basin(AbstractSystem):
+    """Gentle ice in a closed box: every cell has ice, the slope cap is never met, so dH/dt is smooth in H."""
+
+    flow: AbstractFlow
+    values: odinn.flow.sia.Coefficients
+    bed: odinn.grid.Cell
+    dx: float = eqx.field(static=True)
+
+    def begin(self, state, window):
+        return None, state, None
+
+    def tendency(self, forcing, t, y):
+        walled = lambda a: jnp.pad(a, 1, mode="edge")
+        rate, stiffness = self.flow.tendency(self.values, walled(self.bed), walled(y), self.dx, self.dx)
+        return rate[1:-1, 1:-1], stiffness
+
+    def settle(self, forcing, dt, raw, tally):
+        return raw, tally
+
+    def end(self, state, window, forcing, y, tally):
+        return y, None
+
+    def norm(self, error, y0, y1):
+        return jnp.sqrt(jnp.mean(error**2))
+
+
+@pytest.fixture(scope="module")
+def basin():
+    ny, nx, dx = 12, 16, 500.0
+    across, along = np.cos(np.pi * (np.arange(ny) + 0.5) / ny)[:, None], np.cos(np.pi * (np.arange(nx) + 0.5) / nx)
+    flow = odinn.SIA2D(A=1e-16)
+    values = flow.coefficients("", odinn.Grid(nx + 2, ny + 2, dx, dx))
+    system = Basin(without_numbers(flow), values, jnp.asarray(30.0 * across * along), dx)
+    return system, jnp.asarray(300.0 + 60.0 * along + 40.0 * across * along)
+
+
+@eqx.filter_jit
+def _stepped(system, start, stepper, replay):
+    window = Window(jnp.zeros(1), jnp.full(1, YEARS), jnp.zeros(1, bool), jnp.zeros(1, bool))
+    return integrate(system, start, window, stepper, capacity=1, replay=replay)[0]
+
+
+def advance(basin, stepper, steps, stages=1):
+    system, start = basin
+    dt = jnp.full((1, steps), YEARS / steps)
+    replay = Replay(dt, jnp.full((1, steps), stages, jnp.int32), jnp.full(1, steps, jnp.int32))
+    return np.asarray(_stepped(system, start, stepper, replay))
+
+
+@pytest.fixture(scope="module")
+def reference(basin):
+    final = advance(basin, odinn.SSPRK3(), REFERENCE)
+    assert np.abs(final - np.asarray(basin[1])).max() > 10.0  # the ice has moved
+    return final
+
+
+@pytest.mark.parametrize(
+    ("stepper", "stages", "counts", "order"),
+    [
+        (odinn.Euler(), 1, (64, 128, 256), 1),
+        (odinn.RKC2(), 8, (16, 32, 64), 2),
+        (odinn.SSPRK3(), 3, (32, 64, 128), 3),
+        (Diffrax(diffrax.Bosh3()), 1, (32, 64, 128), 3),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, eqx.Module) else None,
+)
+def test_stepper_converges_with_its_order(basin, reference, stepper, stages, counts, order):
+    errors = [np.abs(advance(basin, stepper, n, stages) - reference).max() for n in counts]
+    # The next term of the expansion bends the line by less than 0.15 over a factor of 4 in the step.
+    assert convergence_order([1 / n for n in counts], errors) == pytest.approx(order, abs=0.15)
+    assert errors[-1] < 0.1
