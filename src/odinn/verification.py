@@ -237,13 +237,13 @@ class _Strip(AbstractSystem):
 def _bedrock_step(spacings: Sequence[int]) -> Mapping[str, float]:
     problem = BedrockStep()
     measured, clipped = {}, 0.0
-    for dx in spacings:
+    for dx in map(float, spacings):
         x = np.arange(0.0, 30e3 + dx / 2, dx)
         values = problem.flow.coefficients("", Grid(nx=x.size + 2, ny=3, dx=dx, dy=dx))
-        strip = _Strip(without_numbers(problem.flow), values, problem.bed(x), problem.balance(x), float(dx))
+        strip = _Strip(without_numbers(problem.flow), values, problem.bed(x), problem.balance(x), dx)
         thickness, tally = _advance(strip, jnp.zeros(x.size), 50000.0)
         exact = np.trapezoid(problem.thickness(x), x)
-        measured[f"error of volume, {dx} m"] = 100.0 * (np.trapezoid(thickness, x) / exact - 1.0)
+        measured[f"error of volume, {dx:.0f} m"] = 100.0 * (np.trapezoid(thickness, x) / exact - 1.0)
         clipped += float(tally) * dx / exact
     return measured | {"ice made": clipped}
 
