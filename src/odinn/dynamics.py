@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,7 +11,8 @@ from jax import lax
 
 from odinn.constants import WATER_DENSITY
 from odinn.flow.base import AbstractFlow
-from odinn.glacier import Glacier
+from odinn.flow.kernel import PLAIN, TRANSPOSED
+from odinn.glacier import geometry
 from odinn.grid import Array, Cell, Scalar, interior_mask
 from odinn.massbalance.base import AbstractMassBalance, Rates
 from odinn.model import Model, State
@@ -87,6 +89,8 @@ class Dynamics(AbstractSystem):
         bed: m. outline: True inside. interior: False on the outermost ring, which stays ice-free.
         water_to_ice: m of ice per m w.e.
         signed: ODINN's scheme: thickness may be negative, and balances are added without conversion to ice.
+        carries: windows may start within a month, so the balance in force is part of the state.
+        by_hand: use the operators with hand-written transposes (for the backward pass).
     """
 
     flow: AbstractFlow | None
@@ -101,17 +105,16 @@ class Dynamics(AbstractSystem):
     water_to_ice: float = eqx.field(static=True)
     coupling: Coupling = eqx.field(static=True)
     signed: bool = eqx.field(static=True)
+    carries: bool = eqx.field(static=True, default=True)
+    by_hand: bool = eqx.field(static=True, default=False)
 
     def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally]:
         """Evaluate the balance if it is due, else carry on with the one in force."""
         zero = jnp.zeros_like(state.thickness)
         forcing = None
         if self.has_source:
-            forcing = lax.cond(
-                window.evaluate,
-                lambda: self._source(state.thickness, window.forcing, window.start),
-                lambda: state.extras["balance"],
-            )
+            evaluate = lambda: self._source(state.thickness, window.forcing, window.start)
+            forcing = lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
         if self.in_stages:
             return forcing, Unknowns(state.thickness, zero, zero), Tally(zero, zero, zero, zero, zero)
         return forcing, Unknowns(state.thickness), Tally(zero, zero)
@@ -124,7 +127,8 @@ class Dynamics(AbstractSystem):
         if self.flow is None:
             rate, stiffness = jnp.zeros_like(thickness), jnp.zeros((), thickness.dtype)
         else:
-            rate, stiffness = self.flow.tendency(self.flow_values, self.bed, thickness, self.dx, self.dy)
+            operators = TRANSPOSED if self.by_hand else PLAIN
+            rate, stiffness = self.flow.tendency(self.flow_values, self.bed, thickness, self.dx, self.dy, operators)
         if self.has_source:
             return Unknowns(rate + forcing.rate), stiffness
         if self.in_stages:
@@ -182,7 +186,7 @@ class Dynamics(AbstractSystem):
                 lambda: (thickness, zero, zero, zero, zero, jnp.zeros(3, zero.dtype)),
             )
             unmet, had_ice = jump_unmet, jnp.ones_like(had_ice)
-        if self.has_source:
+        if self.has_source and self.carries:
             extras = {"balance": forcing}
         report = Report(
             jnp.maximum(thickness, 0.0) if self.signed else thickness,
@@ -196,6 +200,10 @@ class Dynamics(AbstractSystem):
             on_glacier,
         )
         return State(window.start + window.length, thickness, extras), report
+
+    def for_transpose(self) -> Dynamics:
+        """With hand-written transposes of the stencils."""
+        return dataclasses.replace(self, by_hand=True)
 
     def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
         """Root mean square over cells with ice, m."""
@@ -255,15 +263,16 @@ class Dynamics(AbstractSystem):
         return thickness + gain - melted, gain, melted, unmet, withheld, on_glacier
 
 
-def dynamics_of(model: Model, glacier: Glacier, coupling: Coupling) -> Dynamics:
-    """The system of one glacier under one model, with the model's numbers as fields on its grid."""
+def dynamics_of(model: Model, glacier: Any, coupling: Coupling, *, carries: bool = True) -> Dynamics:
+    """The system of one glacier (or site) under one model, with the model's numbers as fields on its grid."""
     flow, balance = model.flow, model.mass_balance
+    bed, _ = geometry(glacier)
     return Dynamics(
         flow=None if flow is None else without_numbers(flow),
         mass_balance=None if balance is None else without_numbers(balance),
-        flow_values=None if flow is None else flow.coefficients(glacier.rgi_id, glacier.grid),
-        balance_values=None if balance is None else balance.coefficients(glacier.rgi_id, glacier.grid),
-        bed=jnp.asarray(glacier.bed, float),
+        flow_values=None if flow is None else flow.coefficients(glacier),
+        balance_values=None if balance is None else balance.coefficients(glacier),
+        bed=bed,
         outline=jnp.asarray(glacier.mask),
         interior=jnp.asarray(interior_mask(glacier.grid.shape)),
         dx=glacier.grid.dx,
@@ -271,6 +280,7 @@ def dynamics_of(model: Model, glacier: Glacier, coupling: Coupling) -> Dynamics:
         water_to_ice=WATER_DENSITY / model.ice_density,
         coupling=coupling,
         signed=getattr(balance, "scheme", None) == "odinn",
+        carries=carries,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -12,6 +13,28 @@ from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.grid import Grid
+from odinn.parameter import SMALLEST_THICKNESS, Parameter, for_glacier
+
+
+def geometry(site: Any) -> tuple[Any, Any]:
+    """(bed, thickness), m, of a glacier or site, learned parts at their present values.
+
+    A learned thickness acts inside the outline and where the first guess is > 0, and is exactly 0 elsewhere. Where
+    ``kept_surface`` is set, the part that is not learned follows from it.
+    """
+    bed, thickness = site.bed, site.thickness
+    if isinstance(thickness, Parameter):
+        guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
+        thickness = jnp.where(site.mask | (guess > SMALLEST_THICKNESS), thickness.physical(site.rgi_id), 0.0)
+    if isinstance(bed, Parameter):
+        bed = bed.physical(site.rgi_id)
+    if site.kept_surface is not None:
+        if isinstance(site.bed, Parameter):
+            thickness = jnp.where(site.mask, jnp.maximum(site.kept_surface - bed, 0.0), 0.0)
+            bed = jnp.where(site.mask, bed, site.kept_surface)
+        else:
+            bed = site.kept_surface - thickness
+    return jnp.asarray(bed, float), jnp.asarray(thickness, float)
 
 
 class MassBalanceRecord(eqx.Module):
@@ -103,6 +126,7 @@ class Glacier(eqx.Module):
     climate: Climate | None = None
     observations: Observations = eqx.field(default_factory=Observations)
     provenance: dict[str, str] = eqx.field(static=True, default_factory=dict)
+    kept_surface: Any = None
 
     def __check_init__(self) -> None:
         for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):

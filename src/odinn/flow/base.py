@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import equinox as eqx
 
-from odinn.grid import Cell, Corner, Grid, Scalar
+from odinn.flow.kernel import PLAIN, Operators
+from odinn.grid import Cell, Corner, Scalar
 
 VelocityKind = Literal["surface", "mean", "basal"]
 
@@ -21,13 +22,16 @@ class AbstractFlow(eqx.Module):
     gravity: eqx.AbstractVar[float]
 
     @abc.abstractmethod
-    def coefficients(self, rgi_id: str, grid: Grid) -> Any:
-        """The numbers of this flow as fields on the corners of a glacier's grid."""
+    def coefficients(self, site: Any) -> Any:
+        """The numbers of this flow as fields on the corners of the grid of a site (a glacier, or a ``Site``)."""
 
     @abc.abstractmethod
-    def tendency(self, values: Any, bed: Cell, thickness: Cell, dx: float, dy: float) -> tuple[Cell, Scalar]:
+    def tendency(
+        self, values: Any, bed: Cell, thickness: Cell, dx: float, dy: float, operators: Operators = PLAIN
+    ) -> tuple[Cell, Scalar]:
         """dH/dt (m yr⁻¹; the outermost ring collects what leaves) and a bound on the stiffness, yr⁻¹.
 
+        ``operators`` are the stencils to use: plain, or with hand-written transposes for the backward pass.
         ``thickness`` is non-negative and 0 on the ring. The stiffness bounds the spectral radius of the Jacobian.
         """
 

@@ -11,6 +11,11 @@ whose derivative at H = 0 is 0; where the slope ties with the cap, the cap is ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -53,4 +58,80 @@ def capped_divergence(diffusivity: Corner, thickness: Cell, surface: Cell, dx: f
 
 def _capped(rise: Face, before: Face, after: Face) -> Face:
     """Surface rise over a face, limited by the thickness of the donor: the cell on the higher side."""
-    return jnp.maximum(jnp.minimum(rise, after), -before)
+    return jnp.where(rise >= after, after, jnp.where(rise <= -before, -before, rise))
+
+
+class Operators(NamedTuple):
+    """The two operators, either plain (differentiable in both modes) or with their transposes written by hand."""
+
+    corner_geometry: Callable
+    capped_divergence: Callable
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _geometry(thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner, Corner]:
+    return corner_geometry(thickness, surface, dx, dy)
+
+
+def _geometry_forward(thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[Any, None]:
+    return corner_geometry(thickness, surface, dx, dy), None
+
+
+def _geometry_backward(dx: float, dy: float, _: None, bars: tuple[Corner, Corner, Corner]) -> tuple[Cell, Cell]:
+    """A cell is the south-east neighbour of its north-west corner, and so on around."""
+    thickness, gx, gy = (jnp.pad(bar, 1) for bar in bars)
+    along_x = (gx[:-1, :-1] + gx[1:, :-1]) - (gx[:-1, 1:] + gx[1:, 1:])
+    along_y = (gy[1:, 1:] + gy[1:, :-1]) - (gy[:-1, 1:] + gy[:-1, :-1])
+    return corner_mean(thickness), along_x * (0.5 / dx) + along_y * (0.5 / dy)
+
+
+_geometry.defvjp(_geometry_forward, _geometry_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _divergence(diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float) -> Cell:
+    return capped_divergence(diffusivity, thickness, surface, dx, dy)
+
+
+def _divergence_forward(
+    diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float
+) -> tuple[Cell, tuple[Corner, Cell, Cell]]:
+    return capped_divergence(diffusivity, thickness, surface, dx, dy), (diffusivity, thickness, surface)
+
+
+def _divergence_backward(
+    dx: float, dy: float, saved: tuple[Corner, Cell, Cell], bar: Cell
+) -> tuple[Corner, Cell, Cell]:
+    """Back through the flux differences, the diffusivity means, and the cap (which passes to slope or donor)."""
+    D, H, S = saved
+    flux_x = (bar[1:-1, 1:] - bar[1:-1, :-1]) * (-0.5 / dx**2)
+    flux_y = (bar[1:, 1:-1] - bar[:-1, 1:-1]) * (-0.5 / dy**2)
+    rise_x, before_x, after_x = S[1:-1, 1:] - S[1:-1, :-1], H[1:-1, :-1], H[1:-1, 1:]
+    rise_y, before_y, after_y = S[1:, 1:-1] - S[:-1, 1:-1], H[:-1, 1:-1], H[1:, 1:-1]
+    D_x, D_y = flux_x * _capped(rise_x, before_x, after_x), flux_y * _capped(rise_y, before_y, after_y)
+    D_bar = jnp.pad(D_x, ((0, 1), (0, 0))) + jnp.pad(D_x, ((1, 0), (0, 0)))
+    D_bar = D_bar + jnp.pad(D_y, ((0, 0), (0, 1))) + jnp.pad(D_y, ((0, 0), (1, 0)))
+    drop_x, drop_y = flux_x * (D[:-1] + D[1:]), flux_y * (D[:, :-1] + D[:, 1:])
+    to_after_x, to_before_x, slope_x = _shares(drop_x, rise_x, before_x, after_x)
+    to_after_y, to_before_y, slope_y = _shares(drop_y, rise_y, before_y, after_y)
+    right, left = ((1, 1), (1, 0)), ((1, 1), (0, 1))
+    down, up = ((1, 0), (1, 1)), ((0, 1), (1, 1))
+    H_bar = jnp.pad(to_after_x, right) + jnp.pad(to_before_x, left)
+    H_bar = H_bar + jnp.pad(to_after_y, down) + jnp.pad(to_before_y, up)
+    S_bar = jnp.pad(slope_x, right) - jnp.pad(slope_x, left)
+    S_bar = S_bar + jnp.pad(slope_y, down) - jnp.pad(slope_y, up)
+    return D_bar, H_bar, S_bar
+
+
+def _shares(bar: Face, rise: Face, before: Face, after: Face) -> tuple[Face, Face, Face]:
+    """The cap's cotangent to the thickness after, to the thickness before, or to the slope: one of the three."""
+    at_after = rise >= after
+    at_before = ~at_after & (rise <= -before)
+    zero = jnp.zeros_like(bar)
+    return jnp.where(at_after, bar, zero), jnp.where(at_before, -bar, zero), jnp.where(at_after | at_before, zero, bar)
+
+
+_divergence.defvjp(_divergence_forward, _divergence_backward)
+
+PLAIN = Operators(corner_geometry, capped_divergence)
+TRANSPOSED = Operators(_geometry, _divergence)

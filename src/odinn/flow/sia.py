@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from odinn.constants import GRAVITY, ICE_DENSITY, SLOPE_EPSILON
 from odinn.errors import InputError
 from odinn.flow.base import AbstractFlow, VelocityKind
-from odinn.flow.kernel import capped_divergence, corner_geometry
+from odinn.flow.kernel import PLAIN, Operators, corner_geometry
 from odinn.flow.power import Exponent, is_static, power
-from odinn.grid import Array, Cell, Corner, Grid, Scalar
+from odinn.grid import Cell, Corner, Scalar
 from odinn.parameter import (
     Number,
     as_exponent,
@@ -27,11 +27,11 @@ from odinn.parameter import (
 class Coefficients(eqx.Module):
     """Numbers of a shallow ice flow on corners; exponents are Python floats where they are constants.
 
-    ``creep`` multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` multiplies
+    ``creep`` (a field, or a :class:`odinn.laws.base.Deferred` law of the state) multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` multiplies
     Hᵖ⁻ᵠ⁺¹ |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where there is no sliding).
     """
 
-    creep: Corner
+    creep: Any
     sliding: Corner | None
     n: Exponent
     p: Exponent
@@ -55,15 +55,17 @@ class AbstractShallowIce(AbstractFlow):
     def slope_exponent(self, values: Any) -> Any:
         """The largest m of fluxes ~ |∇S|ᵐ: along the flow the flux is m times stiffer than D says."""
 
-    def tendency(self, values: Any, bed: Cell, thickness: Cell, dx: float, dy: float) -> tuple[Cell, Scalar]:
+    def tendency(
+        self, values: Any, bed: Cell, thickness: Cell, dx: float, dy: float, operators: Operators = PLAIN
+    ) -> tuple[Cell, Scalar]:
         """See :class:`AbstractFlow`. Stiffness: 4 (m + 1) max(D) / min(dx, dy)², the largest eigenvalue of the
         linearised operator when one direction is m times stiffer than the other.
         """
         surface = bed + thickness
-        corner_thickness, gx, gy = corner_geometry(thickness, surface, dx, dy)
+        corner_thickness, gx, gy = operators.corner_geometry(thickness, surface, dx, dy)
         slope_squared = gx * gx + gy * gy + SLOPE_EPSILON
         diffusivity = self.diffusivity(corner_thickness, slope_squared, values)
-        rate = capped_divergence(diffusivity, thickness, surface, dx, dy)
+        rate = operators.capped_divergence(diffusivity, thickness, surface, dx, dy)
         stiffness = 4.0 * (self.slope_exponent(values) + 1.0) / min(dx, dy) ** 2 * jnp.max(diffusivity)
         return rate, stiffness
 
@@ -82,17 +84,18 @@ class AbstractGlenFlow(AbstractShallowIce):
 
     def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Coefficients) -> Corner:
         """Creep and sliding: H times the depth-mean mobility."""
-        creep = values.creep * power(thickness, values.n_H + 2.0) * power(slope_squared, (values.n_S - 1.0) / 2)
+        rate = at_state(values.creep, thickness, slope_squared)
+        creep = rate * power(thickness, values.n_H + 2.0) * power(slope_squared, (values.n_S - 1.0) / 2)
         if values.sliding is None:
             return creep
         return creep + thickness * _sliding_mobility(thickness, slope_squared, values)
-
     def mobility(self, thickness: Corner, slope_squared: Corner, values: Coefficients, at: VelocityKind) -> Corner:
         """Depth-mean creep is D/H, at the surface (n+2)/(n+1) times that; sliding adds equally to both."""
         factors = {"mean": 1.0, "surface": (values.n + 2.0) / (values.n + 1.0), "basal": 0.0}
         if at not in factors:
             raise InputError(f"at={at!r}: expected one of {', '.join(map(repr, factors))}")
-        creep = values.creep * power(thickness, values.n_H + 1.0) * power(slope_squared, (values.n_S - 1.0) / 2)
+        rate = at_state(values.creep, thickness, slope_squared)
+        creep = rate * power(thickness, values.n_H + 1.0) * power(slope_squared, (values.n_S - 1.0) / 2)
         mobility = factors[at] * creep
         return mobility if values.sliding is None else mobility + _sliding_mobility(thickness, slope_squared, values)
 
@@ -114,6 +117,8 @@ class SIA2D(AbstractGlenFlow):
         C: sliding coefficient, m yr⁻¹ Pa^(q−p), in u_b = C τ_b^p / (ρgH)^q. A Python 0 leaves sliding out.
         n: Glen's exponent. p, q: exponents of basal stress and of overburden in the sliding law.
         ice_density: kg m⁻³. gravity: m s⁻².
+        reference_stress: Pa; if given, A is stated at n = 3 (Pa⁻³ yr⁻¹) and A τ^(3−n) is used, so that creep at this
+            stress does not depend on n: that is what makes n learnable.
 
     ``A`` and ``C`` are numbers, corner fields (ny−1, nx−1) or ``{rgi_id: number or field}``.
 
@@ -128,14 +133,17 @@ class SIA2D(AbstractGlenFlow):
     q: Exponent = eqx.field(default=2.0, converter=as_exponent)
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
+    reference_stress: float | None = None
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> Coefficients:
+    def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""
-        n, p, q = (_exponent(getattr(self, k), rgi_id, grid, f"flow.{k}") for k in ("n", "p", "q"))
+        n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
         weight = self.ice_density * self.gravity
-        rate_factor = on_corners(self.A, rgi_id, grid, "flow.A")
-        creep = 2.0 * rate_factor * _power_of_number(weight, n) / (n + 2.0)
-        return Coefficients(creep, _sliding(self, rgi_id, grid, p, q), n, p, q, n, n)
+        scale = 2.0 * _power_of_number(weight, n) / (n + 2.0)
+        if self.reference_stress is not None:
+            scale = scale * _power_of_number(self.reference_stress, 3.0 - n)
+        creep = scale * on_corners(self.A, site, "flow.A")
+        return Coefficients(creep, _sliding(self, site, p, q), n, p, q, n, n)
 
 
 class HybridSIA2D(AbstractGlenFlow):
@@ -158,16 +166,16 @@ class HybridSIA2D(AbstractGlenFlow):
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> Coefficients:
+    def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""
-        n, p, q = (_exponent(getattr(self, k), rgi_id, grid, f"flow.{k}") for k in ("n", "p", "q"))
+        n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
         n_H, n_S = (
-            n if value is None else _exponent(as_exponent(value), rgi_id, grid, name)
+            n if value is None else _exponent(as_exponent(value), site, name)
             for value, name in ((self.n_H, "flow.n_H"), (self.n_S, "flow.n_S"))
         )
         weight = self.ice_density * self.gravity
-        creep = 2.0 * on_corners(self.Y, rgi_id, grid, "flow.Y") * _power_of_number(weight, n) / (n + 2.0)
-        return Coefficients(creep, _sliding(self, rgi_id, grid, p, q), n, p, q, n_H, n_S)
+        creep = 2.0 * _power_of_number(weight, n) / (n + 2.0) * on_corners(self.Y, site, "flow.Y")
+        return Coefficients(creep, _sliding(self, site, p, q), n, p, q, n_H, n_S)
 
 
 class DiffusiveSIA2D(AbstractShallowIce):
@@ -183,23 +191,29 @@ class DiffusiveSIA2D(AbstractShallowIce):
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> Array:
-        """U on corners."""
-        return on_corners(self.U, rgi_id, grid, "flow.U")
+    def coefficients(self, site: Any) -> Any:
+        """U on corners, or a law of the state."""
+        return on_corners(self.U, site, "flow.U")
 
-    def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Array) -> Corner:
+    def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Any) -> Corner:
         """See :class:`AbstractShallowIce`."""
-        return values * thickness
+        return at_state(values, thickness, slope_squared) * thickness
 
-    def mobility(self, thickness: Corner, slope_squared: Corner, values: Array, at: VelocityKind) -> Corner:
+    def mobility(self, thickness: Corner, slope_squared: Corner, values: Any, at: VelocityKind) -> Corner:
         """See :class:`AbstractShallowIce`."""
         if at == "basal":
             raise InputError("DiffusiveSIA2D has no basal velocity: use at='surface' or at='mean'")
-        return values / self.surface_factor if at == "surface" else values
+        mean = at_state(values, thickness, slope_squared)
+        return mean / self.surface_factor if at == "surface" else mean
 
-    def slope_exponent(self, values: Array) -> Any:
-        """1: the flux is linear in the slope."""
-        return 1.0
+    def slope_exponent(self, values: Any) -> Any:
+        """1 for a field, since the flux is linear in the slope; 3 for a law of the slope, as for Glen's."""
+        return 3.0 if callable(values) else 1.0
+
+
+def at_state(value: Any, thickness: Corner, slope_squared: Corner) -> Corner:
+    """The field itself, or a law of the state evaluated at corner thickness (m) and slope (1)."""
+    return value(thickness, slope_squared) if callable(value) else value
 
 
 def _sliding_mobility(thickness: Corner, slope_squared: Corner, values: Coefficients) -> Corner:
@@ -208,17 +222,17 @@ def _sliding_mobility(thickness: Corner, slope_squared: Corner, values: Coeffici
     return jnp.where(thickness > 0, sliding, 0.0)
 
 
-def _sliding(flow: SIA2D | HybridSIA2D, rgi_id: str, grid: Grid, p: Exponent, q: Exponent) -> Corner | None:
-    coefficient = for_glacier(flow.C, rgi_id, "flow.C")
+def _sliding(flow: SIA2D | HybridSIA2D, site: Any, p: Exponent, q: Exponent) -> Corner | None:
+    coefficient = for_glacier(flow.C, site.rgi_id, "flow.C")
     if is_static(coefficient) and coefficient == 0.0:
         return None
     weight = flow.ice_density * flow.gravity
-    return on_corners(coefficient, rgi_id, grid, "flow.C") * _power_of_number(weight, p - q)
+    return on_corners(coefficient, site, "flow.C") * _power_of_number(weight, p - q)
 
 
-def _exponent(value: Any, rgi_id: str, grid: Grid, name: str) -> Exponent:
-    value = for_glacier(value, rgi_id, name)
-    return value if is_static(value) else on_corners(value, rgi_id, grid, name)
+def _exponent(value: Any, site: Any, name: str) -> Exponent:
+    value = for_glacier(value, site.rgi_id, name)
+    return value if is_static(value) else on_corners(value, site, name)
 
 
 def _power_of_number(base: float, exponent: Exponent) -> Any:

@@ -1,5 +1,8 @@
-"""Laws of flow: for now the published sliding of other models."""
+"""Laws: what may stand where a number stands. Published ones, networks, basis functions, formulas."""
 
+from odinn.laws.base import AbstractInput, AbstractLaw
+from odinn.laws.neural import Neural
+from odinn.laws.rheology import CuffeyPaterson, Function
 from odinn.laws.sliding import oggm_sliding
 
-__all__ = ["oggm_sliding"]
+__all__ = ["AbstractInput", "AbstractLaw", "CuffeyPaterson", "Function", "Neural", "oggm_sliding"]

@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from odinn.glacier import Glacier
-from odinn.grid import Cell, Grid
+from odinn.grid import Cell
 
 Frequency = Literal["fixed", "monthly", "state"]
 
@@ -39,8 +39,8 @@ class AbstractMassBalance(eqx.Module):
     accumulation_threshold: eqx.AbstractVar[float | None]
 
     @abc.abstractmethod
-    def coefficients(self, rgi_id: str, grid: Grid) -> Any:
-        """The numbers of this balance as fields on the cells of a glacier's grid."""
+    def coefficients(self, site: Any) -> Any:
+        """The numbers of this balance as fields on the cells of the grid of a site (a glacier, or a ``Site``)."""
 
     @abc.abstractmethod
     def forcing(self, glacier: Glacier, months: np.ndarray) -> Any:

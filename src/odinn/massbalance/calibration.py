@@ -34,7 +34,7 @@ def monthly_balance(model: Model, glacier: Glacier, months: np.ndarray) -> Float
         raise InputError(where(glacier.rgi_id, "calibration needs a monthly mass balance such as TemperatureIndex"))
     if not glacier.mask.any():
         raise InputError(where(glacier.rgi_id, "the outline is empty: there are no cells to average over"))
-    values = balance.coefficients(glacier.rgi_id, glacier.grid)
+    values = balance.coefficients(glacier)
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
     values = jax.tree.map(lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, values)

@@ -14,7 +14,7 @@ from odinn.constants import ACCUMULATION_THRESHOLD, LAPSE_RATE_LIMITS
 from odinn.dates import days_in_month
 from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
-from odinn.grid import Array, Cell, Grid
+from odinn.grid import Array, Cell
 from odinn.massbalance.base import AbstractMassBalance, Frequency, Rates
 from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
 from odinn.parameter import Number, as_number, for_glacier, on_cells
@@ -165,12 +165,12 @@ class TemperatureIndex(AbstractMassBalance):
             snow_temperature=(numbers["temp_all_solid"], numbers["temp_all_liq"]),
         )
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> TemperatureIndexCoefficients:
+    def coefficients(self, site: Any) -> TemperatureIndexCoefficients:
         """Fields on cells for one glacier."""
-        spread = jnp.asarray(for_glacier(self.temperature_std, rgi_id, "mass_balance.temperature_std"), float)
+        spread = jnp.asarray(for_glacier(self.temperature_std, site.rgi_id, "mass_balance.temperature_std"), float)
         if spread.shape != (12,):
-            spread = on_cells(spread, rgi_id, grid, "mass_balance.temperature_std")
-        field = lambda name: on_cells(getattr(self, name), rgi_id, grid, f"mass_balance.{name}")
+            spread = on_cells(spread, site, "mass_balance.temperature_std")
+        field = lambda name: on_cells(getattr(self, name), site, f"mass_balance.{name}")
         return TemperatureIndexCoefficients(field("melt_factor"), field("precip_factor"), field("temp_bias"), spread)
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> DailyMonth | MeanMonth | OdinnMonth:
@@ -218,11 +218,11 @@ class LinearBalance(AbstractMassBalance):
 
     frequency: ClassVar[Frequency] = "state"
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> tuple[Array, Array]:
+    def coefficients(self, site: Any) -> tuple[Array, Array]:
         """(gradient, ela) on cells."""
         return (
-            on_cells(self.gradient, rgi_id, grid, "mass_balance.gradient"),
-            on_cells(self.ela, rgi_id, grid, "mass_balance.ela"),
+            on_cells(self.gradient, site, "mass_balance.gradient"),
+            on_cells(self.ela, site, "mass_balance.ela"),
         )
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
@@ -245,9 +245,9 @@ class PrescribedBalance(AbstractMassBalance):
 
     frequency: ClassVar[Frequency] = "fixed"
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> Array:
+    def coefficients(self, site: Any) -> Array:
         """The field on cells."""
-        return on_cells(self.balance, rgi_id, grid, "mass_balance.balance")
+        return on_cells(self.balance, site, "mass_balance.balance")
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""

@@ -1,4 +1,9 @@
-"""``integrate``: the one driver of time stepping. Pure, jittable, differentiable forwards; backwards over replay."""
+"""``integrate``: the one driver of time stepping, and its exact discrete adjoint.
+
+The adjoint is the transpose of the steps that the forward run took: it goes back window by window from the recorded
+lengths and stages, which are constants of the differentiation. Within a window the steps are repeated from its start
+and then transposed one by one.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +44,13 @@ class Record(eqx.Module):
     status: jax.Array
 
 
+class Limits(eqx.Module):
+    """Static sizes of the backward pass: steps per window and stages per step."""
+
+    steps: int = eqx.field(static=True)
+    stages: int = eqx.field(static=True)
+
+
 def integrate(
     system: AbstractSystem,
     state: PyTree,
@@ -65,11 +77,26 @@ def integrate(
     Returns:
         The final state, what each window reported (leading axis windows), and the record of the steps.
     """
+    return _scan_windows(system, state, windows, stepper, capacity, max_steps, replay, bounds)[0]
+
+
+def _scan_windows(
+    system: AbstractSystem,
+    state: PyTree,
+    windows: PyTree,
+    stepper: AbstractStepper,
+    capacity: int,
+    max_steps: Any,
+    replay: Replay | None,
+    bounds: tuple[int, int] | None = None,
+) -> tuple[tuple[PyTree, PyTree, Record], PyTree]:
+    """What :func:`integrate` returns, and the states at the starts of the windows."""
     step_bound, stage_bound = (None, None) if bounds is None else bounds
 
     def window_body(carry: tuple, xs: tuple) -> tuple[tuple, tuple]:
         state, record = carry
         window, recorded = xs
+        start_state = state
         forcing, y, tally = system.begin(state, window)
         f = lambda t, y: system.tendency(forcing, t, y)
         length = window.length
@@ -145,7 +172,7 @@ def integrate(
             out["evaluations"],
             out["status"],
         )
-        return (state, record), (report, out["count"])
+        return (state, record), (report, out["count"], start_state)
 
     zero = jnp.zeros((), jnp.int32)
     empty = Record(
@@ -157,6 +184,146 @@ def integrate(
         zero,
         jnp.full((), OK, jnp.int32),
     )
-    (state, record), (reports, count) = lax.scan(window_body, (state, empty), (windows, replay))
+    (state, record), (reports, count, starts) = lax.scan(window_body, (state, empty), (windows, replay))
     record = eqx.tree_at(lambda r: r.count, record, count)
-    return state, reports, record
+    return (state, reports, record), starts
+
+
+def integrate_with_adjoint(
+    system: AbstractSystem,
+    state: PyTree,
+    windows: PyTree,
+    stepper: AbstractStepper,
+    *,
+    capacity: int,
+    limits: Limits,
+    max_steps: int = 1_000_000,
+    replay: Replay | None = None,
+) -> tuple[PyTree, PyTree, Record]:
+    """:func:`integrate` with the exact discrete adjoint as its derivative with respect to ``system`` and ``state``.
+
+    ``limits`` bound the steps per window and the stages per step; a run that exceeds them (see ``Record``) has a
+    right result and a wrong derivative, so the caller has to check and run again with larger ones.
+    """
+    options = {"capacity": capacity, "limits": limits, "max_steps": max_steps, "replay": replay}
+    return _integrate((system, state), windows, stepper, options)
+
+
+@eqx.filter_custom_vjp
+def _integrate(systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict) -> tuple:
+    system, state = systems
+    return _scan_windows(system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"])[0]
+
+
+class _Shapes(eqx.Module):
+    """Shapes of a tree, carried from the forward to the backward pass without arrays."""
+
+    structure: Any = eqx.field(static=True)
+    leaves: tuple = eqx.field(static=True)
+
+    @property
+    def zeros(self) -> PyTree:
+        """The tree filled with zeros."""
+        return jax.tree.unflatten(self.structure, [jnp.zeros(shape, dtype) for shape, dtype in self.leaves])
+
+
+@_integrate.def_fwd
+def _integrate_forward(
+    perturbed: PyTree, systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict
+) -> tuple[tuple, PyTree]:
+    system, state = systems
+    out, starts = _scan_windows(
+        system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"]
+    )
+    leaves, structure = jax.tree.flatten(out[:2])
+    shapes = _Shapes(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+    return out, (starts, out[2], shapes)
+
+
+@_integrate.def_bwd
+def _integrate_backward(
+    saved: PyTree, bars: tuple, perturbed: PyTree, systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict
+) -> tuple:
+    starts, record, shapes = saved
+    missing = lambda x: x is None
+    state_bar, reports_bar = jax.tree.map(
+        lambda bar, zero: zero if bar is None else bar, tuple(bars[:2]), shapes.zeros, is_leaf=missing
+    )
+    system, state = systems
+    limits = options["limits"]
+    wanted, rest = eqx.partition(system, perturbed[0])
+    recorded = options["replay"] if options["replay"] is not None else _as_replay(record, limits.steps)
+    full = lambda theta: eqx.combine(theta, rest)
+
+    def one_window(carry: tuple, xs: tuple) -> tuple[tuple, None]:
+        system_bar, state_bar = carry
+        start, window, steps, report_bar = xs
+        floats, others = eqx.partition(start, eqx.is_inexact_array)
+        (forcing, y, tally), pull_begin = jax.vjp(
+            lambda th, st: full(th).begin(eqx.combine(st, others), window), wanted, floats
+        )
+        forcing_floats, forcing_others = eqx.partition(forcing, eqx.is_inexact_array)
+        begins = window.start + jnp.cumsum(steps.dt) - steps.dt
+
+        def f(theta: PyTree, t: Any, y: PyTree) -> PyTree:
+            return full(theta[0]).tendency(eqx.combine(theta[1], forcing_others), t, y)[0]
+
+        def transposed(theta: PyTree, t: Any, y: PyTree) -> PyTree:
+            return full(theta[0]).for_transpose().tendency(eqx.combine(theta[1], forcing_others), t, y)[0]
+
+        def settle(theta: PyTree, dt: Any, raw: PyTree, tally: PyTree) -> tuple[PyTree, PyTree]:
+            return full(theta[0]).settle(eqx.combine(theta[1], forcing_others), dt, raw, tally)
+
+        theta = wanted, forcing_floats
+        g = lambda t, y: full(wanted).tendency(forcing, t, y)
+
+        def again(i: Any, carry: tuple) -> tuple:
+            y, tally, kept = carry
+            kept = jax.tree.map(lambda b, v: b.at[i].set(v), kept, y)
+            raw = stepper.step(g, begins[i], y, g(begins[i], y)[0], steps.dt[i], steps.stages[i], None)[0]
+            return *settle(theta, steps.dt[i], raw, tally), kept
+
+        kept = jax.tree.map(lambda a: jnp.zeros((limits.steps, *a.shape), a.dtype), y)
+        y_end, tally_end, kept = lax.fori_loop(0, steps.count, again, (y, tally, kept))
+        _, pull_end = jax.vjp(
+            lambda th, st, fo, y, ta: full(th).end(eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta),
+            wanted,
+            floats,
+            forcing_floats,
+            y_end,
+            tally_end,
+        )
+        more, start_bar, forcing_bar, y_bar, tally_bar = pull_end((state_bar, report_bar))
+        system_bar = _add(system_bar, more)
+
+        def back(carry: tuple) -> tuple:
+            i, theta_bar, y_bar, tally_bar = carry
+            y_i, dt = jax.tree.map(lambda b: b[i], kept), steps.dt[i]
+            raw, pull_step = stepper.linearise(
+                f, transposed, theta, begins[i], y_i, dt, steps.stages[i], limits.stages
+            )
+            _, pull_settle = jax.vjp(lambda th, r, ta: settle(th, dt, r, ta), theta, raw, tally)
+            more, raw_bar, tally_bar = pull_settle((y_bar, tally_bar))
+            and_more, y_bar = pull_step(raw_bar)
+            return i - 1, _add(theta_bar, _add(more, and_more)), y_bar, tally_bar
+
+        carry = steps.count - 1, (system_bar, forcing_bar), y_bar, tally_bar
+        _, (system_bar, forcing_bar), y_bar, tally_bar = lax.while_loop(lambda c: c[0] >= 0, back, carry)
+        more, and_start = pull_begin((forcing_bar, y_bar, tally_bar))
+        return (_add(system_bar, more), _add(start_bar, and_start)), None
+
+    carry = jax.tree.map(jnp.zeros_like, wanted), state_bar
+    (system_bar, start_bar), _ = lax.scan(one_window, carry, (starts, windows, recorded, reports_bar), reverse=True)
+    return system_bar, eqx.filter(start_bar, eqx.is_inexact_array)
+
+
+def _add(a: PyTree, b: PyTree) -> PyTree:
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _as_replay(record: Record, width: int) -> Replay:
+    """The flat record as (windows, width) arrays."""
+    offsets = jnp.cumsum(record.count) - record.count
+    at = jnp.minimum(offsets[:, None] + jnp.arange(width)[None, :], record.dt.shape[0] - 1)
+    used = jnp.arange(width)[None, :] < record.count[:, None]
+    return Replay(jnp.where(used, record.dt[at], 0.0), jnp.where(used, record.stages[at], 1), record.count)

@@ -11,6 +11,8 @@ from jax import lax
 
 PyTree = Any
 RightHandSide = Callable[[Any, PyTree], tuple[PyTree, Any]]  # (t, y) -> (dy/dt, stiffness)
+Tendency = Callable[[PyTree, Any, PyTree], PyTree]  # (theta, t, y) -> dy/dt
+Pullback = Callable[[PyTree], tuple[PyTree, PyTree]]
 Norm = Callable[[PyTree, PyTree, PyTree], Any]  # (error, y0, y1) -> root mean square of the error
 
 OK, OUT_OF_STEPS, NOT_FINITE = 0, 1, 2
@@ -41,6 +43,10 @@ class AbstractSystem(eqx.Module):
         """-> (state at the end of the window, what the window has to report)"""
 
     @abc.abstractmethod
+    def for_transpose(self) -> "AbstractSystem":
+        """The same system in the form that the backward pass differentiates."""
+
+    @abc.abstractmethod
     def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> Any:
         """Root mean square of an error, over what matters."""
 
@@ -65,8 +71,29 @@ class AbstractStepper(eqx.Module):
         """(y at t + dt, f there or None, error estimate or None); ``bound`` is a static limit on ``stages``."""
 
     @abc.abstractmethod
+    def linearise(
+        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+    ) -> tuple[PyTree, Pullback]:
+        """(y at t + dt, pullback of its cotangent to those of theta and y) for dy/dt = f(theta, t, y).
+
+        ``transposed`` is f in the form to be transposed; values come from f, which has a forward derivative, too.
+        """
+
+    @abc.abstractmethod
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """Size of the error over what is tolerated; the step is accepted where it is <= 1."""
+
+
+def linearise_by_jax(
+    stepper: AbstractStepper, f: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any
+) -> tuple[PyTree, Pullback]:
+    """``AbstractStepper.linearise`` for methods with a fixed, small number of stages."""
+
+    def once(theta: PyTree, y: PyTree) -> PyTree:
+        g = lambda t, y: (f(theta, t, y), jnp.zeros(()))
+        return stepper.step(g, t, y, f(theta, t, y), dt, stages, None)[0]
+
+    return jax.vjp(once, theta, y)
 
 
 def divide_evenly(remaining: Any, dt: Any) -> Any:

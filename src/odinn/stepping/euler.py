@@ -6,7 +6,17 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, combine, divide_evenly
+from odinn.stepping.base import (
+    AbstractStepper,
+    combine,
+    divide_evenly,
+    linearise_by_jax,
+    Norm,
+    Pullback,
+    PyTree,
+    RightHandSide,
+    Tendency,
+)
 
 
 class Euler(AbstractStepper):
@@ -30,6 +40,12 @@ class Euler(AbstractStepper):
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
         """See :class:`AbstractStepper`."""
         return combine((1.0, y), (dt, f0)), None, None
+
+    def linearise(
+        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+    ) -> tuple[PyTree, Pullback]:
+        """See :class:`AbstractStepper`."""
+        return linearise_by_jax(self, transposed, theta, t, y, dt, stages)
 
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """0: the step is not controlled by an error."""

@@ -9,7 +9,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, divide_evenly
+from odinn.stepping.base import (
+    AbstractStepper,
+    divide_evenly,
+    linearise_by_jax,
+    Norm,
+    Pullback,
+    PyTree,
+    RightHandSide,
+    Tendency,
+)
 
 
 class Diffrax(AbstractStepper):
@@ -40,6 +49,12 @@ class Diffrax(AbstractStepper):
         state = self.solver.init(term, t, t + dt, y, None)
         y1, error, _, _, _ = self.solver.step(term, t, t + dt, y, None, state, made_jump=True)
         return y1, None, error
+
+    def linearise(
+        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+    ) -> tuple[PyTree, Pullback]:
+        """See :class:`AbstractStepper`."""
+        return linearise_by_jax(self, transposed, theta, t, y, dt, stages)
 
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """See :class:`AbstractStepper`."""

@@ -5,10 +5,22 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, bounded_while, combine, divide_evenly
+from odinn.stepping.base import (
+    AbstractStepper,
+    Norm,
+    Pullback,
+    PyTree,
+    RightHandSide,
+    Tendency,
+    bounded_while,
+    combine,
+    divide_evenly,
+)
 
 _DAMPING = 2.0 / 13.0
 _STABILITY = 2.0 / 3.0 * (1.0 - 2.0 / 15.0 * _DAMPING)  # real stability interval / (s² − 1)
@@ -56,6 +68,50 @@ class RKC2(AbstractStepper):
         f1, stiffness = f(t + dt, y1)
         error = combine((0.8, y), (-0.8, y1), (0.4 * dt, f0), (0.4 * dt, f1))
         return y1, (f1, stiffness), error
+
+    def linearise(
+        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+    ) -> tuple[PyTree, Pullback]:
+        """See :class:`AbstractStepper`. Stage values are kept; the recurrence is then followed backwards."""
+        table = jnp.asarray(_coefficients(), dt.dtype)[stages]
+        kept = jax.tree.map(lambda a: jnp.zeros((bound, *a.shape), a.dtype), y)  # values of stages 1 .. bound
+        put = lambda kept, j, value: jax.tree.map(lambda b, v: b.at[j - 1].set(v), kept, value)
+        get = lambda j: jax.tree.map(lambda b: b[j - 1], final_kept)
+        f0 = f(theta, t, y)
+        first = combine((1.0, y), (table[1, 0] * dt, f0))
+
+        def stage(carry: tuple) -> tuple:
+            j, before, last, kept = carry
+            mu_tilde, mu, nu, gamma, _ = table[j]
+            rate = f(theta, t + table[j - 1, 4] * dt, last)
+            new = combine((1.0 - mu - nu, y), (mu, last), (nu, before), (mu_tilde * dt, rate), (gamma * dt, f0))
+            return j + 1, last, new, put(kept, j, new)
+
+        start = jnp.int32(2), y, first, put(kept, 1, first)
+        _, _, y1, final_kept = lax.while_loop(lambda c: c[0] <= stages, stage, start)
+
+        def pullback(bar: PyTree) -> tuple[PyTree, PyTree]:
+            zero, theta_zero = (jax.tree.map(jnp.zeros_like, tree) for tree in (bar, theta))
+
+            def back(carry: tuple) -> tuple:
+                j, here, before, y_bar, f0_bar, theta_bar = carry
+                mu_tilde, mu, nu, gamma, _ = table[j]
+                _, pull = jax.vjp(lambda th, v: transposed(th, t + table[j - 1, 4] * dt, v), theta, get(j - 1))
+                more, through = pull(combine((mu_tilde * dt, here)))
+                y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
+                f0_bar = combine((1.0, f0_bar), (gamma * dt, here))
+                here, before = combine((1.0, before), (mu, here), (1.0, through)), combine((nu, here))
+                return j - 1, here, before, y_bar, f0_bar, combine((1.0, theta_bar), (1.0, more))
+
+            carry = stages, bar, zero, zero, zero, theta_zero
+            _, here, before, y_bar, f0_bar, theta_bar = lax.while_loop(lambda c: c[0] >= 2, back, carry)
+            f0_bar = combine((1.0, f0_bar), (table[1, 0] * dt, here))
+            _, pull = jax.vjp(lambda th, v: transposed(th, t, v), theta, y)
+            more, through = pull(f0_bar)
+            y_bar = combine((1.0, y_bar), (1.0, here), (1.0, before), (1.0, through))
+            return combine((1.0, theta_bar), (1.0, more)), y_bar
+
+        return y1, pullback
 
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """See :class:`AbstractStepper`."""

@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from odinn.stepping.base import AbstractStepper, Norm, PyTree, RightHandSide, combine
+from odinn.stepping.base import (
+    AbstractStepper,
+    combine,
+    linearise_by_jax,
+    Norm,
+    Pullback,
+    PyTree,
+    RightHandSide,
+    Tendency,
+)
 from odinn.stepping.euler import cfl_step
 
 
@@ -35,6 +44,12 @@ class SSPRK3(AbstractStepper):
         y2 = combine((0.75, y), (0.25, y1), (0.25 * dt, f1))
         f2, _ = f(t + 0.5 * dt, y2)
         return combine((1 / 3, y), (2 / 3, y2), (2 / 3 * dt, f2)), None, None
+
+    def linearise(
+        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+    ) -> tuple[PyTree, Pullback]:
+        """See :class:`AbstractStepper`."""
+        return linearise_by_jax(self, transposed, theta, t, y, dt, stages)
 
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """0: the step is not controlled by an error."""

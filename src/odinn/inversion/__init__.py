@@ -1,0 +1,1 @@
+"""Learning: losses, regularisation, optimisers, exact gradients, and the driver ``invert``."""

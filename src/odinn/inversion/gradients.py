@@ -1,0 +1,425 @@
+"""``value_and_gradient``: a loss over glaciers and its exact derivative with respect to everything that is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.binding import Site, as_list, bind, combine, globalized, learned_leaves, localized, site_of, trainable
+from odinn.cache import enable_compilation_cache
+from odinn.constants import WATER_DENSITY
+from odinn.dates import MONTH, decimal_year
+from odinn.dynamics import Coupling, Window, dynamics_of
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier, geometry
+from odinn.grid import cell_mean
+from odinn.inversion.losses import AbstractLoss, Outcome, Total
+from odinn.inversion.regularization import AbstractRegularization
+from odinn.model import Model, State
+from odinn.simulation import CHUNK, Steps, _check, _failure, _replay_of, cast_floats, plan_windows
+from odinn.stepping.adjoint import Limits, Record, Replay, integrate, integrate_with_adjoint
+from odinn.stepping.base import AbstractStepper
+from odinn.stepping.rkc import RKC2
+
+Method = Literal["discrete", "autodiff", "forward", "finite-difference"]
+
+
+class Problem(eqx.Module):
+    """One glacier of an inversion, prepared on the host: site, windows, targets, step, all as arrays."""
+
+    glacier: Glacier
+    site: Site
+    windows: Window
+    ends: Any
+    targets: tuple
+    start: float
+    replay: Steps | None
+
+
+class Settings(eqx.Module):
+    """How every run of an inversion is made."""
+
+    span: tuple[float, float]
+    stepper: AbstractStepper
+    coupling: Coupling
+    max_steps: int
+    dtype: str
+
+
+def value_and_gradient(
+    model: Model,
+    glaciers: Glacier | Sequence[Glacier],
+    loss: Any,
+    span: tuple[Any, Any],
+    *,
+    replay: Any = None,
+    method: Method = "discrete",
+    **options: Any,
+) -> tuple[float, Any]:
+    """The loss over a span and its gradient.
+
+    Args:
+        model, glaciers: with parameters and laws where something is to be learned; bound if need be.
+        loss: a loss or a sum of losses and regularisations. span: (t0, t1).
+        replay: steps to repeat: one ``Steps``, a list in the glaciers' order, or {rgi_id: Steps}.
+        method: "discrete" (the transpose of the steps that ran), "autodiff" (reverse mode through the recorded steps),
+            "forward" (one directional derivative per number), "finite-difference" (central, over the recorded steps).
+        options: keywords of :func:`odinn.simulate` (save_every, stepper, coupling, dtype, max_steps).
+
+    Returns:
+        (value, gradient with the structure of ``odinn.trainable(model, glaciers)[0]``).
+    """
+    listed = as_list(glaciers)
+    model = bind(model, listed)
+    params, static = trainable(model, listed)
+    if not jax.tree.leaves(params):
+        raise InputError("nothing to learn: put an odinn.Parameter or a law with weights where a number stands")
+    settings = make_settings(span, **options)
+    problems = [
+        prepare(model, g, loss, settings, _replay_of(replay, g, i, len(listed))) for i, g in enumerate(listed)
+    ]
+    value, gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
+    for problem in problems:
+        own_value, own_gradient, _ = glacier_value_and_gradient(params, static, problem, loss, settings, method)
+        value += own_value / len(problems)
+        gradient = jax.tree.map(lambda a, b: a + b / len(problems), gradient, own_gradient)
+    penalty, penalty_gradient = regularization_value_and_gradient(params, static, loss)
+    return value + penalty, jax.tree.map(jnp.add, gradient, penalty_gradient)
+
+
+def make_settings(
+    span: tuple[Any, Any],
+    *,
+    stepper: AbstractStepper | None = None,
+    coupling: Coupling = "source",
+    max_steps: int = 1_000_000,
+    dtype: str = "float64",
+    save_every: float | None = None,
+    **unknown: Any,
+) -> Settings:
+    """Checked settings of the runs of an inversion."""
+    if unknown:
+        raise InputError(f"unknown keyword {next(iter(unknown))!r}; known: stepper, coupling, max_steps, dtype")
+    enable_compilation_cache()
+    t0, t1 = (decimal_year(t) for t in span)
+    return Settings((t0, t1), RKC2() if stepper is None else stepper, coupling, max_steps, dtype)
+
+
+def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, replay: Steps | None = None) -> Problem:
+    """Check a glacier and lay out its windows, law inputs and data."""
+    t0, t1 = settings.span
+    site = site_of(model, glacier)
+    bed, thickness = geometry(site)
+    plain = eqx.tree_at(lambda g: (g.bed, g.thickness), glacier, (np.asarray(bed), np.asarray(thickness)))
+    _check(model, plain, t0, t1, t1 - t0, settings.coupling, None, settings.dtype)
+    data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
+    stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
+    for t in stops:
+        if not t0 - 1e-9 <= t <= t1 + 1e-9:
+            raise InputError(where(glacier.rgi_id, f"an observation of {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}"))
+    windows, _ = plan_windows(model, plain, t0, t1, t1 - t0, settings.coupling, stops=stops)
+    ends = np.asarray(windows.start) + np.asarray(windows.length)
+
+    def index(t: float) -> int:
+        if abs(t - t0) < 1e-7:
+            return 0
+        return int(np.argmin(np.abs(ends - t))) + 1
+
+    targets = tuple(term.targets(glacier, settings.span, index) for term in data)
+    if replay is not None and len(replay.start) != len(windows.start):
+        raise InputError(
+            where(glacier.rgi_id, f"replay has {len(replay.start)} windows, this run has {len(windows.start)}")
+        )
+    count = -(-len(ends) // CHUNK) * CHUNK
+    return Problem(glacier, site, _padded(windows, count), ends, targets, t0, replay)
+
+
+def _padded(windows: Window, count: int) -> Window:
+    """Windows of length zero up to a multiple of the chunk, so that runs of similar length share a program."""
+    size = len(windows.start)
+    fill = lambda a: np.concatenate([np.asarray(a), np.repeat(np.asarray(a)[-1:], count - size, axis=0)])
+    idle = np.arange(count) >= size
+    padded = jax.tree.map(fill, windows)
+    end = np.asarray(windows.start)[-1] + np.asarray(windows.length)[-1]
+    return Window(
+        np.where(idle, end, padded.start),
+        np.where(idle, 0.0, padded.length),
+        padded.evaluate & ~idle,
+        padded.jump & ~idle,
+        padded.forcing,
+    )
+
+
+def run_outcome(
+    model: Model, site: Site, windows: Window, start: Any, stepper: Any, coupling: Coupling, how: Any
+) -> tuple[Outcome, Record]:
+    """A run of one glacier inside compiled code. ``how`` integrates: see :func:`_how`."""
+    carries = how.pop("carries")
+    system = dynamics_of(model, site, coupling, carries=carries)
+    _, thickness = geometry(site)
+    state = State(jnp.asarray(start), thickness)
+    if carries and system.has_source:
+        row = jax.tree.map(lambda a: a[0], windows.forcing)
+        shapes = jax.eval_shape(system._source, thickness, row, state.time)
+        state = State(state.time, thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
+    integrator = integrate_with_adjoint if "limits" in how else integrate
+    _, report, record = integrator(system, state, windows, stepper, **how)
+
+    def velocity(H: Any) -> tuple[Any, Any]:
+        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, "surface")
+        return tuple(jnp.where(H > 0, cell_mean(c), 0.0) for c in (u, v))  # type: ignore[return-value]
+
+    ends = windows.start + windows.length
+    density = model.ice_density
+    outcome = Outcome(thickness, report.thickness, report.balance, start, ends, velocity, density / WATER_DENSITY)
+    return outcome, record
+
+
+@eqx.filter_jit
+def _terms(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> tuple[Any, Record]:
+    """Values of the data terms of one glacier, (terms,), unweighted."""
+    return _term_values(params, static, arrays, loss, settings, dict(how))
+
+
+def _term_values(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> tuple[Any, Record]:
+    model, own_geometry = eqx.combine(params, static)
+    site, windows, targets, start = arrays
+    site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None)
+    outcome, record = run_outcome(model, site, windows, start, *settings, dict(how))
+    data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
+    values = [jnp.sum(term.residuals(outcome, t) ** 2) for term, t in zip(data, targets, strict=True)]
+    return jnp.stack(values) if values else jnp.zeros(0), record
+
+
+def _weighted(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> tuple[Any, Any]:
+    values, record = _term_values(params, static, arrays, loss, settings, how)
+    weights = jnp.asarray([w for w, term in loss.terms if isinstance(term, AbstractLoss)])
+    return jnp.sum(weights * values), (values, record)
+
+
+@eqx.filter_jit
+def _weighted_with_gradient(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> Any:
+    return eqx.filter_value_and_grad(_weighted, has_aux=True)(params, static, arrays, loss, settings, how)
+
+
+@eqx.filter_jit
+def _weighted_with_directional(
+    params: Any, tangent: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict
+) -> Any:
+    f = lambda p: _weighted(p, static, arrays, loss, settings, how)[0]
+    return jax.jvp(f, (params,), (tangent,))
+
+
+def local_parts(params: Any, static: Any, problem: Problem) -> tuple[Any, Any, tuple]:
+    """(params, static, arrays) of one glacier, without its name."""
+    model, glaciers = combine(params, static)
+    rgi_id = problem.glacier.rgi_id
+    own = next(g for g in glaciers if g.rgi_id == rgi_id)
+    local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
+    local = jax.tree.map(jnp.asarray, local) if False else local
+    own_params, own_static = eqx.partition(local, learned_leaves(local))
+    site = eqx.tree_at(lambda s: (s.bed, s.thickness), problem.site, (None, None))
+    return own_params, own_static, (site, problem.windows, problem.targets, problem.start)
+
+
+def glacier_value(
+    params: Any, static: Any, problem: Problem, loss: Any, settings: Settings
+) -> tuple[float, np.ndarray, Record]:
+    """(weighted value, values of the terms, record of the steps) of one glacier's data."""
+    own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
+    capacity = 512
+    while True:
+        how = {"carries": _carries(problem), "capacity": capacity, "max_steps": settings.max_steps, "replay": _replay(problem)}
+        values, record = _terms(own_params, own_static, arrays, loss, (settings.stepper, settings.coupling), how)
+        _raise_on(record, problem, settings)
+        if int(record.total) <= capacity:
+            weights = np.array([w for w, term in loss.terms if isinstance(term, AbstractLoss)])
+            values = np.asarray(values, float)
+            return float(weights @ values), values, record
+        capacity = 1 << (int(record.total) - 1).bit_length()
+
+
+def glacier_value_and_gradient(
+    params: Any, static: Any, problem: Problem, loss: Any, settings: Settings, method: Method = "discrete"
+) -> tuple[float, Any, np.ndarray]:
+    """(weighted value, gradient in the structure of ``params``, values of the terms) of one glacier's data."""
+    own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
+    common = {"carries": _carries(problem), "max_steps": settings.max_steps}
+    ours = settings.stepper, settings.coupling
+    if method == "discrete":
+        value, values, gradient = _discrete(own_params, own_static, arrays, loss, ours, common, problem, settings)
+    else:
+        value, values, gradient = _other_methods(
+            own_params, own_static, arrays, loss, ours, common, problem, settings, (params, static), method
+        )
+    rgi_id = problem.glacier.rgi_id
+    like = params
+    local_model, local_geometry = gradient
+    glaciers = [
+        eqx.tree_at(lambda g: (g.bed, g.thickness), g, _place(g, local_geometry, rgi_id), is_leaf=lambda x: x is None)
+        for g in like[1]
+    ]
+    whole = globalized(local_model, like[0], rgi_id), glaciers
+    whole = jax.tree.map(lambda p, g: jnp.zeros_like(p) if g is None else jnp.asarray(g, p.dtype), params, whole)
+    return value, whole, values
+
+
+_SIZES: dict[Any, tuple[int, int, int]] = {}
+
+
+def _discrete(
+    own_params: Any, own_static: Any, arrays: tuple, loss: Any, ours: tuple, common: dict, problem: Problem, settings: Settings
+) -> tuple[float, np.ndarray, Any]:
+    """The adjoint, with buffers that fit: their sizes come from the first run, and grow when a later one needs more."""
+    replay = _replay(problem)
+    key = problem.glacier.grid, len(problem.windows.start), settings.span, type(settings.stepper).__name__
+    if key not in _SIZES:
+        how = common | {"capacity": 512, "replay": replay}
+        record = _terms(own_params, own_static, arrays, loss, ours, how)[1]
+        _raise_on(record, problem, settings)
+        stages = int(np.asarray(record.stages)[: min(int(record.total), 512)].max(initial=1))
+        _SIZES[key] = _sizes(int(record.total), int(np.asarray(record.count).max()), stages)
+    while True:
+        capacity, steps, stages = _SIZES[key]
+        how = common | {"capacity": capacity, "replay": replay, "limits": Limits(steps, stages)}
+        (value, (values, record)), gradient = _weighted_with_gradient(own_params, own_static, arrays, loss, ours, how)
+        _raise_on(record, problem, settings)
+        total, count = int(record.total), int(np.asarray(record.count).max())
+        stages_used = int(np.asarray(record.stages)[: min(total, capacity)].max(initial=1))
+        if total <= capacity and count <= steps and stages_used <= stages:
+            return float(value), np.asarray(values, float), gradient
+        _SIZES[key] = tuple(max(a, b) for a, b in zip(_SIZES[key], _sizes(total, count, stages_used), strict=True))  # type: ignore[assignment]
+
+
+def _sizes(total: int, count: int, stages: int) -> tuple[int, int, int]:
+    """Buffer sizes with room: the record, steps per window, stages per step."""
+    return max(512, 1 << total.bit_length()), 1 << (max(count, 2) - 1).bit_length(), -(-stages // 4) * 4
+
+
+def _other_methods(
+    own_params: Any,
+    own_static: Any,
+    arrays: tuple,
+    loss: Any,
+    ours: tuple,
+    common: dict,
+    problem: Problem,
+    settings: Settings,
+    whole: tuple,
+    method: Method,
+) -> tuple[float, np.ndarray, Any]:
+    """Checks of the adjoint: reverse mode through the recorded steps, forward mode, and differences, all over a replay."""
+    if method not in ("autodiff", "forward", "finite-difference"):
+        raise InputError(f"method={method!r}: expected 'discrete', 'autodiff', 'forward' or 'finite-difference'")
+    value, values, record = glacier_value(*whole, problem, loss, settings)
+    replay = _replay(problem)
+    if replay is None:
+        replay = record_as_replay(record, len(problem.windows.start))
+    how = common | {"capacity": 1, "replay": replay}
+    if method == "autodiff":
+        bounds = int(replay.count.max()), int(replay.stages.max())
+        how = how | {"bounds": bounds}
+        (_, _), gradient = _weighted_with_gradient(own_params, own_static, arrays, loss, ours, how)
+        return value, values, gradient
+    leaves, structure = jax.tree.flatten(own_params)
+    columns = []
+    for i, leaf in enumerate(leaves):
+        flat = np.zeros(leaf.size)
+        for j in range(leaf.size):
+            unit = np.zeros(leaf.size)
+            unit[j] = 1.0
+            direction = [jnp.zeros_like(other) for other in leaves]
+            direction[i] = jnp.asarray(unit.reshape(leaf.shape), leaf.dtype)
+            tangent = jax.tree.unflatten(structure, direction)
+            if method == "forward":
+                flat[j] = float(_weighted_with_directional(own_params, tangent, own_static, arrays, loss, ours, how)[1])
+            else:
+                flat[j] = directional_difference(own_params, tangent, own_static, arrays, loss, ours, how)
+        columns.append(jnp.asarray(flat.reshape(leaf.shape), leaf.dtype))
+    return value, values, jax.tree.unflatten(structure, columns)
+
+
+def directional_difference(
+    own_params: Any, tangent: Any, own_static: Any, arrays: tuple, loss: Any, ours: tuple, how: dict, step: float = 1e-5
+) -> float:
+    """Central difference along a direction, over the steps in ``how["replay"]``."""
+    weights = np.array([w for w, term in loss.terms if isinstance(term, AbstractLoss)])
+
+    def at(h: float) -> float:
+        moved = jax.tree.map(lambda p, t: p + h * t, own_params, tangent)
+        return float(weights @ np.asarray(_terms(moved, own_static, arrays, loss, ours, how)[0]))
+
+    return (at(step) - at(-step)) / (2 * step)
+
+
+def regularization_value_and_gradient(params: Any, static: Any, loss: Any) -> tuple[float, Any]:
+    """Value and gradient of the regularisation terms, which depend on the parameters alone."""
+    if not any(isinstance(term, AbstractRegularization) for _, term in loss.terms):
+        return 0.0, jax.tree.map(jnp.zeros_like, params)
+    f = lambda p: sum(regularization_values(p, static, loss).values())
+    value, gradient = jax.value_and_grad(f)(params)
+    return float(value), gradient
+
+
+def regularization_values(params: Any, static: Any, loss: Any) -> dict[str, Any]:
+    """Weighted value of each regularisation term by name."""
+    model, glaciers = combine(params, static)
+    out: dict[str, Any] = {}
+    for weight, term in loss.terms:
+        if isinstance(term, AbstractRegularization):
+            out[term.name] = out.get(term.name, 0.0) + weight * term.value(model, glaciers)
+    return out
+
+
+def record_as_replay(record: Record, windows: int) -> Replay:
+    """A record as steps to repeat, (windows, K)."""
+    count = np.asarray(record.count)
+    width = max(int(count.max()), 1)
+    dt, stages = np.zeros((windows, width)), np.ones((windows, width), np.int32)
+    offset = 0
+    for i, n in enumerate(count):
+        dt[i, :n] = np.asarray(record.dt)[offset : offset + n]
+        stages[i, :n] = np.asarray(record.stages)[offset : offset + n]
+        offset += n
+    return Replay(jnp.asarray(dt), jnp.asarray(stages), jnp.asarray(count))
+
+
+def _replay(problem: Problem) -> Replay | None:
+    if problem.replay is None:
+        return None
+    steps = problem.replay
+    windows = len(problem.windows.start)
+    count = np.zeros(windows, np.int32)
+    count[: len(steps.count)] = steps.count
+    return record_as_replay(Record(steps.dt, steps.stages, count, None, None, None, None), windows)
+
+
+def _carries(problem: Problem) -> bool:
+    """Whether some window starts within a month, so that the balance in force has to be carried."""
+    used = np.asarray(problem.windows.length) > 0
+    return problem.windows.forcing is not None and not bool(np.asarray(problem.windows.evaluate)[used].all())
+
+
+def _place(glacier: Any, own: tuple, rgi_id: str) -> tuple:
+    if glacier.rgi_id != rgi_id:
+        return jax.tree.map(jnp.zeros_like, (glacier.bed, glacier.thickness))
+    return globalized(own, (glacier.bed, glacier.thickness), rgi_id)
+
+
+def _cast(settings: Settings, *trees: Any) -> tuple:
+    return trees if settings.dtype == "float64" else tuple(cast_floats(t, jnp.float32) for t in trees)
+
+
+def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
+    status = int(record.status)
+    if status != 0:
+        count = np.asarray(record.count)[: len(problem.ends)]
+        raise _failure(status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps)
+
+
+__all__ = ["Mapping", "MONTH", "Total", "value_and_gradient"]
