@@ -20,6 +20,7 @@ from odinn.stepping.base import AbstractSystem
 Coupling = Literal["source", "jump"]
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
+_NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
 
 
 class Window(eqx.Module):
@@ -143,7 +144,7 @@ class Dynamics(AbstractSystem):
         if self.signed:
             kept = jnp.where(self.interior, H, 0.0)
             return Unknowns(kept), Tally(tally.removed + (H - kept), tally.clipped)
-        kept = jnp.where(self.interior & (H > 0), H, 0.0)
+        kept: Any = jnp.where(self.interior & (H > 0), H, 0.0)
         short = jnp.where(self.interior, kept - H, 0.0)
         if self.in_stages:
             gain, loss = _split(raw.applied)
@@ -151,7 +152,7 @@ class Dynamics(AbstractSystem):
             loss = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else jnp.zeros_like(H)
         owed = jnp.maximum(short - _BEYOND_ROUND_OFF * loss, 0.0)
         kept, left = _repay(kept, owed)
-        removed = tally.removed + jnp.where(self.interior, owed - left - short, H)
+        removed: Any = tally.removed + jnp.where(self.interior, owed - left - short, H)
         clipped = tally.clipped + jnp.maximum(left - _around(loss), 0.0)  # the rest melted where it went: unmet melt
         if self.in_stages:
             zero = jnp.zeros_like(H)
@@ -289,7 +290,8 @@ def _repay(thickness: Cell, owed: Cell) -> tuple[Cell, Cell]:
     Each neighbour gives in proportion to what it has, to one debtor at most a quarter of it.
     """
     wealth = _around(thickness)
-    able = 0.25 * wealth > owed
+    owed = jnp.where(owed > _NOTHING, owed, 0.0)
+    able = (owed > 0) & (0.25 * wealth > owed)
     share = jnp.where(able, owed / jnp.where(able, wealth, 1.0), jnp.where(owed > 0, 0.25, 0.0))
     return thickness - thickness * _around(share), jnp.where(able, 0.0, owed - share * wealth)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -251,7 +252,7 @@ def _summarise(sim: Any) -> None:
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
 
 
-def _write_markdown(path: Path, rows: list[tuple[str, ...]]) -> None:
+def _write_markdown(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
     lines = ["| problem | quantity | measured | bar | unit | source |", "|---|---|---|---|---|---|"]
     lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
     path.write_text("\n".join(lines) + "\n")
