@@ -140,11 +140,12 @@ class Dynamics(AbstractSystem):
         A step much longer than the Euler limit may let a thin cell export more ice than it holds (some 1e-10 of the
         volume in a run). Such ice is taken back from the neighbours that got it, so none is made.
         """
+        kept: Any
         H = raw.thickness
         if self.signed:
             kept = jnp.where(self.interior, H, 0.0)
             return Unknowns(kept), Tally(tally.removed + (H - kept), tally.clipped)
-        kept: Any = jnp.where(self.interior & (H > 0), H, 0.0)
+        kept = jnp.where(self.interior & (H > 0), H, 0.0)
         short = jnp.where(self.interior, kept - H, 0.0)
         if self.in_stages:
             gain, loss = _split(raw.applied)
