@@ -22,6 +22,7 @@ from odinn.stepping.base import AbstractSystem
 Coupling = Literal["source", "jump"]
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
+_NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
 
 
 class Window(eqx.Module):
@@ -138,21 +139,31 @@ class Dynamics(AbstractSystem):
         return Unknowns(rate), stiffness
 
     def settle(self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally) -> tuple[Unknowns, Tally]:
-        """Back to H >= 0 and an ice-free ring."""
+        """Back to H >= 0 and an ice-free ring.
+
+        A step much longer than the Euler limit may let a thin cell export more ice than it holds (some 1e-10 of the
+        volume in a run). Such ice is taken back from the neighbours that got it, so none is made.
+        """
+        kept: Any
         H = raw.thickness
         if self.signed:
             kept = jnp.where(self.interior, H, 0.0)
             return Unknowns(kept), Tally(tally.removed + (H - kept), tally.clipped)
         kept = jnp.where(self.interior & (H > 0), H, 0.0)
-        removed = tally.removed + (H - kept)
+        short = jnp.where(self.interior, kept - H, 0.0)
         if self.in_stages:
             gain, loss = _split(raw.applied)
-            clipped = tally.clipped + jnp.maximum(-H - _BEYOND_ROUND_OFF * loss, 0.0)
+        else:
+            loss = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else jnp.zeros_like(H)
+        owed = jnp.maximum(short - _BEYOND_ROUND_OFF * loss, 0.0)
+        kept, left = _repay(kept, owed)
+        removed: Any = tally.removed + jnp.where(self.interior, owed - left - short, H)
+        clipped = tally.clipped + jnp.maximum(left - _around(loss), 0.0)  # the rest melted where it went: unmet melt
+        if self.in_stages:
             zero = jnp.zeros_like(H)
             totals = tally.gain + gain, tally.loss + loss, tally.withheld + raw.withheld
             return Unknowns(kept, zero, zero), Tally(removed, clipped, *totals)
-        melt = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else 0.0
-        return Unknowns(kept), Tally(removed, tally.clipped + jnp.maximum(-H - _BEYOND_ROUND_OFF * melt, 0.0))
+        return Unknowns(kept), Tally(removed, clipped)
 
     def end(
         self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally
@@ -282,6 +293,24 @@ def dynamics_of(model: Model, glacier: Any, coupling: Coupling, *, carries: bool
         signed=getattr(balance, "scheme", None) == "odinn",
         carries=carries,
     )
+
+
+def _repay(thickness: Cell, owed: Cell) -> tuple[Cell, Cell]:
+    """Take the ice that cells owe from their four neighbours, which a long step gave too much: (thickness, still owed).
+
+    Each neighbour gives in proportion to what it has, to one debtor at most a quarter of it.
+    """
+    wealth = _around(thickness)
+    owed = jnp.where(owed > _NOTHING, owed, 0.0)
+    able = (owed > 0) & (0.25 * wealth > owed)
+    share = jnp.where(able, owed / jnp.where(able, wealth, 1.0), jnp.where(owed > 0, 0.25, 0.0))
+    return thickness - thickness * _around(share), jnp.where(able, 0.0, owed - share * wealth)
+
+
+def _around(cell: Cell) -> Cell:
+    """Sum of the four neighbours."""
+    wide = jnp.pad(cell, 1)
+    return (wide[:-2, 1:-1] + wide[2:, 1:-1]) + (wide[1:-1, :-2] + wide[1:-1, 2:])
 
 
 def _split(balance: Any) -> tuple[Any, Any]:

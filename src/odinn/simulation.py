@@ -31,7 +31,7 @@ from odinn.stepping.base import NOT_FINITE, AbstractStepper
 from odinn.stepping.rkc import RKC2
 
 CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
-_CAPACITY = 512  # steps recorded per call, doubled and run again when it does not suffice
+_CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
 _BUDGET = ("accumulation", "ablation", "unmet_melt", "withheld", "clipped", "lost_at_border")
 
 

@@ -316,6 +316,7 @@ _TABLE = (
             *(Bar(f"average error, {dx} km", "<=", bar, "m", "regression") for dx, bar in OSCILLATING.items()),
             Bar("order of the error", ">=", 1.0, "1", "first order at the margin"),
             _CLOSED,
+            _NOTHING_MADE,
         ),
     ),
     Problem(

@@ -61,12 +61,12 @@ def test_surface_speed_is_five_quarters_of_flux_over_thickness():
 
 def test_the_oscillating_domes_balance_pays_for_its_change_of_volume():
     dome = OscillatingDome()
-    r = np.linspace(0.0, dome.radius, 200_001)
+    r = np.linspace(0.0, dome.radius, 20_001)
     for t in (0.0, 1300.0, 3750.0):
         change = jax.jvp(lambda time: dome.thickness(r, time), (t,), (1.0,))[1]
         gain = total(dome.balance(r, t), r)
-        # Trapezoids over the two jumps of the balance (0.3 and 0.9 of the radius) leave a step's worth, 5e-6.
-        assert gain == pytest.approx(total(change, r), abs=1e-5 * total(np.abs(dome.balance(r, t)), r))
+        # Trapezoids over the two jumps of the balance (0.3 and 0.9 of the radius) leave a step's worth, 5e-5.
+        assert gain == pytest.approx(total(change, r), abs=1e-4 * total(np.abs(dome.balance(r, t)), r))
 
 
 def test_the_oscillating_domes_balance_is_finite_at_dome_and_margin_and_negative_beyond():

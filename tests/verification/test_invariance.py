@@ -13,7 +13,7 @@ def rugged():
     noise = np.random.default_rng(7)
     x, y = dx * np.arange(nx), dx * np.arange(ny)[:, None]
     bed = 3000.0 - 0.35 * x + 0.1 * y + 250.0 * np.sin(x / 500.0) * np.cos(y / 700.0) + noise.uniform(0, 120, (ny, nx))
-    ice = np.maximum(180.0 * (1 - ((x - 1700.0) / 1100.0) ** 2 - ((y - 1500.0) / 900.0) ** 2), 0.0)
+    ice = np.maximum(180.0 * (1 - ((x - 1700.0) / 900.0) ** 2 - ((y - 1500.0) / 700.0) ** 2), 0.0)
     return odinn.Glacier("rugged", "", odinn.Grid(nx=nx, ny=ny, dx=dx, dy=dx), bed, ice, ice > 0)
 
 
@@ -28,13 +28,13 @@ def run(glacier):
     model = odinn.Model(
         flow=odinn.SIA2D(A=7e-17, C=1e-3), mass_balance=odinn.LinearBalance(gradient=5e-3, ela=2700.0, maximum=1.0)
     )
-    return odinn.simulate(model, glacier, 2000.0, 2010.0, save_every=10.0)
+    return odinn.simulate(model, glacier, 2000.0, 2003.0, save_every=3.0)
 
 
 @pytest.fixture(scope="module")
 def result(rugged):
     sim = run(rugged)
-    assert np.abs(sim.thickness[-1] - rugged.thickness).max() > 20.0  # the ice has moved
+    assert np.abs(sim.thickness[-1] - rugged.thickness).max() > 50.0  # m; the ice has moved
     return sim
 
 

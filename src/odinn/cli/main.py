@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from rich.table import Table
 from odinn.errors import InputError, OdinnError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics.")
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Overrides = Annotated[
@@ -144,6 +145,7 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Problems; all of the fast ones by default.")] = None,
     slow: Annotated[bool, typer.Option("--slow", help="The long ones, too.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Only list the problems.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file, too.")] = None,
 ) -> None:
     """Compare with exact solutions and published errors."""
     from odinn.verification import PROBLEMS
@@ -156,6 +158,7 @@ def verify(
         for name, problem in PROBLEMS.items():
             console.print(f"{name:28s} {problem.what}{' (slow)' if problem.slow else ''}")
         return
+    rows = []
     table = Table("problem", "quantity", "measured", "bar", "unit", "", "source", title="Verification")
     failed = 0
     for problem in chosen:
@@ -165,8 +168,11 @@ def verify(
             mark = "[green]ok[/]" if row.passed else "[red]FAILED[/]"
             failed += not row.passed
             label = f"{problem.name} ({result.seconds:.0f} s)" if i == 0 else ""
+            rows.append((label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, row.source))
             table.add_row(label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source)
     console.print(table)
+    if markdown is not None:
+        _write_markdown(markdown, rows)
     console.print("all passed" if not failed else f"[red]{failed} failed[/]")
     if failed:
         raise typer.Exit(1)
@@ -244,6 +250,12 @@ def _summarise(sim: Any) -> None:
     )
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
+
+
+def _write_markdown(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
+    lines = ["| problem | quantity | measured | bar | unit | source |", "|---|---|---|---|---|---|"]
+    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def _listed(paths: list[Path]) -> None:

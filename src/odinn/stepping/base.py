@@ -23,7 +23,8 @@ class AbstractSystem(eqx.Module):
 
     The unknowns y are a pytree. Between ``begin`` and ``end`` of a window they obey dy/dt = tendency, and after
     each accepted step they are ``settle``d (projected back onto what is allowed, with a tally of what that took).
-    Contract: the tendency of settled unknowns equals that of the raw ones, so steppers may reuse it.
+    Contract: the tendency of settled unknowns equals that of the raw ones (but for rare repairs of round-off size), so
+    steppers may reuse it.
     """
 
     @abc.abstractmethod

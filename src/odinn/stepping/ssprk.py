@@ -43,7 +43,8 @@ class SSPRK3(AbstractStepper):
         f1, _ = f(t + dt, y1)
         y2 = combine((0.75, y), (0.25, y1), (0.25 * dt, f1))
         f2, _ = f(t + 0.5 * dt, y2)
-        return combine((1 / 3, y), (2 / 3, y2), (2 / 3 * dt, f2)), None, None
+        y3 = combine((1.0, y2), (dt, f2))  # as a difference: 1/3 and 2/3 do not add up to 1 and would lose mass
+        return combine((1.0, y), (2 / 3, combine((1.0, y3), (-1.0, y)))), None, None
 
     def linearise(
         self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
