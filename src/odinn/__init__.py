@@ -24,12 +24,20 @@ from odinn.grid import Grid
 from odinn.massbalance.calibration import calibrate
 from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex
 from odinn.model import Model, State
+from odinn.parameter import Parameter
 from odinn.simulation import Failure, Simulation, Steps, simulate
 from odinn.stepping.euler import Euler
 from odinn.stepping.rkc import RKC2
 from odinn.stepping.ssprk import SSPRK3
 
 _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
+    "value_and_gradient": "odinn.inversion.gradients",
+    "invert": "odinn.inversion.driver",
+    "Inversion": "odinn.inversion.driver",
+    "synthetic_observations": "odinn.inversion.synthetic",
+    "combine": "odinn.binding",
+    "trainable": "odinn.binding",
+    "bind": "odinn.binding",
     "Diffrax": "odinn.stepping.reference",
     "demo_glaciers": "odinn.data.synthetic",
     "load": "odinn.output.snapshot",
@@ -38,7 +46,15 @@ _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on
     "restart": "odinn.output.snapshot",
     "save": "odinn.output.snapshot",
 }
-_MODULES = ("laws", "plot", "verification")
+_MODULES = {
+    "inputs": "odinn.laws.inputs",
+    "laws": "odinn.laws",
+    "losses": "odinn.inversion.losses",
+    "optimizers": "odinn.inversion.optimizers",
+    "plot": "odinn.plot",
+    "regularization": "odinn.inversion.regularization",
+    "verification": "odinn.verification",
+}
 
 if TYPE_CHECKING:
     from odinn import laws, plot, verification
@@ -66,6 +82,7 @@ __all__ = [
     "Model",
     "Observations",
     "OdinnError",
+    "Parameter",
     "PrescribedBalance",
     "Simulation",
     "SolverError",
@@ -94,7 +111,7 @@ def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _MODULES:
-        return importlib.import_module(f"odinn.{name}")
+        return importlib.import_module(_MODULES[name])
     raise AttributeError(f"module 'odinn' has no attribute {name!r}")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 from jaxtyping import Float
 
 from odinn.errors import InputError
@@ -45,7 +44,7 @@ def bind(model: Model, glaciers: Glacier | Sequence[Glacier]) -> Model:
 
 
 def _bound(part: Any, prefix: str, shapes: Mapping[str, tuple[int, int]], glaciers: list[Glacier]) -> Any:
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in dataclasses.fields(part):
         value, name = getattr(part, field.name), f"{prefix}.{field.name}"
         if isinstance(value, Parameter):
@@ -91,8 +90,9 @@ def localized(tree: Any, rgi_id: str) -> Any:
 
     def pick(node: Any) -> Any:
         if isinstance(node, Parameter):
-            raw = node.raw[rgi_id] if isinstance(node.raw, dict) else node.raw
-            return Parameter(_inside(node), node.bounds, node.scale, node.per, raw)
+            own = lambda value: value[rgi_id] if isinstance(value, dict) and rgi_id in value else value
+            parts = own(node.raw), own(node.initial)
+            return eqx.tree_at(lambda p: (p.raw, p.initial), node, parts, is_leaf=lambda x: x is None)
         if isinstance(node, dict) and rgi_id in node:
             return node[rgi_id]
         return node
@@ -104,6 +104,8 @@ def globalized(local: Any, like: Any, rgi_id: str) -> Any:
     """A gradient with respect to a localized model, in the structure of the whole one (zero for other glaciers)."""
 
     def place(whole: Any, own: Any) -> Any:
+        if isinstance(whole, dict):
+            return whole  # constants per glacier: nothing is learned there
         if not isinstance(whole, Parameter):
             return own
         raw = own.raw
@@ -111,15 +113,7 @@ def globalized(local: Any, like: Any, rgi_id: str) -> Any:
             raw = {k: raw if k == rgi_id else jax.tree.map(lambda a: 0.0 * a, v) for k, v in whole.raw.items()}
         return eqx.tree_at(lambda p: p.raw, whole, raw, is_leaf=lambda x: x is None)
 
-    return jax.tree.map(place, like, local, is_leaf=lambda n: isinstance(n, Parameter))
-
-
-def _inside(parameter: Parameter) -> float:
-    """Some number inside the bounds: a localized parameter no longer needs its first guess."""
-    low, high = parameter.bounds
-    if low is not None and high is not None:
-        return float(np.sqrt(low * high)) if parameter.scale == "log" else 0.5 * (low + high)
-    return low + 1.0 if low is not None else (high - 1.0 if high is not None else 0.0)
+    return jax.tree.map(place, like, local, is_leaf=lambda n: isinstance(n, Parameter | dict))
 
 
 class Site(eqx.Module):
@@ -136,7 +130,7 @@ class Site(eqx.Module):
     thickness: Any
     mask: Any
     kept_surface: Any
-    inputs: dict[str, tuple[Float[Any, "..."], ...]]
+    inputs: dict[str, tuple[Float[Any, ...], ...]]
     rgi_id: str = eqx.field(static=True, default="")
 
 
@@ -150,5 +144,5 @@ def site_of(model: Model, glacier: Glacier) -> Site:
         for field in dataclasses.fields(part)
         if isinstance(law := getattr(part, field.name), AbstractLaw)
     }
-    geometry = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
-    return Site(grid, *geometry, glacier.mask, glacier.kept_surface, inputs)
+    bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
+    return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

@@ -115,7 +115,9 @@ class Dynamics(AbstractSystem):
         forcing = None
         if self.has_source:
             evaluate = lambda: self._source(state.thickness, window.forcing, window.start)
-            forcing = lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
+            forcing = (
+                lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
+            )
         if self.in_stages:
             return forcing, Unknowns(state.thickness, zero, zero), Tally(zero, zero, zero, zero, zero)
         return forcing, Unknowns(state.thickness), Tally(zero, zero)

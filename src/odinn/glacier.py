@@ -130,14 +130,17 @@ class Glacier(eqx.Module):
 
     def __check_init__(self) -> None:
         for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):
-            if np.shape(field) != self.grid.shape:
+            if not isinstance(field, Parameter) and np.shape(field) != self.grid.shape:
                 raise InputError(
                     where(self.rgi_id, f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)")
                 )
 
     @property
     def surface(self) -> Float[np.ndarray, "ny nx"]:
-        """Surface altitude, m: bed plus thickness."""
+        """Surface altitude, m: bed plus thickness, learned parts at their present values."""
+        if isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter):
+            bed, thickness = geometry(self)
+            return np.asarray(bed + thickness)
         return self.bed + self.thickness
 
     @property
@@ -165,6 +168,8 @@ class Glacier(eqx.Module):
             thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"`` (the bed does).
             bed: m, with ``keep="surface"`` (default; the thickness follows) or ``keep="thickness"``.
         """
+        if isinstance(thickness, Parameter) or isinstance(bed, Parameter):
+            return self._learning(thickness, bed, keep, climate, observations)
         if thickness is not None and bed is not None:
             raise InputError(
                 where(self.rgi_id, "replace takes thickness or bed, not both: the other follows from keep")
@@ -203,6 +208,51 @@ class Glacier(eqx.Module):
             self.mask,
             self.climate if climate is None else climate,
             self.observations if observations is None else observations,
+            self.provenance,
+        )
+
+    def _learning(self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any) -> Glacier:
+        """A glacier whose thickness or bed is learned: parameters per cell, allocated on this grid."""
+        if thickness is not None and bed is not None:
+            raise InputError(
+                where(self.rgi_id, "replace takes thickness or bed, not both: the other follows from keep")
+            )
+        name, learned = ("thickness", thickness) if bed is None else ("bed", bed)
+        keep = keep or ("bed" if name == "thickness" else "surface")
+        if keep not in (("bed", "surface") if name == "thickness" else ("surface", "thickness")):
+            raise InputError(where(self.rgi_id, f"keep={keep!r}: with {name} expected the other or 'surface'"))
+        if learned.per != "cell":
+            raise InputError(where(self.rgi_id, f"{name}: a learned field needs Parameter(..., per='cell')"))
+        learned = learned.allocated({self.rgi_id: self.grid.shape}, name)
+        return Glacier(
+            self.rgi_id,
+            self.name,
+            self.grid,
+            bed if name == "bed" else self.bed,
+            thickness if name == "thickness" else self.thickness,
+            self.mask,
+            self.climate if climate is None else climate,
+            self.observations if observations is None else observations,
+            self.provenance,
+            self.surface if keep == "surface" else None,
+        ).with_parameter(name, learned)
+
+    def with_parameter(self, name: str, parameter: Parameter) -> Glacier:
+        """The glacier with another parameter in place of its thickness or bed."""
+        return eqx.tree_at(lambda g: getattr(g, name), self, parameter, is_leaf=lambda x: isinstance(x, Parameter))
+
+    def settled(self) -> Glacier:
+        """The glacier with learned parts at their present values, as plain fields."""
+        bed, thickness = (np.asarray(f) for f in geometry(self))
+        return Glacier(
+            self.rgi_id,
+            self.name,
+            self.grid,
+            bed,
+            thickness,
+            self.mask,
+            self.climate,
+            self.observations,
             self.provenance,
         )
 

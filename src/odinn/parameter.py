@@ -88,7 +88,9 @@ class Parameter(eqx.Module):
     def _check(self, value: np.ndarray) -> None:
         low, high = self.bounds
         value = np.asarray(value)
-        inside = np.isfinite(value) & (value > (-np.inf if low is None else low))
+        touches = low == 0.0 and high is None  # a thickness: a first guess of 0 starts at SMALLEST_THICKNESS
+        above = value >= 0.0 if touches else value > (-np.inf if low is None else low)
+        inside = np.isfinite(value) & above
         inside &= value < (np.inf if high is None else high)
         if not inside.all():
             bad = float(value[~inside].flat[0])
@@ -127,7 +129,7 @@ class Parameter(eqx.Module):
             share = (value - low) / (high - low)
             return jnp.log(share) - jnp.log1p(-share)
         if low is not None:
-            return _inverse_softplus(value - low)
+            return _inverse_softplus(jnp.maximum(value - low, SMALLEST_THICKNESS if low == 0.0 else 0.0))
         if high is not None:
             return -_inverse_softplus(high - value)
         return jnp.asarray(value, float)
@@ -239,6 +241,6 @@ def without_numbers(module: Any) -> Any:
     bare = object.__new__(type(module))
     for field in dataclasses.fields(module):
         value = getattr(module, field.name)
-        empty = isinstance(value, Mapping | eqx.Module) or hasattr(value, "shape")
+        empty = isinstance(value, Mapping | Parameter) or hasattr(value, "at_site") or hasattr(value, "shape")
         object.__setattr__(bare, field.name, None if empty else value)
     return bare

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from odinn.binding import Site
 from odinn.dynamics import Window
 from odinn.flow.base import AbstractFlow
 from odinn.flow.exact import AbstractDome, BedrockStep, ExactBalance, Halfar, OscillatingDome, radius
@@ -229,6 +230,9 @@ class _Strip(AbstractSystem):
     def end(self, state: Array, window: Window, forcing: None, y: Array, tally: Array) -> tuple[Array, Array]:
         return y, tally
 
+    def for_transpose(self) -> _Strip:
+        return self
+
     def norm(self, error: Array, y0: Array, y1: Array) -> Array:
         ice = (y0 > 0) | (y1 > 0)
         return jnp.sqrt(jnp.sum(jnp.where(ice, error**2, 0.0)) / jnp.maximum(jnp.sum(ice), 1))
@@ -239,7 +243,8 @@ def _bedrock_step(spacings: Sequence[int]) -> Mapping[str, float]:
     measured, clipped = {}, 0.0
     for dx in map(float, spacings):
         x = np.arange(0.0, 30e3 + dx / 2, dx)
-        values = problem.flow.coefficients("", Grid(nx=x.size + 2, ny=3, dx=dx, dy=dx))
+        site = Site(Grid(nx=x.size + 2, ny=3, dx=dx, dy=dx), None, None, None, None, {})
+        values = problem.flow.coefficients(site)
         strip = _Strip(without_numbers(problem.flow), values, problem.bed(x), problem.balance(x), dx)
         thickness, tally = _advance(strip, jnp.zeros(x.size), 50000.0)
         exact = np.trapezoid(problem.thickness(x), x)

@@ -1,5 +1,7 @@
 """Degree-days, snow, and where a balance acts."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +70,7 @@ def test_the_balance_is_snow_minus_melt_in_metres_of_water():
     surface = jnp.zeros((1, 1))
     balance = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
     grid = odinn.Grid(4, 4, 1.0, 1.0)
-    values = jax.tree.map(lambda v: v[:1, :1], balance.coefficients("x", grid))
+    values = jax.tree.map(lambda v: v[:1, :1], balance.coefficients(SimpleNamespace(rgi_id="x", grid=grid)))
     cold = month_of_days(np.full(30, -5.0), np.full(30, 0.1), np.zeros(30))
     warm = month_of_days(np.full(30, 4.0), np.full(30, 0.1), np.zeros(30))
     assert float(balance.rates(values, cold, surface, 0.0).balance[0, 0]) == pytest.approx(2.0 * 3.0 / 1000)

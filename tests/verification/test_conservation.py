@@ -1,5 +1,7 @@
 """Ice is neither made nor lost: on real beds, on cliffs, in ODINN's set-ups, and face by face in the kernel."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,7 +110,7 @@ patchy = fields(0.0, 400.0).flatmap(
 
 @jax.jit
 def rate_and_stiffness(bed, thickness):
-    values = CREEP.coefficients("", odinn.Grid(nx=SHAPE[1], ny=SHAPE[0], dx=DX, dy=DX))
+    values = CREEP.coefficients(SimpleNamespace(rgi_id="", grid=odinn.Grid(nx=SHAPE[1], ny=SHAPE[0], dx=DX, dy=DX)))
     return CREEP.tendency(values, bed, thickness, DX, DX)
 
 

@@ -1,5 +1,7 @@
 """Each stepper converges with its order where the solution is smooth."""
 
+from types import SimpleNamespace
+
 import diffrax
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,6 +46,9 @@ class Basin(AbstractSystem):
     def end(self, state, window, forcing, y, tally):
         return y, None
 
+    def for_transpose(self):
+        return self
+
     def norm(self, error, y0, y1):
         return jnp.sqrt(jnp.mean(error**2))
 
@@ -53,7 +58,7 @@ def basin():
     ny, nx, dx = 12, 16, 500.0
     across, along = np.cos(np.pi * (np.arange(ny) + 0.5) / ny)[:, None], np.cos(np.pi * (np.arange(nx) + 0.5) / nx)
     flow = odinn.SIA2D(A=1e-16)
-    values = flow.coefficients("", odinn.Grid(nx + 2, ny + 2, dx, dx))
+    values = flow.coefficients(SimpleNamespace(rgi_id="", grid=odinn.Grid(nx + 2, ny + 2, dx, dx)))
     system = Basin(without_numbers(flow), values, jnp.asarray(30.0 * across * along), dx)
     return system, jnp.asarray(300.0 + 60.0 * along + 40.0 * across * along)
 

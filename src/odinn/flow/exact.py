@@ -232,10 +232,10 @@ class ExactBalance(AbstractMassBalance):
 
     frequency: ClassVar[Frequency] = "state"
 
-    def coefficients(self, rgi_id: str, grid: Grid) -> tuple[Array, Array]:
+    def coefficients(self, site: Any) -> tuple[Array, Array]:
         """Distinct distances of cells from the origin, m, and for each cell which of them is its own."""
-        radii, index = np.unique(radius(grid), return_inverse=True)
-        return jnp.asarray(radii), jnp.asarray(index.reshape(grid.shape))
+        radii, index = np.unique(radius(site.grid), return_inverse=True)
+        return jnp.asarray(radii), jnp.asarray(index.reshape(site.grid.shape))
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""

@@ -27,8 +27,8 @@ from odinn.parameter import (
 class Coefficients(eqx.Module):
     """Numbers of a shallow ice flow on corners; exponents are Python floats where they are constants.
 
-    ``creep`` (a field, or a :class:`odinn.laws.base.Deferred` law of the state) multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` multiplies
-    Hᵖ⁻ᵠ⁺¹ |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where there is no sliding).
+    ``creep`` (a field, or a :class:`odinn.laws.base.Deferred` law of the state) multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity
+    (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` multiplies Hᵖ⁻ᵠ⁺¹ |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where there is no sliding).
     """
 
     creep: Any
@@ -89,6 +89,7 @@ class AbstractGlenFlow(AbstractShallowIce):
         if values.sliding is None:
             return creep
         return creep + thickness * _sliding_mobility(thickness, slope_squared, values)
+
     def mobility(self, thickness: Corner, slope_squared: Corner, values: Coefficients, at: VelocityKind) -> Corner:
         """Depth-mean creep is D/H, at the surface (n+2)/(n+1) times that; sliding adds equally to both."""
         factors = {"mean": 1.0, "surface": (values.n + 2.0) / (values.n + 1.0), "basal": 0.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -13,12 +13,12 @@ import numpy as np
 from odinn.binding import Site, as_list, bind, combine, globalized, learned_leaves, localized, site_of, trainable
 from odinn.cache import enable_compilation_cache
 from odinn.constants import WATER_DENSITY
-from odinn.dates import MONTH, decimal_year
+from odinn.dates import decimal_year
 from odinn.dynamics import Coupling, Window, dynamics_of
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier, geometry
 from odinn.grid import cell_mean
-from odinn.inversion.losses import AbstractLoss, Outcome, Total
+from odinn.inversion.losses import AbstractLoss, Outcome
 from odinn.inversion.regularization import AbstractRegularization
 from odinn.model import Model, State
 from odinn.simulation import CHUNK, Steps, _check, _failure, _replay_of, cast_floats, plan_windows
@@ -26,6 +26,7 @@ from odinn.stepping.adjoint import Limits, Record, Replay, integrate, integrate_
 from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
 
+Sizes = dict[str, tuple[int, int, int]]  # of each glacier: record of steps, steps per window, stages per step
 Method = Literal["discrete", "autodiff", "forward", "finite-difference"]
 
 
@@ -80,9 +81,7 @@ def value_and_gradient(
     if not jax.tree.leaves(params):
         raise InputError("nothing to learn: put an odinn.Parameter or a law with weights where a number stands")
     settings = make_settings(span, **options)
-    problems = [
-        prepare(model, g, loss, settings, _replay_of(replay, g, i, len(listed))) for i, g in enumerate(listed)
-    ]
+    problems = [prepare(model, g, loss, settings, _replay_of(replay, g, i, len(listed))) for i, g in enumerate(listed)]
     value, gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
     for problem in problems:
         own_value, own_gradient, _ = glacier_value_and_gradient(params, static, problem, loss, settings, method)
@@ -121,7 +120,9 @@ def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, repla
     stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
     for t in stops:
         if not t0 - 1e-9 <= t <= t1 + 1e-9:
-            raise InputError(where(glacier.rgi_id, f"an observation of {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}"))
+            raise InputError(
+                where(glacier.rgi_id, f"an observation of {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}")
+            )
     windows, _ = plan_windows(model, plain, t0, t1, t1 - t0, settings.coupling, stops=stops)
     ends = np.asarray(windows.start) + np.asarray(windows.length)
 
@@ -156,9 +157,14 @@ def _padded(windows: Window, count: int) -> Window:
 
 
 def run_outcome(
-    model: Model, site: Site, windows: Window, start: Any, stepper: Any, coupling: Coupling, how: Any
+    model: Model, site: Site, windows: Window, start: Any, settings: tuple, how: dict
 ) -> tuple[Outcome, Record]:
-    """A run of one glacier inside compiled code. ``how`` integrates: see :func:`_how`."""
+    """A run of one glacier inside compiled code.
+
+    ``settings`` are (stepper, coupling); ``how`` are keywords of ``integrate`` or, with "limits", of
+    ``integrate_with_adjoint``, and "carries" of ``dynamics_of``.
+    """
+    stepper, coupling = settings
     carries = how.pop("carries")
     system = dynamics_of(model, site, coupling, carries=carries)
     _, thickness = geometry(site)
@@ -190,10 +196,29 @@ def _term_values(params: Any, static: Any, arrays: tuple, loss: Any, settings: t
     model, own_geometry = eqx.combine(params, static)
     site, windows, targets, start = arrays
     site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None)
-    outcome, record = run_outcome(model, site, windows, start, *settings, dict(how))
+    outcome, record = run_outcome(model, site, windows, start, settings, dict(how))
     data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
     values = [jnp.sum(term.residuals(outcome, t) ** 2) for term, t in zip(data, targets, strict=True)]
     return jnp.stack(values) if values else jnp.zeros(0), record
+
+
+@eqx.filter_jit
+def _residual_column(
+    params: Any, tangent: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict
+) -> tuple[Any, Any]:
+    """Weighted residuals of one glacier, (N,), and their derivative along a direction."""
+    weights = [w for w, term in loss.terms if isinstance(term, AbstractLoss)]
+
+    def residuals(p: Any) -> Any:
+        model, own_geometry = eqx.combine(p, static)
+        site, windows, targets, start = arrays
+        site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None)
+        outcome, _ = run_outcome(model, site, windows, start, settings, dict(how))
+        data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
+        rows = [term.residuals(outcome, t) for term, t in zip(data, targets, strict=True)]
+        return jnp.concatenate([jnp.ravel(np.sqrt(w) * r) for w, r in zip(weights, rows, strict=True)])
+
+    return jax.jvp(residuals, (params,), (tangent,))
 
 
 def _weighted(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> tuple[Any, Any]:
@@ -221,7 +246,6 @@ def local_parts(params: Any, static: Any, problem: Problem) -> tuple[Any, Any, t
     rgi_id = problem.glacier.rgi_id
     own = next(g for g in glaciers if g.rgi_id == rgi_id)
     local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
-    local = jax.tree.map(jnp.asarray, local) if False else local
     own_params, own_static = eqx.partition(local, learned_leaves(local))
     site = eqx.tree_at(lambda s: (s.bed, s.thickness), problem.site, (None, None))
     return own_params, own_static, (site, problem.windows, problem.targets, problem.start)
@@ -234,7 +258,12 @@ def glacier_value(
     own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
     capacity = 512
     while True:
-        how = {"carries": _carries(problem), "capacity": capacity, "max_steps": settings.max_steps, "replay": _replay(problem)}
+        how = {
+            "carries": _carries(problem),
+            "capacity": capacity,
+            "max_steps": settings.max_steps,
+            "replay": _replay(problem),
+        }
         values, record = _terms(own_params, own_static, arrays, loss, (settings.stepper, settings.coupling), how)
         _raise_on(record, problem, settings)
         if int(record.total) <= capacity:
@@ -245,17 +274,28 @@ def glacier_value(
 
 
 def glacier_value_and_gradient(
-    params: Any, static: Any, problem: Problem, loss: Any, settings: Settings, method: Method = "discrete"
+    params: Any,
+    static: Any,
+    problem: Problem,
+    loss: Any,
+    settings: Settings,
+    method: Method = "discrete",
+    sizes: Sizes | None = None,
 ) -> tuple[float, Any, np.ndarray]:
-    """(weighted value, gradient in the structure of ``params``, values of the terms) of one glacier's data."""
+    """(weighted value, gradient in the structure of ``params``, values of the terms) of one glacier's data.
+
+    ``sizes`` remembers the buffers of each glacier's adjoint between calls.
+    """
     own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
     common = {"carries": _carries(problem), "max_steps": settings.max_steps}
     ours = settings.stepper, settings.coupling
     if method == "discrete":
-        value, values, gradient = _discrete(own_params, own_static, arrays, loss, ours, common, problem, settings)
+        value, values, gradient = _discrete(
+            own_params, own_static, arrays, loss, ours, common, problem, settings, {} if sizes is None else sizes
+        )
     else:
         value, values, gradient = _other_methods(
-            own_params, own_static, arrays, loss, ours, common, problem, settings, (params, static), method
+            own_params, own_static, arrays, loss, ours, common, problem, settings, params, static, method
         )
     rgi_id = problem.glacier.rgi_id
     like = params
@@ -269,23 +309,28 @@ def glacier_value_and_gradient(
     return value, whole, values
 
 
-_SIZES: dict[Any, tuple[int, int, int]] = {}
-
-
 def _discrete(
-    own_params: Any, own_static: Any, arrays: tuple, loss: Any, ours: tuple, common: dict, problem: Problem, settings: Settings
+    own_params: Any,
+    own_static: Any,
+    arrays: tuple,
+    loss: Any,
+    ours: tuple,
+    common: dict,
+    problem: Problem,
+    settings: Settings,
+    sizes: Sizes,
 ) -> tuple[float, np.ndarray, Any]:
     """The adjoint, with buffers that fit: their sizes come from the first run, and grow when a later one needs more."""
     replay = _replay(problem)
-    key = problem.glacier.grid, len(problem.windows.start), settings.span, type(settings.stepper).__name__
-    if key not in _SIZES:
+    key = problem.glacier.rgi_id
+    if key not in sizes:
         how = common | {"capacity": 512, "replay": replay}
         record = _terms(own_params, own_static, arrays, loss, ours, how)[1]
         _raise_on(record, problem, settings)
         stages = int(np.asarray(record.stages)[: min(int(record.total), 512)].max(initial=1))
-        _SIZES[key] = _sizes(int(record.total), int(np.asarray(record.count).max()), stages)
+        sizes[key] = _sizes(int(record.total), int(np.asarray(record.count).max()), stages)
     while True:
-        capacity, steps, stages = _SIZES[key]
+        capacity, steps, stages = sizes[key]
         how = common | {"capacity": capacity, "replay": replay, "limits": Limits(steps, stages)}
         (value, (values, record)), gradient = _weighted_with_gradient(own_params, own_static, arrays, loss, ours, how)
         _raise_on(record, problem, settings)
@@ -293,7 +338,8 @@ def _discrete(
         stages_used = int(np.asarray(record.stages)[: min(total, capacity)].max(initial=1))
         if total <= capacity and count <= steps and stages_used <= stages:
             return float(value), np.asarray(values, float), gradient
-        _SIZES[key] = tuple(max(a, b) for a, b in zip(_SIZES[key], _sizes(total, count, stages_used), strict=True))  # type: ignore[assignment]
+        larger = _sizes(total, count, stages_used)
+        sizes[key] = (max(capacity, larger[0]), max(steps, larger[1]), max(stages, larger[2]))
 
 
 def _sizes(total: int, count: int, stages: int) -> tuple[int, int, int]:
@@ -310,13 +356,14 @@ def _other_methods(
     common: dict,
     problem: Problem,
     settings: Settings,
-    whole: tuple,
+    params: Any,
+    static: Any,
     method: Method,
 ) -> tuple[float, np.ndarray, Any]:
     """Checks of the adjoint: reverse mode through the recorded steps, forward mode, and differences, all over a replay."""
     if method not in ("autodiff", "forward", "finite-difference"):
         raise InputError(f"method={method!r}: expected 'discrete', 'autodiff', 'forward' or 'finite-difference'")
-    value, values, record = glacier_value(*whole, problem, loss, settings)
+    value, values, record = glacier_value(params, static, problem, loss, settings)
     replay = _replay(problem)
     if replay is None:
         replay = record_as_replay(record, len(problem.windows.start))
@@ -376,13 +423,14 @@ def regularization_values(params: Any, static: Any, loss: Any) -> dict[str, Any]
     return out
 
 
-def record_as_replay(record: Record, windows: int) -> Replay:
+def record_as_replay(record: Record | Steps, windows: int) -> Replay:
     """A record as steps to repeat, (windows, K)."""
-    count = np.asarray(record.count)
+    count = np.zeros(windows, np.int32)
+    count[: len(record.count)] = np.asarray(record.count)
     width = max(int(count.max()), 1)
     dt, stages = np.zeros((windows, width)), np.ones((windows, width), np.int32)
     offset = 0
-    for i, n in enumerate(count):
+    for i, n in enumerate(count.tolist()):
         dt[i, :n] = np.asarray(record.dt)[offset : offset + n]
         stages[i, :n] = np.asarray(record.stages)[offset : offset + n]
         offset += n
@@ -392,11 +440,7 @@ def record_as_replay(record: Record, windows: int) -> Replay:
 def _replay(problem: Problem) -> Replay | None:
     if problem.replay is None:
         return None
-    steps = problem.replay
-    windows = len(problem.windows.start)
-    count = np.zeros(windows, np.int32)
-    count[: len(steps.count)] = steps.count
-    return record_as_replay(Record(steps.dt, steps.stages, count, None, None, None, None), windows)
+    return record_as_replay(problem.replay, len(problem.windows.start))
 
 
 def _carries(problem: Problem) -> bool:
@@ -420,6 +464,3 @@ def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     if status != 0:
         count = np.asarray(record.count)[: len(problem.ends)]
         raise _failure(status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps)
-
-
-__all__ = ["Mapping", "MONTH", "Total", "value_and_gradient"]

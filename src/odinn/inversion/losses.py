@@ -4,11 +4,9 @@ Sums and multiples of losses are losses: ``Thickness() + 0.1 * Velocity()``. Eve
 single snapshot counts: a term's value is the mean of its squared residuals over all data of a glacier.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -111,7 +109,7 @@ class Thickness(AbstractLoss):
     error: Any = 1.0
     margin: int = 0
 
-    name = "thickness"
+    name: ClassVar[str] = "thickness"
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
@@ -143,7 +141,7 @@ class Velocity(AbstractLoss):
     margin: int = 0
     floor: float = 1.0
 
-    name = "velocity"
+    name: ClassVar[str] = "velocity"
 
     def __check_init__(self) -> None:
         if self.component not in ("speed", "xy", "log"):
@@ -191,7 +189,7 @@ class ElevationChange(AbstractLoss):
     error: Any = 0.1
     mean: bool = eqx.field(static=True, default=False)
 
-    name = "elevation_change"
+    name: ClassVar[str] = "elevation_change"
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
@@ -229,7 +227,7 @@ class MassBalance(AbstractLoss):
     between: tuple[Any, Any] | None = None
     error: float = 0.1
 
-    name = "mass_balance"
+    name: ClassVar[str] = "mass_balance"
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
@@ -268,7 +266,9 @@ def _observed(glacier: Glacier, field: str, at: Any) -> np.ndarray:
     """(dates, ny, nx); one field serves all the dates asked for."""
     values = getattr(glacier.observations, field)
     if values is None:
-        raise InputError(where(glacier.rgi_id, f"no observed {field}: open a glacier that has it, or leave out this loss"))
+        raise InputError(
+            where(glacier.rgi_id, f"no observed {field}: open a glacier that has it, or leave out this loss")
+        )
     values = np.asarray(values)
     return values if values.ndim == 3 else values[None]
 

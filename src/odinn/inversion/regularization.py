@@ -1,7 +1,5 @@
 """What is expected of a parameter beyond the data."""
 
-from __future__ import annotations
-
 import abc
 from typing import Any, Literal
 
@@ -19,7 +17,10 @@ from odinn.parameter import Parameter
 class AbstractRegularization(eqx.Module):
     """A penalty on what is learned, addressed by its slot: "flow.A", "mass_balance.melt_factor", "thickness", "bed"."""
 
-    name: eqx.AbstractVar[str]
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """How the term is reported."""
 
     @abc.abstractmethod
     def value(self, model: Any, glaciers: list) -> Array:
@@ -88,7 +89,8 @@ class Prior(AbstractRegularization):
                 guesses = node.initial if isinstance(node.initial, dict) else None
                 raw = node.raw if isinstance(node.raw, dict) else {"": node.raw}
                 leaves = [
-                    r - node.to_raw(jnp.asarray(node.initial if guesses is None else guesses[k])) for k, r in raw.items()
+                    r - node.to_raw(jnp.asarray(node.initial if guesses is None else guesses[k]))
+                    for k, r in raw.items()
                 ]
             total = total + sum(jnp.mean(leaf**2) for leaf in leaves)
             count += len(leaves)

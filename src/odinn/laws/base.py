@@ -1,7 +1,5 @@
 """What a law is: a function of inputs that stands in the place of a number."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -86,7 +84,9 @@ class AbstractLaw(eqx.Module):
             if item.frequency == "fixed":
                 value = np.asarray(item.field(glacier), float)
                 if not np.isfinite(value).all():
-                    raise InputError(where(glacier.rgi_id, f"{name}: the input '{item.label}' is not finite everywhere"))
+                    raise InputError(
+                        where(glacier.rgi_id, f"{name}: the input '{item.label}' is not finite everywhere")
+                    )
                 out.append(np.asarray(corner_mean(value)) if name.startswith("flow.") and value.ndim == 2 else value)
         return tuple(out)
 

@@ -15,21 +15,21 @@ from odinn.laws.base import AbstractInput, Frequency
 Range = tuple[float, float] | None
 
 
-class _Fixed(AbstractInput):
+class Fixed(AbstractInput):
     frequency: ClassVar[Frequency] = "fixed"
 
     def at_state(self, thickness: Array, slope: Array) -> Array:
         raise TypeError(f"{self.label} does not depend on the state")
 
 
-class _OfState(AbstractInput):
+class OfState(AbstractInput):
     frequency: ClassVar[Frequency] = "state"
 
     def field(self, glacier: Any) -> np.ndarray:
         raise TypeError(f"{self.label} depends on the state")
 
 
-class LongTermTemperature(_Fixed):
+class LongTermTemperature(Fixed):
     """Mean air temperature, °C: a stand-in for the temperature of the ice, which it is not.
 
     Args:
@@ -57,7 +57,9 @@ class LongTermTemperature(_Fixed):
         else:
             first, last = (month_index(decimal_year(t)) for t in self.period)
         if last <= first:
-            raise ClimateError(where(glacier.rgi_id, f"climate '{climate.name}' holds no whole year for a long-term mean"))
+            raise ClimateError(
+                where(glacier.rgi_id, f"climate '{climate.name}' holds no whole year for a long-term mean")
+            )
         rows = climate.rows(np.arange(first, last), glacier.rgi_id)
         temp, gradient = climate.temp[rows], climate.gradient[rows]
         used = temp > -999
@@ -67,7 +69,7 @@ class LongTermTemperature(_Fixed):
         return np.asarray(mean + lapse * (height - climate.ref_height))
 
 
-class Altitude(_Fixed):
+class Altitude(Fixed):
     """Initial surface altitude, m."""
 
     range: Range = eqx.field(static=True, default=None)
@@ -79,7 +81,7 @@ class Altitude(_Fixed):
         return np.asarray(glacier.surface)
 
 
-class Thickness(_OfState):
+class Thickness(OfState):
     """Ice thickness on corners, m. ``range`` has to be given, such as (0, 300)."""
 
     range: Range = eqx.field(static=True, default=None)
@@ -91,7 +93,7 @@ class Thickness(_OfState):
         return thickness
 
 
-class SurfaceSlope(_OfState):
+class SurfaceSlope(OfState):
     """Magnitude of the surface gradient on corners, 1. ``range`` has to be given, such as (0, 0.6)."""
 
     range: Range = eqx.field(static=True, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import equinox as eqx
@@ -55,10 +56,12 @@ class Neural(AbstractLaw):
         random = np.random.default_rng(seed)
         self.weights = [
             (
-                jnp.asarray(random.normal(size=(n, m)) * np.sqrt(2.0 / (n + m)) * (0.1 if i == len(sizes) - 2 else 1.0)),
+                jnp.asarray(
+                    random.normal(size=(n, m)) * np.sqrt(2.0 / (n + m)) * (0.1 if i == len(sizes) - 2 else 1.0)
+                ),
                 jnp.asarray(random.normal(size=m) * (0.0 if i == len(sizes) - 2 else 0.3)),
             )
-            for i, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            for i, (n, m) in enumerate(itertools.pairwise(sizes))
         ]
 
     def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Neural:
@@ -71,9 +74,14 @@ class Neural(AbstractLaw):
             raise InputError("this law is not bound yet: call odinn.bind(model, glaciers) first")
         x = jnp.stack([2.0 * v - 1.0 for v in scaled(values, self.ranges)], axis=-1)
         for matrix, shift in self.weights[:-1]:
-            x = _ACTIVATIONS[self.activation](x @ matrix + shift)
+            x = _ACTIVATIONS[self.activation](_affine(x, matrix, shift))
         matrix, shift = self.weights[-1]
-        return between(self.bounds, self.scale, (x @ matrix + shift)[..., 0])
+        return between(self.bounds, self.scale, _affine(x, matrix, shift)[..., 0])
+
+
+def _affine(x: Array, matrix: Array, shift: Array) -> Array:
+    out = x @ matrix
+    return out + jnp.broadcast_to(shift, out.shape)
 
 
 def between(bounds: tuple[float, float], scale: str, raw: Array) -> Array:
@@ -90,7 +98,9 @@ def _bounds(bounds: tuple[float, float], scale: str) -> tuple[float, float]:
     if scale not in ("log", "linear"):
         raise InputError(f"scale={scale!r}: expected 'log' or 'linear'")
     if not low < high or (scale == "log" and low <= 0):
-        raise InputError(f"bounds={bounds}: expected low < high" + (", both positive on a log scale" if scale == "log" else ""))
+        raise InputError(
+            f"bounds={bounds}: expected low < high" + (", both positive on a log scale" if scale == "log" else "")
+        )
     return low, high
 
 

@@ -212,7 +212,9 @@ def integrate_with_adjoint(
 @eqx.filter_custom_vjp
 def _integrate(systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict) -> tuple:
     system, state = systems
-    return _scan_windows(system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"])[0]
+    return _scan_windows(system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"])[
+        0
+    ]
 
 
 class _Shapes(eqx.Module):
@@ -242,14 +244,20 @@ def _integrate_forward(
 
 @_integrate.def_bwd
 def _integrate_backward(
-    saved: PyTree, bars: tuple, perturbed: PyTree, systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict
+    saved: PyTree,
+    bars: tuple,
+    perturbed: PyTree,
+    systems: tuple,
+    windows: PyTree,
+    stepper: AbstractStepper,
+    options: dict,
 ) -> tuple:
     starts, record, shapes = saved
     missing = lambda x: x is None
     state_bar, reports_bar = jax.tree.map(
         lambda bar, zero: zero if bar is None else bar, tuple(bars[:2]), shapes.zeros, is_leaf=missing
     )
-    system, state = systems
+    system, _ = systems
     limits = options["limits"]
     wanted, rest = eqx.partition(system, perturbed[0])
     recorded = options["replay"] if options["replay"] is not None else _as_replay(record, limits.steps)
@@ -286,7 +294,9 @@ def _integrate_backward(
         kept = jax.tree.map(lambda a: jnp.zeros((limits.steps, *a.shape), a.dtype), y)
         y_end, tally_end, kept = lax.fori_loop(0, steps.count, again, (y, tally, kept))
         _, pull_end = jax.vjp(
-            lambda th, st, fo, y, ta: full(th).end(eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta),
+            lambda th, st, fo, y, ta: full(th).end(
+                eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta
+            ),
             wanted,
             floats,
             forcing_floats,
@@ -299,9 +309,7 @@ def _integrate_backward(
         def back(carry: tuple) -> tuple:
             i, theta_bar, y_bar, tally_bar = carry
             y_i, dt = jax.tree.map(lambda b: b[i], kept), steps.dt[i]
-            raw, pull_step = stepper.linearise(
-                f, transposed, theta, begins[i], y_i, dt, steps.stages[i], limits.stages
-            )
+            raw, pull_step = stepper.linearise(f, transposed, theta, begins[i], y_i, dt, steps.stages[i], limits.stages)
             _, pull_settle = jax.vjp(lambda th, r, ta: settle(th, dt, r, ta), theta, raw, tally)
             more, raw_bar, tally_bar = pull_settle((y_bar, tally_bar))
             and_more, y_bar = pull_step(raw_bar)

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 
 from odinn.stepping.base import (
     AbstractStepper,
-    combine,
-    divide_evenly,
-    linearise_by_jax,
     Norm,
     Pullback,
     PyTree,
     RightHandSide,
     Tendency,
+    combine,
+    divide_evenly,
+    linearise_by_jax,
 )
 
 

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 
 from odinn.stepping.base import (
     AbstractStepper,
-    divide_evenly,
-    linearise_by_jax,
     Norm,
     Pullback,
     PyTree,
     RightHandSide,
     Tendency,
+    divide_evenly,
+    linearise_by_jax,
 )
 
 

@@ -76,7 +76,6 @@ class RKC2(AbstractStepper):
         table = jnp.asarray(_coefficients(), dt.dtype)[stages]
         kept = jax.tree.map(lambda a: jnp.zeros((bound, *a.shape), a.dtype), y)  # values of stages 1 .. bound
         put = lambda kept, j, value: jax.tree.map(lambda b, v: b.at[j - 1].set(v), kept, value)
-        get = lambda j: jax.tree.map(lambda b: b[j - 1], final_kept)
         f0 = f(theta, t, y)
         first = combine((1.0, y), (table[1, 0] * dt, f0))
 
@@ -96,7 +95,11 @@ class RKC2(AbstractStepper):
             def back(carry: tuple) -> tuple:
                 j, here, before, y_bar, f0_bar, theta_bar = carry
                 mu_tilde, mu, nu, gamma, _ = table[j]
-                _, pull = jax.vjp(lambda th, v: transposed(th, t + table[j - 1, 4] * dt, v), theta, get(j - 1))
+                _, pull = jax.vjp(
+                    lambda th, v: transposed(th, t + table[j - 1, 4] * dt, v),
+                    theta,
+                    jax.tree.map(lambda b: b[j - 2], final_kept),
+                )
                 more, through = pull(combine((mu_tilde * dt, here)))
                 y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
                 f0_bar = combine((1.0, f0_bar), (gamma * dt, here))

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from odinn.stepping.base import (
     AbstractStepper,
-    combine,
-    linearise_by_jax,
     Norm,
     Pullback,
     PyTree,
     RightHandSide,
     Tendency,
+    combine,
+    linearise_by_jax,
 )
 from odinn.stepping.euler import cfl_step
 

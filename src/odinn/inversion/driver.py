@@ -1,0 +1,386 @@
+"""``invert``: learn what is to be learned, and ``Inversion``, its result."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from odinn.binding import as_list, bind, combine, trainable
+from odinn.errors import InputError, SolverError
+from odinn.glacier import Glacier
+from odinn.inversion import gradients
+from odinn.inversion.checkpoint import read_checkpoint, write_checkpoint
+from odinn.inversion.losses import AbstractLoss, Total
+from odinn.inversion.optimizers import Stage, adam, lbfgs
+from odinn.inversion.progress import InversionProgress
+from odinn.model import Model
+
+_MOST_GAUSS_NEWTON = 100
+
+
+class Inversion(eqx.Module):
+    """The result of an inversion.
+
+    ``model`` and ``glaciers`` hold what was learned. ``records`` has, per step, the loss, each term, the gradient norm,
+    seconds, stage, and whether a trial was rejected; ``history`` is the same as an ``xarray.Dataset``. ``misfits`` are the
+    final values of the data terms of each glacier. ``covariance`` (after Gauss–Newton) is that of the unconstrained numbers
+    under the data's errors.
+    """
+
+    model: Model
+    glaciers: list[Glacier]
+    records: dict[str, np.ndarray]
+    misfits: dict[str, dict[str, float]]
+    span: tuple[float, float]
+    covariance: np.ndarray | None = None
+    options: dict[str, Any] = eqx.field(default_factory=dict)
+
+    @property
+    def history(self) -> Any:
+        """The steps as an ``xarray.Dataset`` with dimension ``step``."""
+        import xarray as xr
+
+        return xr.Dataset({k: ("step", v) for k, v in self.records.items()})
+
+    def simulate(self, t0: Any = None, t1: Any = None, **options: Any) -> list:
+        """Forward runs with what was learned, over the span of the inversion unless told otherwise."""
+        from odinn.simulation import simulate
+
+        span = self.span[0] if t0 is None else t0, self.span[1] if t1 is None else t1
+        return simulate(self.model, [g.settled() for g in self.glaciers], *span, **{**self.options, **options})
+
+    def __str__(self) -> str:
+        loss = self.records["loss"]
+        return f"{len(loss)} steps, loss {loss[0]:.3e} to {loss.min():.3e}, {self.records['seconds'].sum():.0f} s"
+
+
+def invert(
+    model: Model,
+    glaciers: Glacier | Sequence[Glacier],
+    loss: Any,
+    span: tuple[Any, Any],
+    *,
+    optimizer: Stage | Sequence[Stage] | None = None,
+    checkpoint: str | Path | None = None,
+    seed: int = 0,
+    progress: bool | None = True,
+    **options: Any,
+) -> Inversion:
+    """Learn the parameters and laws of a model, and of glaciers' initial thickness or bed, from observations.
+
+    Args:
+        model, glaciers, loss, span: as in :func:`odinn.value_and_gradient`.
+        optimizer: a stage or several, each starting where the last one ended; default adam(1e-2, 50), then lbfgs(30).
+        checkpoint: a file; written after every step, and continued from if it exists: a run that was killed ends bit for
+            bit as one that was not (same machine, same arguments).
+        seed: of the draws of mini-batches. progress: a line per step.
+        options: keywords of :func:`odinn.simulate`.
+
+    Returns:
+        :class:`Inversion`, with the best parameters found.
+
+    Raises:
+        InputError: nothing to learn, data missing. SolverError: the first evaluation already fails.
+    """
+    listed = as_list(glaciers)
+    model = bind(model, listed)
+    params, static = trainable(model, listed)
+    if not jax.tree.leaves(params):
+        raise InputError("nothing to learn: put an odinn.Parameter or a law with weights where a number stands")
+    stages = (
+        [adam(), lbfgs()] if optimizer is None else [optimizer] if isinstance(optimizer, Stage) else list(optimizer)
+    )
+    if not stages:
+        raise InputError("optimizer: the list of stages is empty")
+    if isinstance(loss, AbstractLoss):
+        loss = Total(loss.terms)
+    settings = gradients.make_settings(span, **options)
+    problems = [gradients.prepare(model, g, loss, settings) for g in listed]
+    search = _Search(params, static, problems, loss, settings)
+    state = None if checkpoint is None else read_checkpoint(Path(checkpoint), search.signature(stages, seed))
+    with InversionProgress(sum(s.steps for s in stages), progress) as bar:
+        if state is None:
+            state = search.first_state()
+        bar.show(state)
+        while int(state["stage"]) < len(stages):
+            stage = stages[int(state["stage"])]
+            state = _STEPS[stage.method](search, stage, state, seed)
+            if _ended(stage, state, state["records"]["loss"]):
+                best = {"x": state["best"], "value": state["best_value"], "gradient": state["best_gradient"]}
+                state = state | best | {"stage": state["stage"] + 1, "step": 0, "memory": {}}
+            if checkpoint is not None:
+                write_checkpoint(Path(checkpoint), state, search.signature(stages, seed))
+            bar.show(state)
+    best_params = search.unravel(jnp.asarray(state["best"]))
+    final_model, final_glaciers = combine(best_params, static)
+    return Inversion(
+        final_model,
+        final_glaciers,
+        {k: np.asarray(v) for k, v in state["records"].items()},
+        search.misfits(best_params),
+        settings.span,
+        state.get("covariance"),
+        {k: v for k, v in options.items() if v is not None},
+    )
+
+
+class _Search:
+    """The loss as a function of a flat vector, glacier by glacier."""
+
+    def __init__(self, params: Any, static: Any, problems: list, loss: Any, settings: gradients.Settings) -> None:
+        self.static, self.problems, self.loss, self.settings = static, problems, loss, settings
+        start, self.unravel = ravel_pytree(params)
+        self.start = np.asarray(start)
+        self.names = [term.name for _, term in loss.terms if isinstance(term, AbstractLoss)]
+        self.sizes: gradients.Sizes = {}
+
+    def signature(self, stages: list[Stage], seed: int) -> str:
+        """What a checkpoint has to agree with."""
+        ids = ",".join(p.glacier.rgi_id for p in self.problems)
+        return f"{ids}|{self.start.size}|{self.settings.span}|{self.names}|{stages}|{seed}"
+
+    def first_state(self) -> dict[str, Any]:
+        """Before the first step."""
+        began = clock.perf_counter()
+        value, gradient, terms = self.value_and_gradient(self.start)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise SolverError(f"the loss at the start is {value:g}: look at the initial values of what is learned")
+        state = {
+            "x": self.start,
+            "value": value,
+            "gradient": gradient,
+            "best": self.start,
+            "best_value": value,
+            "best_gradient": gradient,
+            "stage": 0,
+            "step": 0,
+            "total": 0,
+            "memory": {},
+            "records": {},
+        }
+        return self.recorded(state, terms, clock.perf_counter() - began, rejected=False)
+
+    def recorded(self, state: dict, terms: dict, seconds: float, *, rejected: bool) -> dict:
+        """The state with one more row of history."""
+        row = {
+            "loss": state["value"],
+            **terms,
+            "gradient_norm": float(np.linalg.norm(state["gradient"])),
+            "seconds": seconds,
+            "stage": float(state["stage"]),
+            "rejected": float(rejected),
+        }
+        records = {k: [*state["records"].get(k, []), v] for k, v in row.items()}
+        return state | {"records": records}
+
+    def value_and_gradient(self, x: np.ndarray, chosen: Sequence[int] | None = None) -> tuple[float, np.ndarray, dict]:
+        """(value, gradient, weighted terms by name); a run that fails gives infinity."""
+        params = self.unravel(jnp.asarray(x))
+        indices = range(len(self.problems)) if chosen is None else chosen
+        value, gradient, terms = 0.0, np.zeros_like(x), dict.fromkeys(self.names, 0.0)
+        weights = [w for w, term in self.loss.terms if isinstance(term, AbstractLoss)]
+        for i in indices:
+            try:
+                own, grad, values = gradients.glacier_value_and_gradient(
+                    params, self.static, self.problems[i], self.loss, self.settings, sizes=self.sizes
+                )
+            except SolverError:
+                return np.inf, np.full_like(x, np.nan), terms
+            value += own / len(indices)
+            gradient = gradient + np.asarray(ravel_pytree(grad)[0]) / len(indices)
+            for name, weight, v in zip(self.names, weights, values, strict=True):
+                terms[name] += weight * float(v) / len(indices)
+        penalty, slope = gradients.regularization_value_and_gradient(params, self.static, self.loss)
+        parts = gradients.regularization_values(params, self.static, self.loss)
+        terms |= {k: float(v) for k, v in parts.items()}
+        return value + penalty, gradient + np.asarray(ravel_pytree(slope)[0]), terms
+
+    def value(self, x: np.ndarray) -> float:
+        """The value alone."""
+        params = self.unravel(jnp.asarray(x))
+        total = 0.0
+        for problem in self.problems:
+            try:
+                own = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[0]
+            except SolverError:
+                return np.inf
+            total += own / len(self.problems)
+        total += float(sum(gradients.regularization_values(params, self.static, self.loss).values()))
+        return total if np.isfinite(total) else np.inf
+
+    def misfits(self, params: Any) -> dict[str, dict[str, float]]:
+        """Unweighted values of the data terms of each glacier."""
+        out = {}
+        for problem in self.problems:
+            _, values, _ = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)
+            out[problem.glacier.rgi_id] = dict(zip(self.names, (float(v) for v in values), strict=True))
+        return out
+
+    def residuals_and_jacobian(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted residuals (N,) of all glaciers and their derivatives (N, numbers)."""
+        params = self.unravel(jnp.asarray(x))
+        rows, columns = [], []
+        for problem in self.problems:
+            own_params, own_static, arrays = gradients.local_parts(params, self.static, problem)
+            record = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[2]
+            how = {
+                "carries": gradients._carries(problem),
+                "capacity": 1,
+                "max_steps": self.settings.max_steps,
+                "replay": gradients.record_as_replay(record, len(problem.windows.start)),
+            }
+            ours = self.settings.stepper, self.settings.coupling
+            jacobian = []
+            for j in range(x.size):
+                unit = np.zeros_like(x)
+                unit[j] = 1.0
+                tangent = gradients.local_parts(self.unravel(jnp.asarray(unit)), self.static, problem)[0]
+                residual, column = gradients._residual_column(
+                    own_params, tangent, own_static, arrays, self.loss, ours, how
+                )
+                jacobian.append(np.asarray(column))
+            rows.append(np.asarray(residual) / np.sqrt(len(self.problems)))
+            columns.append(np.stack(jacobian, axis=1) / np.sqrt(len(self.problems)))
+        return np.concatenate(rows), np.concatenate(columns)
+
+
+def _adam_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
+    """One step of Adam; a step into a value that is not finite is taken back, and the next ones are half as long."""
+    import optax
+
+    began = clock.perf_counter()
+    chain = [optax.scale_by_adam(), optax.scale(-stage.learning_rate)]
+    method = optax.chain(*([optax.clip_by_global_norm(stage.clip)] if stage.clip else []), *chain)
+    x, memory = state["x"], state["memory"]
+    moments = memory.get("moments")
+    template = method.init(jnp.asarray(x))
+    moments = template if moments is None else _restored(template, moments)
+    scale = float(memory.get("scale", 1.0))
+    chosen, gradient = None, state["gradient"]
+    if stage.batch is not None and stage.batch < len(search.problems):
+        random = np.random.default_rng((seed, int(state["total"])))
+        chosen = sorted(random.choice(len(search.problems), stage.batch, replace=False).tolist())
+        gradient = search.value_and_gradient(x, chosen)[1]
+    update, moments = method.update(jnp.asarray(gradient), moments, jnp.asarray(x))
+    trial = x + scale * np.asarray(update)
+    value, slope, terms = search.value_and_gradient(trial)
+    rejected = not (np.isfinite(value) and np.isfinite(slope).all())
+    if rejected:
+        scale, trial, value, slope = 0.5 * scale, x, state["value"], state["gradient"]
+    memory = {"moments": [np.asarray(leaf) for leaf in jax.tree.leaves(moments)], "scale": np.asarray(scale)}
+    return _moved(search, state, trial, value, slope, terms, memory, began, rejected)
+
+
+def _lbfgs_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
+    """One step of L-BFGS with a strong-Wolfe line search; where the search fails, steepest descent from scratch."""
+    import optax
+    from scipy.optimize import line_search
+
+    began = clock.perf_counter()
+    method = optax.scale_by_lbfgs(memory_size=stage.memory)
+    x, gradient = state["x"], state["gradient"]
+    template = method.init(jnp.asarray(x))
+    memory = state["memory"].get("pairs")
+    memory = template if memory is None else _restored(template, memory)
+    direction, memory = method.update(jnp.asarray(gradient), memory, jnp.asarray(x))
+    direction = -np.asarray(direction)
+    seen: dict[bytes, tuple] = {}
+
+    def slope(p: np.ndarray) -> np.ndarray:
+        seen[p.tobytes()] = search.value_and_gradient(p)
+        return np.nan_to_num(seen[p.tobytes()][1])
+
+    def along(d: np.ndarray) -> float | None:
+        longest = 10.0 / max(float(np.abs(d).max()), 1e-12)
+        with np.errstate(all="ignore"):
+            import warnings
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # scipy warns where it returns None
+                return line_search(search.value, slope, x, d, gradient, state["value"], amax=longest, maxiter=12)[0]
+
+    step = along(direction) if float(direction @ gradient) < 0 else None
+    if step is None:
+        direction, memory = -gradient / max(float(np.linalg.norm(gradient)), 1e-300), template
+        step = along(direction)
+    if step is None:
+        return _moved(search, state, x, state["value"], gradient, {}, {"stuck": np.asarray(1)}, began, True)
+    trial = x + step * direction
+    value, new_gradient, terms = seen.get(trial.tobytes()) or search.value_and_gradient(trial)
+    pairs = {"pairs": [np.asarray(leaf) for leaf in jax.tree.leaves(memory)]}
+    return _moved(search, state, trial, value, new_gradient, terms, pairs, began, False)
+
+
+def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
+    """One damped Gauss–Newton step; the damping falls after a success and grows until there is one."""
+    began = clock.perf_counter()
+    x = state["x"]
+    if x.size > _MOST_GAUSS_NEWTON:
+        raise InputError(f"gauss_newton: {x.size} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
+    residuals, jacobian = search.residuals_and_jacobian(x)
+    normal, slope = jacobian.T @ jacobian, jacobian.T @ residuals
+    extra = (
+        0.5 * gradients.regularization_value_and_gradient(search.unravel(jnp.asarray(x)), search.static, search.loss)[0]
+    )
+    damping = float(state["memory"].get("damping", stage.damping))
+    for _ in range(8):
+        trial = x - np.linalg.solve(normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12)), slope)
+        value = search.value(trial)
+        if np.isfinite(value) and value <= state["value"] + 0.0 * extra:
+            break
+        damping *= 10.0
+    else:
+        state = _moved(search, state, x, state["value"], state["gradient"], {}, {"stuck": np.asarray(1)}, began, True)
+        return state | {"covariance": np.linalg.pinv(normal)}
+    value, gradient, terms = search.value_and_gradient(trial)
+    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))}
+    state = _moved(search, state, trial, value, gradient, terms, memory, began, False)
+    return state | {"covariance": np.linalg.pinv(normal)}
+
+
+_STEPS = {"adam": _adam_step, "lbfgs": _lbfgs_step, "gauss-newton": _gauss_newton_step}
+
+
+def _restored(template: Any, leaves: list) -> Any:
+    """An optimiser's state from the list of its arrays."""
+    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(leaf) for leaf in leaves])
+
+
+def _moved(
+    search: _Search,
+    state: dict,
+    x: np.ndarray,
+    value: float,
+    gradient: np.ndarray,
+    terms: dict,
+    memory: dict,
+    began: float,
+    rejected: bool,
+) -> dict:
+    """The state after a step."""
+    new = state | {"x": x, "value": value, "gradient": gradient, "memory": memory}
+    new |= {"step": state["step"] + 1, "total": state["total"] + 1}
+    if value < state["best_value"]:
+        new |= {"best": x, "best_value": value, "best_gradient": gradient}
+    if not terms:
+        terms = {k: v[-1] for k, v in state["records"].items() if k in (*search.names,)}
+    for name in state["records"]:  # every row has every column
+        if name not in ("loss", "gradient_norm", "seconds", "stage", "rejected"):
+            terms.setdefault(name, state["records"][name][-1])
+    return search.recorded(new, terms, clock.perf_counter() - began, rejected=rejected)
+
+
+def _ended(stage: Stage, state: dict, losses: list[float]) -> bool:
+    if state["step"] >= stage.steps or "stuck" in state["memory"] or state["value"] <= stage.target:
+        return True
+    if stage.patience is None or state["step"] <= stage.patience:
+        return False
+    return min(losses[-stage.patience :]) >= min(losses[: -stage.patience])

@@ -1,0 +1,143 @@
+"""Four ways to one gradient, the hand-written transposes, and second derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import odinn
+from odinn.binding import bind, trainable
+from odinn.errors import InputError
+from odinn.flow.kernel import PLAIN, TRANSPOSED
+from odinn.inversion import gradients
+from odinn.inversion.losses import Total
+
+SPAN = (2000.0, 2001.0)
+MODEL = odinn.Model(
+    odinn.SIA2D(A=odinn.Parameter(2e-16, (1e-18, 1e-14), "log"), C=odinn.Parameter(1e-3, (1e-6, 1e-1), "log")),
+    odinn.TemperatureIndex(odinn.Parameter(4e-3, (1e-3, 1e-2)), 2.0),
+)
+LOSS = odinn.losses.Thickness() + 0.1 * odinn.losses.Velocity()
+
+
+@pytest.fixture(scope="module")
+def twin(slab):
+    truth = odinn.Model(odinn.SIA2D(A=4e-16, C=2e-3), odinn.TemperatureIndex(5e-3, 2.0))
+    return odinn.synthetic_observations(truth, slab, SPAN)[0]
+
+
+def flat(tree):
+    return np.array([float(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+@pytest.fixture(scope="module")
+def discrete(twin):
+    return odinn.value_and_gradient(MODEL, twin, LOSS, SPAN)
+
+
+@pytest.fixture(scope="module")
+def parts(twin):
+    """What compiled functions of one glacier take: (params, static, arrays), how to replay, settings, loss."""
+    settings, loss = gradients.make_settings(SPAN), Total(LOSS.terms)
+    model = bind(MODEL, twin)
+    params, static = trainable(model, twin)
+    problem = gradients.prepare(model, twin, loss, settings)
+    record = gradients.glacier_value(params, static, problem, loss, settings)[2]
+    replay = gradients.record_as_replay(record, len(problem.windows.start))
+    how = {"carries": False, "max_steps": 10**6, "capacity": 1, "replay": replay}
+    limits = gradients.Limits(int(replay.count.max()), int(replay.stages.max()))
+    return gradients.local_parts(params, static, problem), loss, how, limits, (settings.stepper, settings.coupling)
+
+
+@pytest.mark.parametrize(
+    ("method", "tolerance"),
+    [("autodiff", 1e-11), ("forward", 1e-11), ("finite-difference", 1e-6)],  # round-off; h² and round-off over h
+)
+def test_all_methods_give_one_gradient(twin, discrete, method, tolerance):
+    value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, method=method)
+    assert value == pytest.approx(discrete[0], rel=1e-13)
+    scale = np.abs(flat(discrete[1])).max()
+    np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=0, atol=tolerance * scale)
+
+
+def test_a_gradient_over_replayed_steps_is_that_of_the_run(twin, discrete):
+    model = odinn.Model(odinn.SIA2D(A=2e-16, C=1e-3), odinn.TemperatureIndex(4e-3, 2.0))
+    steps = odinn.simulate(model, twin, *SPAN, save_every=1.0).steps
+    value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, replay=steps)
+    assert value == pytest.approx(discrete[0], rel=1e-12)
+    np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-9)
+
+
+def test_forward_and_backward_derivatives_are_adjoint(parts):
+    (own, static, arrays), loss, how, limits, ours = parts
+    tangent = jax.tree.map(lambda p: jnp.full_like(p, 0.7), own)
+    _, forward = gradients._weighted_with_directional(own, tangent, static, arrays, loss, ours, how)
+    _, backward = gradients._weighted_with_gradient(own, static, arrays, loss, ours, how | {"limits": limits})
+    assert 0.7 * flat(backward).sum() == pytest.approx(float(forward), rel=1e-11)
+
+
+def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradient(parts):
+    (own, static, arrays), loss, how, limits, ours = parts
+    f = lambda p: gradients._weighted(p, static, arrays, loss, ours, how | {"limits": limits})[0]
+    gradient = jax.jit(jax.grad(f))
+    tangent = jax.tree.map(jnp.ones_like, own)
+    product = flat(jax.jit(lambda p: jax.jvp(jax.grad(f), (p,), (tangent,))[1])(own))
+    moved = lambda h: flat(gradient(jax.tree.map(lambda p: p + h, own)))
+    difference = (moved(1e-5) - moved(-1e-5)) / 2e-5
+    np.testing.assert_allclose(
+        product, difference, rtol=0, atol=1e-6 * np.abs(difference).max()
+    )  # h² and round-off / h
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hand_written_transposes_agree_with_automatic_ones(seed):
+    random = np.random.default_rng(seed)
+    ny, nx, dx, dy = 17, 23, 60.0, 80.0
+    H = jnp.asarray(np.maximum(random.normal(30, 40, (ny, nx)), 0.0))
+    S = jnp.asarray(2000 + 30 * random.normal(size=(ny, nx))) + H
+    D = jnp.asarray(random.uniform(0, 1e4, (ny - 1, nx - 1)))
+    bars = tuple(jnp.asarray(random.normal(size=(ny - 1, nx - 1))) for _ in range(3))
+    bar = jnp.asarray(random.normal(size=(ny, nx)))
+    both = []
+    for operators in (PLAIN, TRANSPOSED):
+        geometry = jax.vjp(lambda h, s, o=operators: o.corner_geometry(h, s, dx, dy), H, S)[1](bars)
+        divergence = jax.vjp(lambda d, h, s, o=operators: o.capped_divergence(d, h, s, dx, dy), D, H, S)[1](bar)
+        both.append((*geometry, *divergence))
+    for automatic, by_hand in zip(*both, strict=True):
+        np.testing.assert_allclose(by_hand, automatic, rtol=0, atol=1e-13 * float(jnp.abs(automatic).max()))
+    assert float(jnp.abs(both[0][3]).max()) > 0  # the cap was active somewhere
+
+
+def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin, discrete):
+    settings, loss = gradients.make_settings(SPAN), Total(LOSS.terms)
+    model = bind(MODEL, twin)
+    params, static = trainable(model, twin)
+    problem = gradients.prepare(model, twin, loss, settings)
+    sizes = {twin.rgi_id: (1, 1, 2)}
+    gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings, sizes=sizes)[1]
+    np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-12)
+    assert sizes[twin.rgi_id] != (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g: odinn.value_and_gradient(odinn.Model(), g, LOSS, SPAN), "nothing to learn"),
+        (lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, method="magic"), "method='magic'"),
+        (lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, steper=1), "unknown keyword 'steper'"),
+        (lambda g: odinn.value_and_gradient(MODEL, [g, g], LOSS, SPAN), "appears twice"),
+        (lambda g: odinn.value_and_gradient(MODEL, [], LOSS, SPAN), "list of glaciers is empty"),
+        (
+            lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.ElevationChange(), SPAN),
+            "no observed elevation_change",
+        ),
+        (lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(at=1999.0), SPAN), "outside the span"),
+        (
+            lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(error=0.0), SPAN),
+            "positive standard error",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_is_an_error_that_says_why(twin, call, message):
+    with pytest.raises(InputError, match=message):
+        call(twin)
