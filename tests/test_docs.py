@@ -34,6 +34,38 @@ def test_the_readmes_python_runs(data, tmp_path, monkeypatch):
     assert scope["speed"].max() > 10
 
 
+def test_the_code_of_the_page_on_learning_runs(slab):
+    """Every block, as it stands, on a small twin."""
+    import odinn
+
+    balance = odinn.TemperatureIndex(4e-3, 2.0)
+    truth = odinn.Model(odinn.SIA2D(A=6e-17, C=2e-3), balance)
+    slab = odinn.Glacier(slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask, slab.climate)
+    twins = odinn.synthetic_observations(
+        truth, slab, (2001.0, 2003.0), of=("thickness", "velocity", "elevation_change")
+    )
+    scope: dict = {"glaciers": twins}
+    text = (ROOT / "docs" / "learning.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) == 4
+    for block in blocks:
+        short = (
+            block.replace("(2010.0, 2012.0)", "(2001.0, 2001.5)")
+            .replace("steps=30", "steps=1")
+            .replace('"run.npz"', "None")
+        )
+        short = short.replace("odinn.losses.Thickness(error=5.0)", "odinn.losses.Thickness(error=5.0, at=2001.5)")
+        short = short.replace("odinn.losses.Velocity(error=1.0)", "odinn.losses.Velocity(error=1.0, at=2001.5)")
+        if "Smoothness" in short:  # the first model of the page has the field that is smoothed
+            exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], scope)
+        exec(short, scope)
+    own = scope["DistanceFromTop"]()
+    law = odinn.laws.Function(lambda depth: 1e-17 + 1e-20 * depth, [own])
+    sim = odinn.simulate(odinn.Model(odinn.SIA2D(A=law), None), slab, 2001.0, 2002.0, save_every=1.0)
+    assert sim.relative_residual < 1e-12
+    assert len(scope["fit"].records["loss"]) >= 2
+
+
 def test_every_command_in_the_readme_exists():
     from typer.main import get_command
 

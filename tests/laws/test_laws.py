@@ -97,3 +97,54 @@ def test_a_law_of_the_state_that_is_glens_gives_glens_flow(slab):
     a = odinn.simulate(odinn.Model(odinn.DiffusiveSIA2D(U=law), None), slab, 2000.0, 2010.0, save_every=10.0)
     b = odinn.simulate(odinn.Model(odinn.SIA2D(A=A), None), slab, 2000.0, 2010.0, save_every=10.0)
     np.testing.assert_allclose(a.thickness, b.thickness, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["bspline", "polynomial", "rbf"])
+def test_basis_functions_are_what_their_names_say(kind):
+    from scipy.interpolate import BSpline
+
+    from odinn.laws.basis import functions
+
+    x = np.linspace(0, 1, 101)
+    values = np.asarray(functions(kind, 7, x))
+    assert values.shape == (101, 7)
+    if kind == "bspline":
+        knots = np.concatenate([np.zeros(3), np.linspace(0, 1, 5), np.ones(3)])
+        np.testing.assert_allclose(values[:-1], BSpline.design_matrix(x[:-1], knots, 3).toarray(), atol=1e-12)
+        np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-12)
+    if kind == "polynomial":
+        np.testing.assert_allclose(values, np.polynomial.chebyshev.chebvander(2 * x - 1, 6), atol=1e-4)  # ends moved in by 1e-12, under a root
+    if kind == "rbf":
+        assert (values.argmax(axis=1)[::17] == np.rint(x[::17] * 6)).all()
+    gradient = jax.jacfwd(lambda t: functions(kind, 7, t))(x[:3])
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+@pytest.mark.parametrize("kind", ["bspline", "polynomial", "rbf"])
+def test_a_basis_learns_a_law_of_one_and_of_two_inputs(slab, kind):
+    inputs = [odinn.inputs.LongTermTemperature(per="cell")]
+    laws = [odinn.laws.Basis(inputs, bounds=(1e-18, 1e-16), kind=kind, size=5)]
+    laws.append(odinn.laws.Basis([*inputs, odinn.inputs.Altitude()], bounds=(1e-18, 1e-16), kind=kind, size=4))
+    for law in laws:
+        model = odinn.bind(odinn.Model(odinn.SIA2D(A=law), None), slab)
+        field = np.asarray(model.flow.coefficients(slab).creep)
+        assert field.shape == slab.grid.corner_shape
+        np.testing.assert_allclose(field, field[0, 0], rtol=1e-12)  # all weights are 0: mid-range everywhere
+        params, _ = odinn.trainable(model, slab)
+        assert jax.tree.leaves(params)[0].size == law.weights.size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inputs": []}, "expected one or two"),
+        ({"kind": "wavelet"}, "expected 'bspline'"),
+        ({"size": 2}, "expected at least 4"),
+        ({"bounds": (1.0, 0.5)}, "low < high"),
+        ({"scale": "root"}, "expected 'log' or 'linear'"),
+    ],
+)
+def test_a_basis_that_makes_no_sense_is_an_error(arguments, message):
+    options = {"inputs": [odinn.inputs.Altitude()], "bounds": (1e-18, 1e-16)} | arguments
+    with pytest.raises(InputError, match=message):
+        odinn.laws.Basis(options.pop("inputs"), **options)

@@ -47,7 +47,7 @@ class Neural(AbstractLaw):
         seed: int = 0,
     ) -> None:
         self.inputs = tuple(inputs)
-        self.bounds, self.scale, self.activation, self.ranges = _bounds(bounds, scale), scale, activation, None
+        self.bounds, self.scale, self.activation, self.ranges = checked_bounds(bounds, scale), scale, activation, None
         if activation not in _ACTIVATIONS:
             raise InputError(f"Neural(activation={activation!r}): expected one of {', '.join(_ACTIVATIONS)}")
         if not self.inputs:
@@ -66,7 +66,7 @@ class Neural(AbstractLaw):
 
     def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Neural:
         """See :class:`AbstractLaw`."""
-        return _with_ranges(self, ranges)
+        return with_ranges(self, ranges)
 
     def evaluate(self, *values: Array) -> Array:
         """See :class:`AbstractLaw`."""
@@ -93,7 +93,8 @@ def between(bounds: tuple[float, float], scale: str, raw: Array) -> Array:
     return low + (high - low) * share
 
 
-def _bounds(bounds: tuple[float, float], scale: str) -> tuple[float, float]:
+def checked_bounds(bounds: tuple[float, float], scale: str) -> tuple[float, float]:
+    """Bounds of a law, low < high, both positive on a log scale."""
     low, high = (float(b) for b in bounds)
     if scale not in ("log", "linear"):
         raise InputError(f"scale={scale!r}: expected 'log' or 'linear'")
@@ -104,7 +105,8 @@ def _bounds(bounds: tuple[float, float], scale: str) -> tuple[float, float]:
     return low, high
 
 
-def _with_ranges(law: Any, ranges: tuple[tuple[float, float], ...]) -> Any:
+def with_ranges(law: Any, ranges: tuple[tuple[float, float], ...]) -> Any:
+    """A copy of a law with its input scaling set."""
     import dataclasses
 
     new = object.__new__(type(law))
