@@ -113,7 +113,9 @@ def test_basis_functions_are_what_their_names_say(kind):
         np.testing.assert_allclose(values[:-1], BSpline.design_matrix(x[:-1], knots, 3).toarray(), atol=1e-12)
         np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-12)
     if kind == "polynomial":
-        np.testing.assert_allclose(values, np.polynomial.chebyshev.chebvander(2 * x - 1, 6), atol=1e-4)  # ends moved in by 1e-12, under a root
+        np.testing.assert_allclose(
+            values, np.polynomial.chebyshev.chebvander(2 * x - 1, 6), atol=1e-4
+        )  # ends moved in by 1e-12, under a root
     if kind == "rbf":
         assert (values.argmax(axis=1)[::17] == np.rint(x[::17] * 6)).all()
     gradient = jax.jacfwd(lambda t: functions(kind, 7, t))(x[:3])
