@@ -12,8 +12,8 @@ import pytest
 import odinn
 from odinn.dynamics import dynamics_of
 from odinn.errors import InputError, SolverError
-from odinn.simulation import plan_windows
 from odinn.stepping.adjoint import Replay, integrate
+from odinn.windows import plan_windows
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 STEPPERS = [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler(), odinn.Diffrax(atol=1e-3)]

@@ -21,10 +21,11 @@ from odinn.grid import cell_mean
 from odinn.inversion.losses import AbstractLoss, Outcome
 from odinn.inversion.regularization import AbstractRegularization
 from odinn.model import Model, State
-from odinn.simulation import CHUNK, Steps, _check, _failure, _replay_of, cast_floats, plan_windows
+from odinn.simulation import CHUNK, Steps, _failure, _replay_of, cast_floats
 from odinn.stepping.adjoint import Limits, Record, Replay, integrate, integrate_with_adjoint
 from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
+from odinn.windows import check_run, padded, plan_windows
 
 Sizes = dict[str, tuple[int, int, int]]  # of each glacier: record of steps, steps per window, stages per step
 Method = Literal["discrete", "autodiff", "forward", "finite-difference"]
@@ -115,7 +116,7 @@ def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, repla
     site = site_of(model, glacier)
     bed, thickness = geometry(site)
     plain = eqx.tree_at(lambda g: (g.bed, g.thickness), glacier, (np.asarray(bed), np.asarray(thickness)))
-    _check(model, plain, t0, t1, t1 - t0, settings.coupling, None, settings.dtype)
+    check_run(model, plain, t0, t1, t1 - t0, settings.coupling, None, settings.dtype)
     data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
     stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
     for t in stops:
@@ -137,23 +138,7 @@ def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, repla
             where(glacier.rgi_id, f"replay has {len(replay.start)} windows, this run has {len(windows.start)}")
         )
     count = -(-len(ends) // CHUNK) * CHUNK
-    return Problem(glacier, site, _padded(windows, count), ends, targets, t0, replay)
-
-
-def _padded(windows: Window, count: int) -> Window:
-    """Windows of length zero up to a multiple of the chunk, so that runs of similar length share a program."""
-    size = len(windows.start)
-    fill = lambda a: np.concatenate([np.asarray(a), np.repeat(np.asarray(a)[-1:], count - size, axis=0)])
-    idle = np.arange(count) >= size
-    padded = jax.tree.map(fill, windows)
-    end = np.asarray(windows.start)[-1] + np.asarray(windows.length)[-1]
-    return Window(
-        np.where(idle, end, padded.start),
-        np.where(idle, 0.0, padded.length),
-        padded.evaluate & ~idle,
-        padded.jump & ~idle,
-        padded.forcing,
-    )
+    return Problem(glacier, site, padded(windows, count), ends, targets, t0, replay)
 
 
 def run_outcome(

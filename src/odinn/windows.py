@@ -1,0 +1,121 @@
+"""How a run is cut into windows, and what is checked of it first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from odinn.climate import months_between
+from odinn.data.checks import check_fields
+from odinn.dates import MONTH, month_index, snap
+from odinn.dynamics import Coupling, Window
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.model import Model, State
+
+
+def check_run(
+    model: Model,
+    glacier: Glacier,
+    t0: float,
+    t1: float,
+    save_every: float,
+    coupling: str,
+    initial: State | None,
+    dtype: str,
+) -> None:
+    """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
+    fail = lambda message: InputError(where(glacier.rgi_id, message))
+    if not isinstance(model, Model):
+        raise fail(f"simulate: found {type(model).__name__}, expected odinn.Model(flow=..., mass_balance=...)")
+    if not t1 > t0:
+        raise fail(f"the run ends at {t1:g}, which is not after its start {t0:g}")
+    if not save_every > 0:
+        raise fail(f"save_every={save_every!r}: expected a positive number of years such as 1/12")
+    if coupling not in ("source", "jump"):
+        raise fail(f"coupling={coupling!r}: expected 'source' or 'jump'")
+    if dtype not in ("float64", "float32"):
+        raise fail(f"dtype={dtype!r}: expected 'float64' or 'float32'")
+    balance = model.mass_balance
+    if getattr(balance, "scheme", None) == "odinn" and coupling != "jump":
+        raise fail("TemperatureIndex(scheme='odinn') needs coupling='jump'")
+    if getattr(balance, "scheme", None) == "odinn" and initial is not None:
+        raise fail("scheme='odinn' leaves out the event at the final time, so its runs cannot be continued")
+    if coupling == "jump":
+        if balance is None or balance.frequency != "monthly":
+            raise fail("coupling='jump' applies the balance at month ends and needs a monthly one")
+        for label, t in (("start", t0), ("end", t1)):
+            if abs(t * 12 - round(t * 12)) > 1e-6:
+                raise fail(f"coupling='jump' needs whole months, but the {label} is {t}")
+    check_fields(glacier)
+    if initial is not None:
+        if abs(float(initial.time) - t0) > 1e-9:
+            raise fail(f"the initial state is of {float(initial.time):.6f}, but the run starts at {t0:.6f}")
+        if np.shape(initial.thickness) != glacier.grid.shape:
+            raise fail(f"the initial thickness has shape {np.shape(initial.thickness)}, expected {glacier.grid.shape}")
+
+
+def plan_windows(
+    model: Model,
+    glacier: Glacier,
+    t0: float,
+    t1: float,
+    save_every: float,
+    coupling: Coupling,
+    *,
+    stops: Sequence[float] = (),
+    resumes: bool = False,
+) -> tuple[Window, np.ndarray]:
+    """Cut a run at save times, further stops, and, for a monthly balance, at months.
+
+    Returns:
+        Windows with leading axis (windows,), and whether each one's end is a save time, (windows,) bool.
+    """
+    count = int(np.floor((t1 - t0) / save_every + 1e-6))
+    saves = {snap(round(t0 + i * save_every, 9)) for i in range(1, count + 1)}
+    saves = {t for t in saves if t < t1 - 1e-9} | {t1}
+    balance = model.mass_balance
+    monthly = balance is not None and balance.frequency == "monthly"
+    ends = saves | {snap(t) for t in stops if t0 < t < t1}
+    if monthly:
+        ends |= {k / 12 for k in range(month_index(t0) + 1, month_index(t1) + 1) if t0 < k / 12 < t1}
+    ends_ = np.array(sorted(ends))
+    starts = np.concatenate([[t0], ends_[:-1]])
+    months = np.array([month_index(t) for t in starts])
+    whole = np.isclose(starts * 12, months, atol=1e-9, rtol=0) & np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0)
+    length = np.where(whole, MONTH, ends_ - starts)
+    n = len(starts)
+    evaluate, jump, forcing = np.zeros(n, bool), np.zeros(n, bool), None
+    if balance is not None and balance.frequency == "fixed":
+        evaluate[0] = not resumes
+    if monthly and balance is not None:
+        at_start = np.isclose(starts * 12, months, atol=1e-9, rtol=0)
+        evaluate = at_start.copy()
+        evaluate[0] |= not resumes
+        jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump
+        if coupling == "jump" and getattr(balance, "scheme", None) == "odinn":
+            jump[-1] = False  # ODINN has no event at the final time
+        needed = months_between(t0, t1)
+        table = balance.forcing(glacier, needed)
+        forcing = jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
+    return Window(starts, length, evaluate, jump, forcing), np.isin(ends_, sorted(saves))
+
+
+def padded(windows: Window, count: int) -> Window:
+    """Windows of length zero, which do nothing, up to a number of windows: runs of similar length share a program."""
+    size = len(windows.start)
+    if size == count:
+        return windows
+    fill = lambda a: np.concatenate([np.asarray(a), np.repeat(np.asarray(a)[-1:], count - size, axis=0)])
+    longer = jax.tree.map(fill, windows)
+    idle = np.arange(count) >= size
+    end = np.asarray(windows.start)[-1] + np.asarray(windows.length)[-1]
+    return Window(
+        np.where(idle, end, longer.start).astype(longer.start.dtype),
+        np.where(idle, 0.0, longer.length).astype(longer.length.dtype),
+        longer.evaluate & ~idle,
+        longer.jump & ~idle,
+        longer.forcing,
+    )
