@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import datetime as dt
 import os
 import re
 import subprocess
@@ -126,6 +127,29 @@ def test_a_wrong_configuration_is_one_message_and_exit_code_2(tmp_path, override
     assert message in out.stderr
     assert "Traceback" not in out.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]  # nothing half written
+
+
+def test_one_bad_glacier_of_several_is_reported_and_the_others_are_run(data, tmp_path):
+    good = data / "glaciers" / "argentiere_RGI60-11.03638.nc"
+    config = {
+        "glacier": {"source": ["nowhere.nc", str(good)], "coarsen": 4},
+        "run": {"t0": dt.date(2010, 1, 1), "t1": "2010-04-01", "on_error": "keep"},
+        "output": {"directory": str(tmp_path / "out"), "plots": False},
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    out = odinn("run", "c.yaml", cwd=tmp_path)
+    assert out.returncode == 1  # something failed, and scripts have to know
+    assert "nowhere.nc: no such file" in out.stderr
+    assert (tmp_path / "out" / "RGI60-11.03638.nc").exists()
+
+
+def test_a_result_that_could_not_be_written_is_refused_before_the_run(data, tmp_path):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    source = data / "glaciers" / "argentiere_RGI60-11.03638.nc"
+    out = odinn("run", EXAMPLE, "-s", f"glacier.source={source}", "-s", "output.directory=taken", cwd=tmp_path)
+    assert out.returncode == 2
+    assert "cannot be written" in out.stderr
+    assert "run " not in out.stdout
 
 
 def test_verification_lists_its_problems_and_refuses_an_unknown_one(tmp_path):

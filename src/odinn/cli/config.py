@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import difflib
 import os
 from pathlib import Path
@@ -91,15 +92,15 @@ class CalibrateSection(Section):
     """Arguments of ``odinn.calibrate``; target and period default to the measured balances."""
 
     target: float | None = None
-    period: tuple[float | str, float | str] | None = None
+    period: tuple[float | str | dt.date, float | str | dt.date] | None = None
     vary: Literal["melt_factor", "precip_factor", "temp_bias"] = "melt_factor"
 
 
 class RunSection(Section):
     """Arguments of ``odinn.simulate``."""
 
-    t0: float | str
-    t1: float | str
+    t0: float | str | dt.date
+    t1: float | str | dt.date
     save_every: float = Field(1 / 12, gt=0)
     stepper: dict[str, Any] = Field(default_factory=lambda: {"type": "RKC2"})
     coupling: Literal["source", "jump"] = "source"

@@ -40,17 +40,13 @@ def run(
     if settings.run is None:
         raise InputError(f"{config}: run: is required (t0, t1)")
     folder = Path(settings.output.directory)
-    glaciers = odinn.open_glaciers(
-        sources(settings),
-        climate=settings.glacier.climate,
-        thickness=settings.glacier.thickness,
-        coarsen=settings.glacier.coarsen,
-    )
-    model = build_model(settings)
+    model, stepper = build_model(settings), build_stepper(settings.run.stepper)
     failures = 0
-    for glacier in glaciers:
-        _describe(glacier)
+    for source in sources(settings):
         try:
+            glacier = _opened(source, settings)
+            _describe(glacier)
+            _writable(folder)
             own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
             sim = odinn.simulate(
                 own,
@@ -58,7 +54,7 @@ def run(
                 settings.run.t0,
                 settings.run.t1,
                 save_every=settings.run.save_every,
-                stepper=build_stepper(settings.run.stepper),
+                stepper=stepper,
                 coupling=settings.run.coupling,
                 dtype=settings.run.dtype,
                 max_steps=settings.run.max_steps,
@@ -75,7 +71,7 @@ def run(
         if settings.output.plots:
             written += odinn.plot.save_all(sim, stem)
         _listed(written)
-    folder.mkdir(parents=True, exist_ok=True)
+    _writable(folder)
     resolved = folder / "config.yaml"
     resolved.write_text(to_yaml(settings))
     console.print(f"Settings as used: {resolved}")
@@ -89,17 +85,11 @@ def calibrate(
     overrides: Overrides = None,
 ) -> None:
     """Solve for one number of the mass balance so that the mean balance meets a target; compare with measurements."""
-    import odinn
     from odinn.cli.config import CalibrateSection, build_model, read_config, sources
 
     settings = read_config(config, overrides or [])
     for source in sources(settings):
-        glacier = odinn.open_glacier(
-            source,
-            climate=settings.glacier.climate,
-            thickness=settings.glacier.thickness,
-            coarsen=settings.glacier.coarsen,
-        )
+        glacier = _opened(source, settings)
         _describe(glacier)
         _calibrated(build_model(settings), glacier, settings.calibrate or CalibrateSection())
 
@@ -198,9 +188,29 @@ def main() -> None:
     except InputError as error:
         _complain(error)
         sys.exit(2)
-    except OdinnError as error:
+    except (OdinnError, OSError) as error:
         _complain(error)
         sys.exit(1)
+
+
+def _opened(source: str, settings: Any) -> Any:
+    import odinn
+
+    chosen = settings.glacier
+    return odinn.open_glacier(source, climate=chosen.climate, thickness=chosen.thickness, coarsen=chosen.coarsen)
+
+
+def _writable(folder: Path) -> None:
+    """Fail before a run whose result could not be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".odinn-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"output.directory: {folder} cannot be written to ({error.strerror}); choose another"
+        ) from error
 
 
 def _calibrated(model: Any, glacier: Any, section: Any) -> Any:
