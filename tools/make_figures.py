@@ -18,7 +18,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         run_demo(Path(folder), print)
-        shutil.copy(Path(folder) / "steady" / "thickness_speed.png", IMAGES / "demo.png")
+        shutil.copy(Path(folder) / "same_climate" / "thickness_speed.png", IMAGES / "demo.png")
         glacier = odinn.open_glacier(DATA / "glaciers" / "argentiere_RGI60-11.03638.nc")
         model = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
         model = odinn.calibrate(model, glacier, target=-1.206, period=(2009.75, 2019.75))

@@ -40,7 +40,7 @@ class Window(eqx.Module):
 
 class Source(eqx.Module):
     """A balance in force: m of ice per year on cells, what the outline rule withholds (m yr⁻¹), and, summed over
-    cells with ice, accumulation, melt and rain (m w.e. yr⁻¹)."""
+    the glacier, accumulation, melt and rain (m w.e. yr⁻¹)."""
 
     rate: Cell
     withheld: Cell
@@ -246,7 +246,7 @@ class Dynamics(AbstractSystem):
         if self.mass_balance.frequency == "monthly":
             rates = Rates(12.0 * rates.accumulation, 12.0 * rates.melt, 12.0 * rates.rain)
         applied, withheld = self._allowed(rates, thickness)
-        return Source(applied, withheld, _sum_on_ice(rates, thickness))
+        return Source(applied, withheld, self._sum_on_glacier(rates, thickness))
 
     def _allowed(self, rates: Rates, thickness: Cell) -> tuple[Cell, Cell]:
         """Balance in m of ice where it may act, and what is withheld: gain outside the outline on thin or no ice."""
@@ -257,11 +257,18 @@ class Dynamics(AbstractSystem):
         withheld = jnp.where(self.interior & ~acts, balance, 0.0)  # the ring stays ice-free and asks for nothing
         return jnp.where(acts, balance, 0.0), withheld
 
+    def _sum_on_glacier(self, rates: Rates, thickness: Cell) -> Array:
+        """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough to gain outside."""
+        threshold = self.mass_balance.accumulation_threshold
+        belongs = True if threshold is None else self.outline | (thickness > threshold)
+        glacier = (thickness > 0) & belongs
+        return jnp.stack([jnp.sum(jnp.where(glacier, r, 0.0)) for r in (rates.accumulation, rates.melt, rates.rain)])
+
     def _jump(self, thickness: Cell, forcing: Any, time: Any) -> tuple[Cell, Cell, Cell, Cell, Cell, Array]:
         """A month's balance at once: (thickness, gain, melted, unmet, withheld, on glacier)."""
         ice = jnp.maximum(thickness, 0.0)
         rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + ice, time)
-        on_glacier = _sum_on_ice(rates, ice)
+        on_glacier = self._sum_on_glacier(rates, ice)
         withheld: Any
         if self.signed:
             balance = rates.balance
@@ -319,8 +326,3 @@ def _split(balance: Any) -> tuple[Any, Any]:
     """Gain and loss, both >= 0."""
     gain = jnp.where(balance > 0, balance, 0.0)
     return gain, gain - balance
-
-
-def _sum_on_ice(rates: Rates, thickness: Cell) -> Array:
-    ice = thickness > 0
-    return jnp.stack([jnp.sum(jnp.where(ice, r, 0.0)) for r in (rates.accumulation, rates.melt, rates.rain)])

@@ -176,6 +176,10 @@ def simulate(
         InputError: before anything is compiled. SolverError: steps ran out or a value stopped being finite.
     """
     enable_compilation_cache()
+    if stepper is not None and not isinstance(stepper, AbstractStepper):
+        raise InputError(f"stepper={stepper!r}: expected one such as odinn.RKC2() or odinn.Euler()")
+    if isinstance(save_every, str) or save_every is None:
+        raise InputError(f"save_every={save_every!r}: expected a number of years such as 1/12")
     options: dict[str, Any] = {
         "save_every": save_every,
         "stepper": RKC2() if stepper is None else stepper,

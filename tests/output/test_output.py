@@ -74,6 +74,22 @@ def test_the_equilibrium_line_is_where_the_linear_balance_puts_it(slab):
     np.testing.assert_allclose(ds.ela_m.values[12:], 2650.0, atol=10.0)
 
 
+def test_one_odd_cell_does_not_move_the_equilibrium_line():
+    from odinn.output.dataset import zero_crossing
+
+    height, area = np.arange(2000.0, 3700.0, 100.0), np.full(17, 50.0)
+    balance = (height - 2950.0) / 500.0
+    balance[-2], area[-2] = -0.25, 1.0  # a single cell that loses, far above
+    assert zero_crossing(height, balance, area) == pytest.approx(2950.0)
+
+
+def test_the_file_says_which_numbers_were_used(sim):
+    text = sim.to_dataset().attrs["odinn_model"]
+    assert "A=5e-17" in text
+    assert "melt_factor=0.004" in text
+    assert "n=3.0" in text
+
+
 def test_a_simulation_comes_back_whole(sim, path):
     back = odinn.load(path)
     for name in ("times", "thickness"):

@@ -147,7 +147,10 @@ def read_config(path: Path, overrides: list[str]) -> RunConfig:
             inner = place.get(part)
             place[part] = inner if isinstance(inner, dict) else {}
             place = place[part]
-        place[last] = yaml.safe_load(value)
+        try:
+            place[last] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:
+            raise InputError(f"-s {item}: the value is not understood ({error})") from error
     config = _checked(RunConfig, raw, str(path), "")
     model = config.model
     sections = {

@@ -29,10 +29,10 @@ def run_demo(output: Path, say: Callable[[str], None]) -> list[Path]:
     say(f"{glacier}")
     written = []
     warmer = eqx.tree_at(lambda m: m.mass_balance.temp_bias, model, jnp.asarray(1.5))
-    for name, own in (("steady", model), ("warmer", warmer)):
+    for name, own in (("same_climate", model), ("warmer", warmer)):
         sim = odinn.simulate(own, glacier, *YEARS, save_every=1.0)
         change = sim.volume[-1] / sim.volume[0] - 1
-        label = "the climate it grew under" if name == "steady" else "1.5 K warmer"
+        label = "the climate it grew under" if name == "same_climate" else "1.5 K warmer"
         say(f"{YEARS[0]:.0f} to {YEARS[1]:.0f} in {label}: volume {change:+.0%}, {sim.steps}, {sim.seconds:.1f} s")
         written.append(odinn.save(sim, output / f"{name}.nc"))
         written += odinn.plot.save_all(sim, output / name)

@@ -41,12 +41,17 @@ def run(
         raise InputError(f"{config}: run: is required (t0, t1)")
     folder = Path(settings.output.directory)
     model, stepper = build_model(settings), build_stepper(settings.run.stepper)
-    failures = 0
+    failures, seen = 0, set()
     for source in sources(settings):
         try:
             glacier = _opened(source, settings)
             _describe(glacier)
+            if glacier.rgi_id in seen:
+                raise InputError(f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id")
+            seen.add(glacier.rgi_id)
             _writable(folder)
+            if model.mass_balance is None:
+                console.print("  balance    none: only flow (model.mass_balance is not set)")
             own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
             sim = odinn.simulate(
                 own,
@@ -177,7 +182,9 @@ def demo(
 
     began = time.perf_counter()
     _listed(run_demo(output, console.print))
-    console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {output / 'steady' / 'overview.png'} first.")
+    console.print(
+        f"Done in {time.perf_counter() - began:.0f} s. Look at {output / 'same_climate' / 'overview.png'} first."
+    )
 
 
 def main() -> None:
@@ -251,7 +258,7 @@ def _summarise(sim: Any) -> None:
     budget = sim.budget
     km3 = lambda key: f"{budget[key] / 1e9:.4f}"
     console.print(
-        f"  run        {sim.times[0]:.4g} to {sim.times[-1]:.4g}: {km3('initial')} to {km3('final')} km3, {sim.steps}, "
+        f"  run        {sim.times[0]:.2f} to {sim.times[-1]:.2f}: {km3('initial')} to {km3('final')} km3, {sim.steps}, "
         f"{sim.seconds:.1f} s"
     )
     console.print(

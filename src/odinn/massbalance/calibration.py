@@ -83,7 +83,18 @@ def calibrate(
 
     if vary not in BOUNDS:
         raise InputError(where(glacier.rgi_id, f"vary={vary!r}: expected one of {', '.join(BOUNDS)}"))
+    if model.mass_balance is None or not hasattr(model.mass_balance, vary):
+        kind = type(model.mass_balance).__name__
+        raise InputError(where(glacier.rgi_id, f"calibrate varies {vary} of a TemperatureIndex; the model has {kind}"))
     target, period = measured_target(glacier, target, period)
+    start, end = (decimal_year(t) for t in period)
+    if not end > start:
+        raise InputError(
+            where(glacier.rgi_id, f"calibrate: the period ends at {period[1]}, not after its start {period[0]}")
+        )
+    for t in (start, end):
+        if abs(12 * t - round(12 * t)) > 1e-6:
+            raise InputError(where(glacier.rgi_id, f"calibrate: the period needs whole months; {t} is within one"))
     months = months_between(*(decimal_year(t) for t in period))
     low, high = bounds or BOUNDS[vary]
 

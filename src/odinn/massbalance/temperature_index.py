@@ -144,6 +144,9 @@ class TemperatureIndex(AbstractMassBalance):
         if isinstance(self.lapse_rate, str) and self.lapse_rate != "data":
             raise InputError(f"lapse_rate={self.lapse_rate!r}: expected 'data' or a number in K m-1 such as -0.0065")
 
+        if not isinstance(self.lapse_rate, str) and not -0.02 <= self.lapse_rate <= 0.0:
+            raise InputError(f"lapse_rate={self.lapse_rate:g}: expected K m-1 between -0.02 and 0, such as -0.0065")
+
     @classmethod
     def from_oggm(cls, glacier: Glacier) -> TemperatureIndex:
         """The calibration that came with an OGGM directory (its ``mb_calib.json`` or ``settings.yml``).

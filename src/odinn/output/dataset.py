@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from importlib.metadata import version
@@ -95,20 +96,46 @@ def _equilibrium_line(sim: Simulation, ice: np.ndarray) -> np.ndarray:
             continue
         weights = steps[first + 1 : i + 1]
         balance = np.tensordot(weights, sim.smb[first + 1 : i + 1], 1) / weights.sum()
-        surface, here = sim.surface[i][ice[i]], balance[ice[i]]
-        if not here.size:
-            continue
-        band = np.floor(surface / _BAND).astype(int)
-        low = band.min()
-        count = np.bincount(band - low)
-        mean = np.bincount(band - low, here) / np.maximum(count, 1)
-        height = (np.arange(len(count)) + low + 0.5) * _BAND
-        height, mean = height[count > 0], mean[count > 0]
-        rising = np.flatnonzero((mean[:-1] < 0) & (mean[1:] >= 0))
-        if rising.size:
-            k = rising[-1]
-            out[i] = np.interp(0.0, mean[k : k + 2], height[k : k + 2])
+        inside = ice[i] & sim.glacier.mask
+        out[i] = equilibrium_line(sim.surface[i][inside], balance[inside])
     return out
+
+
+def equilibrium_line(surface: np.ndarray, balance: np.ndarray) -> float:
+    """The altitude (m) that best parts losing from gaining cells; NaN without a change from loss to gain.
+
+    Of the sign changes of the mean balance of 20 m bands, the one with the least area on the wrong side is taken.
+    """
+    if not balance.size:
+        return np.nan
+    band = np.floor(surface / _BAND).astype(int)
+    count = np.bincount(band - band.min())
+    mean = np.bincount(band - band.min(), balance) / np.maximum(count, 1)
+    height = (np.arange(len(count)) + band.min() + 0.5) * _BAND
+    return zero_crossing(height[count > 0], mean[count > 0], count[count > 0])
+
+
+def zero_crossing(height: np.ndarray, balance: np.ndarray, area: np.ndarray) -> float:
+    """Altitude (m) where a profile by rising altitude turns to gain, with the least area on the wrong side; else NaN."""
+    rising = np.flatnonzero((balance[:-1] < 0) & (balance[1:] >= 0))
+    if not rising.size:
+        return np.nan
+    wrong = [area[: k + 1][balance[: k + 1] >= 0].sum() + area[k + 1 :][balance[k + 1 :] < 0].sum() for k in rising]
+    k = rising[int(np.argmin(wrong))]
+    return float(np.interp(0.0, balance[k : k + 2], height[k : k + 2]))
+
+
+def describe(part: Any) -> str:
+    """A module with the values of its numbers; fields by shape and mean."""
+    if dataclasses.is_dataclass(part):
+        inside = ", ".join(f"{f.name}={describe(getattr(part, f.name))}" for f in dataclasses.fields(part))
+        return f"{type(part).__name__}({inside})"
+    if isinstance(part, dict):
+        return "{" + ", ".join(f"{k}: {describe(v)}" for k, v in part.items()) + "}"
+    if hasattr(part, "shape"):
+        values = np.asarray(part)
+        return f"{values:.10g}" if values.ndim == 0 else f"field {values.shape} with mean {values.mean():.6g}"
+    return repr(part)
 
 
 def _times(years: np.ndarray) -> np.ndarray:
@@ -131,7 +158,7 @@ def _attributes(sim: Simulation) -> dict[str, Any]:
         "history": f"{now} odinn {odinn_version} simulate {sim.times[0]:.4f} to {sim.times[-1]:.4f}",
         "odinn_version": odinn_version,
         "odinn_settings": json.dumps(sim.settings, default=str),
-        "odinn_model": str(sim.model),
+        "odinn_model": describe(sim.model),
         "odinn_inputs": json.dumps(glacier.provenance),
         "input_sha256": glacier.provenance.get("input_sha256", ""),
         "budget_relative_residual": sim.relative_residual,

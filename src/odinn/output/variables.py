@@ -38,9 +38,14 @@ VARIABLES: Final[dict[str, Variable]] = {
         "time", "m", "equilibrium-line altitude of the year before (NaN before a full year, or where there is none)"
     ),
     "terminus_altitude_m": Variable("time", "m", "lowest surface altitude with at least 1 m of ice"),
-    "accumulation": Variable("window", "m3", "accumulation on ice in each window, water equivalent", dtype="float64"),
-    "melt": Variable("window", "m3", "melt asked for on ice in each window, water equivalent", dtype="float64"),
-    "rain": Variable("window", "m3", "rain on ice in each window", dtype="float64"),
+    "accumulation": Variable(
+        "window",
+        "m3",
+        "accumulation on the glacier in each window, water equivalent",
+        dtype="float64",
+    ),
+    "melt": Variable("window", "m3", "melt asked for on the glacier in each window, water equivalent", dtype="float64"),
+    "rain": Variable("window", "m3", "rain on the glacier in each window", dtype="float64"),
     "budget_accumulation": Variable("window", "m3", "net gain in each window, ice", dtype="float64"),
     "budget_ablation": Variable(
         "window", "m3", "net loss in each window, ice, limited to what there was", dtype="float64"

@@ -14,6 +14,7 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import date_of
 from odinn.errors import InputError
+from odinn.output.dataset import zero_crossing
 from odinn.simulation import Simulation
 
 BAND: Final = 50.0  # m of altitude
@@ -61,10 +62,8 @@ def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float 
     area = weight * sim.glacier.grid.cell_area / np.ptp(sim.times) / 1e6
     _profile(ax, height, balance, area, band, "mean balance (m w.e. yr⁻¹)")
     ax.set_title(period(sim), fontsize=10)
-    rising = np.flatnonzero((balance[:-1] < 0) & (balance[1:] >= 0))
-    if rising.size:
-        k = rising[-1]
-        line = float(np.interp(0.0, balance[k : k + 2], height[k : k + 2]))
+    line = zero_crossing(height, balance, weight)
+    if np.isfinite(line):
         ax.axhline(line, color="black", linewidth=0.8, linestyle=":")
         text, across = f"equilibrium line {line:.0f} m", ax.get_yaxis_transform()
         ax.text(0.02, line, text, transform=across, fontsize=8, va="bottom")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from odinn.errors import InputError
 from odinn.stepping.base import (
     AbstractStepper,
     Norm,
@@ -41,6 +42,10 @@ class RKC2(AbstractStepper):
 
     order: ClassVar[int] = 2
     reuses_end: ClassVar[bool] = True
+
+    def __check_init__(self) -> None:
+        if not self.tol > 0:
+            raise InputError(f"RKC2(tol={self.tol}): expected a positive tolerance, m")
 
     def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
         """See :class:`AbstractStepper`."""
