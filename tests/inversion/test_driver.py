@@ -119,3 +119,9 @@ def test_a_fit_is_saved_without_pickle_and_read_again(twin, tmp_path):
     temperature = np.linspace(-5.0, 0.0, 5)
     assert (back.model.flow.A.evaluate(temperature) == fit.model.flow.A.evaluate(temperature)).all()
     assert back.misfits == fit.misfits
+
+
+def test_gauss_newton_refuses_what_it_would_leave_out(twin):
+    loss = LOSS + odinn.regularization.Prior("flow.A")
+    with pytest.raises(InputError, match="regularisation gives no residuals"):
+        odinn.invert(model(), twin, loss, SPAN, optimizer=NEWTON(2), progress=False)

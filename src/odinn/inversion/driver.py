@@ -325,16 +325,15 @@ def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) ->
     x = state["x"]
     if x.size > _MOST_GAUSS_NEWTON:
         raise InputError(f"gauss_newton: {x.size} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
+    if any(not isinstance(term, AbstractLoss) for _, term in search.loss.terms):
+        raise InputError("gauss_newton: regularisation gives no residuals; use lbfgs, or leave it out")
     residuals, jacobian = search.residuals_and_jacobian(x)
     normal, slope = jacobian.T @ jacobian, jacobian.T @ residuals
-    extra = (
-        0.5 * gradients.regularization_value_and_gradient(search.unravel(jnp.asarray(x)), search.static, search.loss)[0]
-    )
     damping = float(state["memory"].get("damping", stage.damping))
     for _ in range(8):
         trial = x - np.linalg.solve(normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12)), slope)
         value = search.value(trial)
-        if np.isfinite(value) and value <= state["value"] + 0.0 * extra:
+        if np.isfinite(value) and value <= state["value"]:
             break
         damping *= 10.0
     else:
@@ -370,8 +369,6 @@ def _moved(
     new |= {"step": state["step"] + 1, "total": state["total"] + 1}
     if value < state["best_value"]:
         new |= {"best": x, "best_value": value, "best_gradient": gradient}
-    if not terms:
-        terms = {k: v[-1] for k, v in state["records"].items() if k in (*search.names,)}
     for name in state["records"]:  # every row has every column
         if name not in ("loss", "gradient_norm", "seconds", "stage", "rejected"):
             terms.setdefault(name, state["records"][name][-1])

@@ -1,7 +1,7 @@
 """What a law is: a function of inputs that stands in the place of a number."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -122,6 +122,3 @@ class Deferred(eqx.Module):
 def scaled(values: Sequence[Array], ranges: Sequence[tuple[float, float]]) -> list[Array]:
     """Input values scaled so that their range becomes [0, 1]; not clipped."""
     return [(v - low) / (high - low) for v, (low, high) in zip(values, ranges, strict=True)]
-
-
-Formula = Callable[..., Array]

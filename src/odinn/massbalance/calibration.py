@@ -16,6 +16,7 @@ from odinn.errors import CalibrationError, InputError, where
 from odinn.glacier import Glacier
 from odinn.massbalance.base import AbstractMassBalance
 from odinn.model import Model
+from odinn.parameter import without_numbers
 
 Vary = Literal["melt_factor", "precip_factor", "temp_bias"]
 
@@ -38,7 +39,7 @@ def monthly_balance(model: Model, glacier: Glacier, months: np.ndarray) -> Float
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
     values = jax.tree.map(lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, values)
-    return np.asarray(_means(_bare(balance), values, forcing, inside))
+    return np.asarray(_means(without_numbers(balance), values, forcing, inside))
 
 
 def annual_balance(
@@ -192,12 +193,6 @@ def compare_with_measurements(model: Model, glacier: Glacier, period: tuple[Any,
         return None
     pick = lambda series: np.array([series[y] for y in years])
     return Comparison(np.array(years), pick(modelled), pick(measured))
-
-
-def _bare(balance: AbstractMassBalance) -> AbstractMassBalance:
-    from odinn.parameter import without_numbers
-
-    return without_numbers(balance)
 
 
 @eqx.filter_jit
