@@ -20,6 +20,7 @@ from odinn.parameter import without_numbers
 from odinn.stepping.base import AbstractSystem
 
 Coupling = Literal["source", "jump"]
+Accounts = Literal["budget", "balance", "none"]
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
 _NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
@@ -39,12 +40,12 @@ class Window(eqx.Module):
 
 
 class Source(eqx.Module):
-    """A balance in force: m of ice per year on cells, what the outline rule withholds (m yr⁻¹), and, summed over
-    the glacier, accumulation, melt and rain (m w.e. yr⁻¹)."""
+    """A balance in force: m of ice per year on cells, and for the budget what the outline rule withholds (m yr⁻¹) and,
+    summed over the glacier, accumulation, melt and rain (m w.e. yr⁻¹)."""
 
     rate: Cell
-    withheld: Cell
-    on_glacier: Array
+    withheld: Cell | None
+    on_glacier: Array | None
 
 
 class Unknowns(eqx.Module):
@@ -91,6 +92,8 @@ class Dynamics(AbstractSystem):
         water_to_ice: m of ice per m w.e.
         signed: ODINN's scheme: thickness may be negative, and balances are added without conversion to ice.
         carries: windows may start within a month, so the balance in force is part of the state.
+        accounts: "budget" (windows report all of :class:`Report`), "balance" (the state carries the balance since the start,
+            m of ice, as the extra "applied") or "none" (windows report nothing: less to compute and to transpose).
         by_hand: use the operators with hand-written transposes (for the backward pass).
     """
 
@@ -107,6 +110,7 @@ class Dynamics(AbstractSystem):
     coupling: Coupling = eqx.field(static=True)
     signed: bool = eqx.field(static=True)
     carries: bool = eqx.field(static=True, default=True)
+    accounts: Accounts = eqx.field(static=True, default="budget")
     by_hand: bool = eqx.field(static=True, default=False)
 
     def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally]:
@@ -118,9 +122,9 @@ class Dynamics(AbstractSystem):
             forcing = (
                 lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
             )
-        if self.in_stages:
-            return forcing, Unknowns(state.thickness, zero, zero), Tally(zero, zero, zero, zero, zero)
-        return forcing, Unknowns(state.thickness), Tally(zero, zero)
+        tally = Tally(zero, zero, *(zero,) * 3) if self.in_stages else Tally(zero, zero)
+        y = Unknowns(state.thickness, zero, zero) if self.in_stages else Unknowns(state.thickness)
+        return forcing, y, None if self.accounts == "none" else tally
 
     def tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
         """dH/dt from flow and balance, m yr⁻¹."""
@@ -140,7 +144,9 @@ class Dynamics(AbstractSystem):
             return Unknowns(rate + applied, applied, withheld), stiffness
         return Unknowns(rate), stiffness
 
-    def settle(self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally) -> tuple[Unknowns, Tally]:
+    def settle(
+        self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally | None
+    ) -> tuple[Unknowns, Tally | None]:
         """Back to H >= 0 and an ice-free ring.
 
         A step much longer than the Euler limit may let a thin cell export more ice than it holds (some 1e-10 of the
@@ -150,7 +156,7 @@ class Dynamics(AbstractSystem):
         H = raw.thickness
         if self.signed:
             kept = jnp.where(self.interior, H, 0.0)
-            return Unknowns(kept), Tally(tally.removed + (H - kept), tally.clipped)
+            return Unknowns(kept), None if tally is None else Tally(tally.removed + (H - kept), tally.clipped)
         kept = jnp.where(self.interior & (H > 0), H, 0.0)
         short = jnp.where(self.interior, kept - H, 0.0)
         if self.in_stages:
@@ -158,50 +164,75 @@ class Dynamics(AbstractSystem):
         else:
             loss = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else jnp.zeros_like(H)
         owed = jnp.maximum(short - _BEYOND_ROUND_OFF * loss, 0.0)
-        kept, left = _repay(kept, owed)
+        nothing = lambda thickness, owed: (thickness, jnp.zeros_like(owed))
+        kept, left = lax.cond(jnp.any(owed > _NOTHING), _repay, nothing, kept, owed)
+        zero = jnp.zeros_like(H)
+        y = Unknowns(kept, zero, zero) if self.in_stages else Unknowns(kept)
+        if tally is None:
+            return y, None
         removed: Any = tally.removed + jnp.where(self.interior, owed - left - short, H)
         clipped = tally.clipped + jnp.maximum(left - _around(loss), 0.0)  # the rest melted where it went: unmet melt
         if self.in_stages:
-            zero = jnp.zeros_like(H)
             totals = tally.gain + gain, tally.loss + loss, tally.withheld + raw.withheld
-            return Unknowns(kept, zero, zero), Tally(removed, clipped, *totals)
-        return Unknowns(kept), Tally(removed, clipped)
+            return y, Tally(removed, clipped, *totals)
+        return y, Tally(removed, clipped)
 
     def end(
-        self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally
-    ) -> tuple[State, Report]:
-        """Close the window's budget, apply a jump if one is due."""
+        self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally | None
+    ) -> tuple[State, Report | None]:
+        """Apply a jump if one is due, close the window's budget."""
+        thickness, time = y.thickness, window.start + window.length
+        extras = {"balance": forcing} if self.has_source and self.carries else {}
+        jump = None
+        if self.has_jump:
+            nothing = _Jump(thickness, *(jnp.zeros_like(thickness),) * 4, jnp.zeros(3, thickness.dtype))
+            jump = lax.cond(window.jump, lambda: self._jump(thickness, window.forcing, window.start), lambda: nothing)
+            thickness = jump.thickness
+        if tally is None:
+            return State(time, thickness, extras), None
+        report = self._report(state, window, forcing, tally, thickness, jump)
+        if self.accounts == "budget":
+            return State(time, thickness, extras), report
+        return State(time, thickness, extras | {"applied": state.extras["applied"] + report.balance}), None
+
+    def _report(
+        self,
+        state: State,
+        window: Window,
+        forcing: Source | None,
+        tally: Tally,
+        thickness: Cell,
+        jump: _Jump | None,
+    ) -> Report:
+        """The budget of a window that ends with this thickness."""
         gain: Any
         loss: Any
         withheld: Any
-        zero = jnp.zeros_like(y.thickness)
+        zero, on_glacier = jnp.zeros_like(thickness), jnp.zeros(3, thickness.dtype)
         if self.has_source:
-            gain, loss = _split(forcing.rate)
-            gain, loss, withheld = window.length * gain, window.length * loss, window.length * forcing.withheld
-            on_glacier = window.length * forcing.on_glacier
+            gain, loss = (window.length * part for part in _split(forcing.rate))
+            withheld = zero
+            if self.accounts == "budget":
+                withheld, on_glacier = window.length * forcing.withheld, window.length * forcing.on_glacier
         elif self.in_stages:
-            gain, loss, withheld, on_glacier = tally.gain, tally.loss, tally.withheld, jnp.zeros(3, zero.dtype)
+            gain, loss, withheld = tally.gain, tally.loss, tally.withheld
         else:
             gain = loss = withheld = zero
-            on_glacier = jnp.zeros(3, zero.dtype)
-        lifted = jnp.where(self.interior, -tally.removed, 0.0)
+        lifted = zero if self.signed else jnp.where(self.interior, -tally.removed, 0.0)
         lost = jnp.sum(jnp.where(self.interior, 0.0, tally.removed))
-        if self.signed:
-            lifted = zero
         unmet = lifted - tally.clipped  # ice-free ground asks for melt, too: that is not counted below
         melted = loss - unmet
         had_ice = (state.thickness > 0) | (melted > 1e-9 * loss)  # round-off is not ice
-        thickness, extras = y.thickness, {}
-        if self.has_jump:
-            thickness, gain, melted, jump_unmet, withheld, on_glacier = lax.cond(
-                window.jump,
-                lambda: self._jump(thickness, window.forcing, window.start),
-                lambda: (thickness, zero, zero, zero, zero, jnp.zeros(3, zero.dtype)),
+        if jump is not None:
+            gain, melted, unmet, withheld, on_glacier = (
+                jump.gain,
+                jump.melted,
+                jump.unmet,
+                jump.withheld,
+                jump.on_glacier,
             )
-            unmet, had_ice = jump_unmet, jnp.ones_like(had_ice)
-        if self.has_source and self.carries:
-            extras = {"balance": forcing}
-        report = Report(
+            had_ice = jnp.ones_like(had_ice)
+        return Report(
             jnp.maximum(thickness, 0.0) if self.signed else thickness,
             gain - melted,
             jnp.sum(gain),
@@ -212,7 +243,6 @@ class Dynamics(AbstractSystem):
             lost,
             on_glacier,
         )
-        return State(window.start + window.length, thickness, extras), report
 
     def for_transpose(self) -> Dynamics:
         """With hand-written transposes of the stencils."""
@@ -223,6 +253,11 @@ class Dynamics(AbstractSystem):
         ice = self.interior & ((y0.thickness > 0) | (y1.thickness > 0))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
         return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
+
+    @property
+    def end_is_linear(self) -> bool:
+        """All but jumps of the balance are."""
+        return not self.has_jump
 
     @property
     def has_source(self) -> bool:
@@ -246,6 +281,8 @@ class Dynamics(AbstractSystem):
         if self.mass_balance.frequency == "monthly":
             rates = Rates(12.0 * rates.accumulation, 12.0 * rates.melt, 12.0 * rates.rain)
         applied, withheld = self._allowed(rates, thickness)
+        if self.accounts != "budget":
+            return Source(applied, None, None)
         return Source(applied, withheld, self._sum_on_glacier(rates, thickness))
 
     def _allowed(self, rates: Rates, thickness: Cell) -> tuple[Cell, Cell]:
@@ -264,8 +301,8 @@ class Dynamics(AbstractSystem):
         glacier = (thickness > 0) & belongs
         return jnp.stack([jnp.sum(jnp.where(glacier, r, 0.0)) for r in (rates.accumulation, rates.melt, rates.rain)])
 
-    def _jump(self, thickness: Cell, forcing: Any, time: Any) -> tuple[Cell, Cell, Cell, Cell, Cell, Array]:
-        """A month's balance at once: (thickness, gain, melted, unmet, withheld, on glacier)."""
+    def _jump(self, thickness: Cell, forcing: Any, time: Any) -> _Jump:
+        """A month's balance at once."""
         ice = jnp.maximum(thickness, 0.0)
         rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + ice, time)
         on_glacier = self._sum_on_glacier(rates, ice)
@@ -275,15 +312,28 @@ class Dynamics(AbstractSystem):
             acts = self.interior & (((thickness > 0) & (balance < 0)) | ((thickness > 10.0) & (balance >= 0)))
             gain, melt = _split(jnp.where(acts, balance, 0.0))
             withheld = jnp.where(self.interior & ~acts & (balance > 0), balance, 0.0)
-            return thickness + gain - melt, gain, melt, jnp.zeros_like(gain), withheld, on_glacier
+            return _Jump(thickness + gain - melt, gain, melt, jnp.zeros_like(gain), withheld, on_glacier)
         applied, withheld = self._allowed(rates, ice)
         gain, melt = _split(applied)
         melted = jnp.minimum(melt, ice)
         unmet = jnp.where(ice > 0, melt - melted, 0.0)
-        return thickness + gain - melted, gain, melted, unmet, withheld, on_glacier
+        return _Jump(thickness + gain - melted, gain, melted, unmet, withheld, on_glacier)
 
 
-def dynamics_of(model: Model, glacier: Any, coupling: Coupling, *, carries: bool = True) -> Dynamics:
+class _Jump(eqx.Module):
+    """A month's balance applied at once: the thickness after it, and its parts, m of ice."""
+
+    thickness: Cell
+    gain: Cell
+    melted: Cell
+    unmet: Cell
+    withheld: Cell
+    on_glacier: Array
+
+
+def dynamics_of(
+    model: Model, glacier: Any, coupling: Coupling, *, carries: bool = True, accounts: Accounts = "budget"
+) -> Dynamics:
     """The system of one glacier (or site) under one model, with the model's numbers as fields on its grid."""
     flow, balance = model.flow, model.mass_balance
     bed, _ = geometry(glacier)
@@ -301,6 +351,7 @@ def dynamics_of(model: Model, glacier: Any, coupling: Coupling, *, carries: bool
         coupling=coupling,
         signed=getattr(balance, "scheme", None) == "odinn",
         carries=carries,
+        accounts=accounts,
     )
 
 

@@ -103,7 +103,7 @@ def check(model, glaciers, loss, **options):
         gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings)[1]
         record = gradients.glacier_value(params, static, problem, loss, settings)[2]
         replay = gradients.record_as_replay(record, len(problem.windows.start))
-        how = {"carries": gradients._carries(problem), "max_steps": 10**6, "capacity": 1, "replay": replay}
+        how = gradients.run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
         own, own_static, arrays = gradients.local_parts(params, static, problem)
         local = jax.tree.leaves(gradients.local_parts(gradient, static, problem)[0])
         norm = np.sqrt(sum(float(jnp.sum(g**2)) for g in local))

@@ -44,7 +44,7 @@ def parts(twin):
     problem = gradients.prepare(model, twin, loss, settings)
     record = gradients.glacier_value(params, static, problem, loss, settings)[2]
     replay = gradients.record_as_replay(record, len(problem.windows.start))
-    how = {"carries": False, "max_steps": 10**6, "capacity": 1, "replay": replay}
+    how = gradients.run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
     limits = gradients.Limits(int(replay.count.max()), int(replay.stages.max()))
     return gradients.local_parts(params, static, problem), loss, how, limits, (settings.stepper, settings.coupling)
 

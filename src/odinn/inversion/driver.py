@@ -231,10 +231,8 @@ class _Search:
         for problem in self.problems:
             own_params, own_static, arrays = gradients.local_parts(params, self.static, problem)
             record = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[2]
-            how = {
-                "carries": gradients._carries(problem),
+            how = gradients.run_options(problem, self.loss, self.settings) | {
                 "capacity": 1,
-                "max_steps": self.settings.max_steps,
                 "replay": gradients.record_as_replay(record, len(problem.windows.start)),
             }
             ours = self.settings.stepper, self.settings.coupling

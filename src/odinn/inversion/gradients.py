@@ -22,7 +22,7 @@ from odinn.inversion.losses import AbstractLoss, Outcome
 from odinn.inversion.regularization import AbstractRegularization
 from odinn.model import Model, State
 from odinn.simulation import CHUNK, Steps, _failure, _replay_of, cast_floats
-from odinn.stepping.adjoint import Limits, Record, Replay, integrate, integrate_with_adjoint
+from odinn.stepping.adjoint import Limits, Record, Replay, snapshots
 from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
 from odinn.windows import check_run, padded, plan_windows
@@ -37,7 +37,8 @@ class Problem(eqx.Module):
     glacier: Glacier
     site: Site
     windows: Window
-    ends: Any
+    stops: Any
+    keep: Any
     targets: tuple
     start: float
     replay: Steps | None
@@ -126,11 +127,10 @@ def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, repla
             )
     windows, _ = plan_windows(model, plain, t0, t1, t1 - t0, settings.coupling, stops=stops)
     ends = np.asarray(windows.start) + np.asarray(windows.length)
+    keep = np.array([int(np.argmin(np.abs(ends - t))) for t in stops if t - t0 > 1e-7] or [len(ends) - 1])
 
     def index(t: float) -> int:
-        if abs(t - t0) < 1e-7:
-            return 0
-        return int(np.argmin(np.abs(ends - t))) + 1
+        return 0 if abs(t - t0) < 1e-7 else int(np.argmin(np.abs(ends[keep] - t))) + 1
 
     targets = tuple(term.targets(glacier, settings.span, index) for term in data)
     if replay is not None and len(replay.start) != len(windows.start):
@@ -138,36 +138,46 @@ def prepare(model: Model, glacier: Glacier, loss: Any, settings: Settings, repla
             where(glacier.rgi_id, f"replay has {len(replay.start)} windows, this run has {len(windows.start)}")
         )
     count = -(-len(ends) // CHUNK) * CHUNK
-    return Problem(glacier, site, padded(windows, count), ends, targets, t0, replay)
+    return Problem(glacier, site, padded(windows, count), ends[keep], keep, targets, t0, replay)
 
 
 def run_outcome(
-    model: Model, site: Site, windows: Window, start: Any, settings: tuple, how: dict
+    model: Model, site: Site, windows: Window, keep: Any, start: Any, settings: tuple, how: dict
 ) -> tuple[Outcome, Record]:
-    """A run of one glacier inside compiled code.
+    """A run of one glacier inside compiled code, with the states at the ends of the windows ``keep``.
 
-    ``settings`` are (stepper, coupling); ``how`` are keywords of ``integrate`` or, with "limits", of
-    ``integrate_with_adjoint``, and "carries" of ``dynamics_of``.
+    ``settings`` are (stepper, coupling); ``how`` are keywords of ``snapshots``, and "carries" and "accounts" of
+    ``dynamics_of``.
     """
     stepper, coupling = settings
-    carries = how.pop("carries")
-    system = dynamics_of(model, site, coupling, carries=carries)
+    how = dict(how)
+    carries, accounts = how.pop("carries"), how.pop("accounts")
+    system = dynamics_of(model, site, coupling, carries=carries, accounts=accounts)
     _, thickness = geometry(site)
-    state = State(jnp.asarray(start), thickness)
+    extras = {}
     if carries and system.has_source:
         row = jax.tree.map(lambda a: a[0], windows.forcing)
-        shapes = jax.eval_shape(system._source, thickness, row, state.time)
-        state = State(state.time, thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
-    integrator = integrate_with_adjoint if "limits" in how else integrate
-    _, report, record = integrator(system, state, windows, stepper, **how)
+        shapes = jax.eval_shape(system._source, thickness, row, jnp.asarray(start))
+        extras["balance"] = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    if accounts == "balance":
+        extras["applied"] = jnp.zeros_like(thickness)
+    state = State(jnp.asarray(start), thickness, extras)
+    states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
 
     def velocity(H: Any) -> tuple[Any, Any]:
         u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, "surface")
         return tuple(jnp.where(H > 0, cell_mean(c), 0.0) for c in (u, v))  # type: ignore[return-value]
 
-    ends = windows.start + windows.length
-    density = model.ice_density
-    outcome = Outcome(thickness, report.thickness, report.balance, start, ends, velocity, density / WATER_DENSITY)
+    at_stops = jnp.maximum(states.thickness, 0.0) if system.signed else states.thickness
+    with_start = lambda first, rest: jnp.concatenate([first[None], rest])
+    balance = with_start(jnp.zeros_like(thickness), states.extras["applied"]) if accounts == "balance" else None
+    outcome = Outcome(
+        with_start(thickness, at_stops),
+        balance,
+        with_start(jnp.asarray(start), states.time),
+        velocity,
+        model.ice_density / WATER_DENSITY,
+    )
     return outcome, record
 
 
@@ -179,9 +189,9 @@ def _terms(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, 
 
 def _term_values(params: Any, static: Any, arrays: tuple, loss: Any, settings: tuple, how: dict) -> tuple[Any, Record]:
     model, own_geometry = eqx.combine(params, static)
-    site, windows, targets, start = arrays
+    site, windows, keep, targets, start = arrays
     site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None)
-    outcome, record = run_outcome(model, site, windows, start, settings, dict(how))
+    outcome, record = run_outcome(model, site, windows, keep, start, settings, how)
     data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
     values = [jnp.sum(term.residuals(outcome, t) ** 2) for term, t in zip(data, targets, strict=True)]
     return jnp.stack(values) if values else jnp.zeros(0), record
@@ -196,9 +206,9 @@ def _residual_column(
 
     def residuals(p: Any) -> Any:
         model, own_geometry = eqx.combine(p, static)
-        site, windows, targets, start = arrays
+        site, windows, keep, targets, start = arrays
         site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None)
-        outcome, _ = run_outcome(model, site, windows, start, settings, dict(how))
+        outcome, _ = run_outcome(model, site, windows, keep, start, settings, how)
         data = [term for _, term in loss.terms if isinstance(term, AbstractLoss)]
         rows = [term.residuals(outcome, t) for term, t in zip(data, targets, strict=True)]
         return jnp.concatenate([jnp.ravel(np.sqrt(w) * r) for w, r in zip(weights, rows, strict=True)])
@@ -233,7 +243,7 @@ def local_parts(params: Any, static: Any, problem: Problem) -> tuple[Any, Any, t
     local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
     own_params, own_static = eqx.partition(local, learned_leaves(local))
     site = eqx.tree_at(lambda s: (s.bed, s.thickness), problem.site, (None, None))
-    return own_params, own_static, (site, problem.windows, problem.targets, problem.start)
+    return own_params, own_static, (site, problem.windows, problem.keep, problem.targets, problem.start)
 
 
 def glacier_value(
@@ -243,12 +253,7 @@ def glacier_value(
     own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
     capacity = 512
     while True:
-        how = {
-            "carries": _carries(problem),
-            "capacity": capacity,
-            "max_steps": settings.max_steps,
-            "replay": _replay(problem),
-        }
+        how = run_options(problem, loss, settings) | {"capacity": capacity, "replay": _replay(problem)}
         values, record = _terms(own_params, own_static, arrays, loss, (settings.stepper, settings.coupling), how)
         _raise_on(record, problem, settings)
         if int(record.total) <= capacity:
@@ -272,7 +277,7 @@ def glacier_value_and_gradient(
     ``sizes`` remembers the buffers of each glacier's adjoint between calls.
     """
     own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
-    common = {"carries": _carries(problem), "max_steps": settings.max_steps}
+    common = run_options(problem, loss, settings)
     ours = settings.stepper, settings.coupling
     if method == "discrete":
         value, values, gradient = _discrete(
@@ -428,10 +433,15 @@ def _replay(problem: Problem) -> Replay | None:
     return record_as_replay(problem.replay, len(problem.windows.start))
 
 
-def _carries(problem: Problem) -> bool:
-    """Whether some window starts within a month, so that the balance in force has to be carried."""
+def run_options(problem: Problem, loss: Any, settings: Settings) -> dict[str, Any]:
+    """Keywords of ``run_outcome`` that do not depend on the method.
+
+    The balance in force is carried where some window starts within a month, and summed up where a loss asks for it.
+    """
     used = np.asarray(problem.windows.length) > 0
-    return problem.windows.forcing is not None and not bool(np.asarray(problem.windows.evaluate)[used].all())
+    carries = problem.windows.forcing is not None and not bool(np.asarray(problem.windows.evaluate)[used].all())
+    summed = any(isinstance(term, AbstractLoss) and term.uses_balance for _, term in loss.terms)
+    return {"carries": carries, "accounts": "balance" if summed else "none", "max_steps": settings.max_steps}
 
 
 def _place(glacier: Any, own: tuple, rgi_id: str) -> tuple:
@@ -447,5 +457,5 @@ def _cast(settings: Settings, *trees: Any) -> tuple:
 def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     status = int(record.status)
     if status != 0:
-        count = np.asarray(record.count)[: len(problem.ends)]
+        count = np.asarray(record.count)[np.asarray(problem.windows.length) > 0]
         raise _failure(status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps)

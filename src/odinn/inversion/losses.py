@@ -22,40 +22,35 @@ Span = tuple[float, float]
 
 
 class Outcome(eqx.Module):
-    """A run as a loss sees it. Indices count window ends; 0 is the start.
+    """A run as a loss sees it: its start and the dates at which losses asked it to stop (1 + stops).
 
     Args:
-        initial: thickness at the start, m. thickness: (windows, ny, nx) at window ends, m.
-        balance: (windows, ny, nx), m of ice. ends: (windows,), decimal years, relative to the start.
+        thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start; there if a loss has
+            ``uses_balance``. times: (1 + stops,), decimal years.
         velocity: function of a thickness: (vx, vy) at the surface on cells, m yr⁻¹.
         water: m w.e. per m of ice.
     """
 
-    initial: Array
     thickness: Array
-    balance: Array
-    start: Array
-    ends: Array
+    balance: Array | None
+    times: Array
     velocity: Callable[[Array], tuple[Array, Array]]
     water: float
-
-    def thickness_at(self, index: Array) -> Array:
-        """Thickness at a window end, m; 0 is the start."""
-        return jnp.where(index == 0, self.initial, self.thickness[jnp.maximum(index - 1, 0)])
 
 
 class AbstractLoss(eqx.Module):
     """A misfit. ``error`` is the standard error of the data in their unit: a number, or a field."""
 
     name: eqx.AbstractClassVar[str]
+    uses_balance: ClassVar[bool] = False
 
     @abc.abstractmethod
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
-        """Decimal years at which the run has to stop for this loss."""
+        """Decimal years at which the loss wants to see the run, which stops there."""
 
     @abc.abstractmethod
     def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
-        """The data of a glacier as a pytree of arrays; ``index`` turns a stop into a window end."""
+        """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of :class:`Outcome`."""
 
     @abc.abstractmethod
     def residuals(self, outcome: Outcome, targets: Any) -> Array:
@@ -123,7 +118,7 @@ class Thickness(AbstractLoss):
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
-        return _each(targets, lambda i: outcome.thickness_at(i))
+        return _each(targets, lambda i: outcome.thickness[i])
 
 
 class Velocity(AbstractLoss):
@@ -166,7 +161,7 @@ class Velocity(AbstractLoss):
         """See :class:`AbstractLoss`."""
 
         def modelled(i: Array) -> Array:
-            vx, vy = outcome.velocity(outcome.thickness_at(i))
+            vx, vy = outcome.velocity(outcome.thickness[i])
             if self.component == "xy":
                 return jnp.stack([vx, vy])
             squared = vx * vx + vy * vy
@@ -209,7 +204,7 @@ class ElevationChange(AbstractLoss):
     def residuals(self, outcome: Outcome, targets: Any) -> Array:
         """See :class:`AbstractLoss`."""
         ends, years, field, weight = targets
-        rate = (outcome.thickness_at(ends[1]) - outcome.thickness_at(ends[0])) / years
+        rate = (outcome.thickness[ends[1]] - outcome.thickness[ends[0]]) / years
         difference = weight * (rate - field)
         if not self.mean:
             return difference
@@ -228,6 +223,7 @@ class MassBalance(AbstractLoss):
     error: float = 0.1
 
     name: ClassVar[str] = "mass_balance"
+    uses_balance: ClassVar[bool] = True
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
@@ -247,9 +243,7 @@ class MassBalance(AbstractLoss):
     def residuals(self, outcome: Outcome, targets: Any) -> Array:
         """See :class:`AbstractLoss`."""
         ends, years, target, mask = targets
-        number = jnp.arange(1, outcome.balance.shape[0] + 1)
-        inside = (number > ends[0]) & (number <= ends[1])
-        total = jnp.sum(jnp.where(inside[:, None, None], outcome.balance, 0.0), axis=0)
+        total = outcome.balance[ends[1]] - outcome.balance[ends[0]]
         mean = jnp.sum(total * mask) / jnp.sum(mask) * outcome.water / years
         return (mean - target) / self.error
 

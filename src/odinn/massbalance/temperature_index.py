@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -37,23 +39,51 @@ class DailyMonth(eqx.Module):
         within the month. Precipitation is solid below the first snow temperature, liquid above the second, and a
         linear mixture between (Maussion et al. 2019, §2.3).
         """
-        height = surface - self.ref_height
-        solid, liquid = snow_temperature
         days = jnp.stack([jnp.asarray(self.temp), jnp.asarray(self.precip), jnp.asarray(self.gradient)], axis=1)
-
-        def day(i: Any, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-            at_reference, precip, gradient = days[i]
-            temp = at_reference + bias + gradient * height
-            fraction = jnp.clip((liquid - temp) / (liquid - solid), 0.0, 1.0)
-            return sums[0] + jnp.maximum(temp - melt_temperature, 0.0), sums[1] + precip * fraction
-
-        zero = jnp.zeros_like(surface)
-        return lax.fori_loop(0, DAYS, day, (zero, zero))
+        thresholds = melt_temperature, *snow_temperature
+        return _sums_over_days(thresholds, days, surface - self.ref_height, jnp.broadcast_to(bias, surface.shape))
 
     @property
     def total_precip(self) -> Array:
         """Precipitation of the month, kg m⁻²."""
         return jnp.sum(self.precip)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _sums_over_days(thresholds: tuple[float, float, float], days: Array, height: Cell, bias: Cell) -> tuple[Cell, Cell]:
+    """(degree-days, snow) of days (temperature, precipitation, lapse rate) at a height above their own."""
+
+    def add(i: Any, sums: tuple[Cell, Cell]) -> tuple[Cell, Cell]:
+        _, degrees, snow = _day(thresholds, days[i], height, bias)
+        return sums[0] + degrees, sums[1] + snow
+
+    zero = jnp.zeros_like(height)
+    return lax.fori_loop(0, DAYS, add, (zero, zero))
+
+
+@_sums_over_days.defjvp
+def _sums_over_days_jvp(thresholds: tuple, at: tuple, along: tuple) -> tuple[tuple, tuple]:
+    """A cell depends on itself alone, so four more sums hold the whole derivative. The weather is not differentiated."""
+    (days, height, bias), (_, rise, warming) = at, along
+    melt, solid, liquid = thresholds
+
+    def add(i: Any, sums: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        temp, degrees, snow = _day(thresholds, days[i], height, bias)
+        _, precip, gradient = days[i]
+        melts = jnp.where(temp > melt, 1.0, 0.0)
+        turns = jnp.where((temp > solid) & (temp < liquid), precip / (solid - liquid), 0.0)
+        more = degrees, snow, gradient * melts, melts, gradient * turns, turns
+        return tuple(a + b for a, b in zip(sums, more, strict=True))
+
+    degrees, snow, *slopes = lax.fori_loop(0, DAYS, add, (jnp.zeros_like(height),) * 6)
+    return (degrees, snow), (slopes[0] * rise + slopes[1] * warming, slopes[2] * rise + slopes[3] * warming)
+
+
+def _day(thresholds: tuple[float, float, float], day: Array, height: Cell, bias: Cell) -> tuple[Cell, Cell, Cell]:
+    """(temperature, degrees above melting, snow) of one day."""
+    melt, solid, liquid = thresholds
+    temp = day[0] + bias + day[2] * height
+    return temp, jnp.maximum(temp - melt, 0.0), day[1] * jnp.clip((liquid - temp) / (liquid - solid), 0.0, 1.0)
 
 
 class MeanMonth(eqx.Module):

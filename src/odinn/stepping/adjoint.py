@@ -1,4 +1,4 @@
-"""``integrate``: the one driver of time stepping, and its exact discrete adjoint.
+"""``integrate``: the one driver of time stepping, and ``snapshots``: states of a run with its exact discrete adjoint.
 
 The adjoint is the transpose of the steps that the forward run took: it goes back window by window from the recorded
 lengths and stages, which are constants of the differentiation. Within a window the steps are repeated from its start
@@ -189,83 +189,96 @@ def _scan_windows(
     return (state, reports, record), starts
 
 
-def integrate_with_adjoint(
+def snapshots(
     system: AbstractSystem,
     state: PyTree,
     windows: PyTree,
+    keep: jax.Array,
     stepper: AbstractStepper,
     *,
     capacity: int,
-    limits: Limits,
     max_steps: int = 1_000_000,
     replay: Replay | None = None,
-) -> tuple[PyTree, PyTree, Record]:
-    """:func:`integrate` with the exact discrete adjoint as its derivative with respect to ``system`` and ``state``.
+    bounds: tuple[int, int] | None = None,
+    limits: Limits | None = None,
+) -> tuple[PyTree, Record]:
+    """States at the ends of some windows, (len(keep), ...) in each leaf, and the record of the steps.
 
-    ``limits`` bound the steps per window and the stages per step; a run that exceeds them (see ``Record``) has a
-    right result and a wrong derivative, so the caller has to check and run again with larger ones.
+    Args:
+        keep: numbers of those windows, each once. The rest as for :func:`integrate`.
+        limits: with these, the derivative with respect to ``system`` and ``state`` is the exact discrete adjoint. They bound
+            the steps per window and the stages per step; a run that exceeds them (see ``Record``) has a right result and
+            a wrong derivative, so the caller has to check and run again with larger ones. Without, JAX's own rules.
     """
+    if limits is None:
+        (last, _, record), starts = _scan_windows(system, state, windows, stepper, capacity, max_steps, replay, bounds)
+        return _at_ends(starts, last, keep), record
     options = {"capacity": capacity, "limits": limits, "max_steps": max_steps, "replay": replay}
-    return _integrate((system, state), windows, stepper, options)
+    return _snapshots((system, state), windows, keep, stepper, options)
+
+
+def _at_ends(starts: PyTree, last: PyTree, keep: jax.Array) -> PyTree:
+    """States at window ends, which are the starts of the next ones."""
+    end = keep + 1
+
+    def pick(rows: jax.Array, final: jax.Array) -> jax.Array:
+        inside = (end < rows.shape[0]).reshape((-1,) + (1,) * final.ndim)
+        return jnp.where(inside, rows[jnp.minimum(end, rows.shape[0] - 1)], final[None])
+
+    return jax.tree.map(pick, starts, last)
 
 
 @eqx.filter_custom_vjp
-def _integrate(systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict) -> tuple:
-    system, state = systems
-    return _scan_windows(system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"])[
-        0
-    ]
+def _snapshots(systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict) -> tuple:
+    return _run_forward(systems, windows, keep, stepper, options)[0]
 
 
-class _Shapes(eqx.Module):
-    """Shapes of a tree, carried from the forward to the backward pass without arrays."""
-
-    structure: Any = eqx.field(static=True)
-    leaves: tuple = eqx.field(static=True)
-
-    @property
-    def zeros(self) -> PyTree:
-        """The tree filled with zeros."""
-        return jax.tree.unflatten(self.structure, [jnp.zeros(shape, dtype) for shape, dtype in self.leaves])
-
-
-@_integrate.def_fwd
-def _integrate_forward(
-    perturbed: PyTree, systems: tuple, windows: PyTree, stepper: AbstractStepper, options: dict
+def _run_forward(
+    systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict
 ) -> tuple[tuple, PyTree]:
     system, state = systems
-    out, starts = _scan_windows(
+    (last, _, record), starts = _scan_windows(
         system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"]
     )
-    leaves, structure = jax.tree.flatten(out[:2])
-    shapes = _Shapes(structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
-    return out, (starts, out[2], shapes)
+    return (_at_ends(starts, last, keep), record), starts
 
 
-@_integrate.def_bwd
-def _integrate_backward(
+@_snapshots.def_fwd
+def _snapshots_forward(
+    perturbed: PyTree, systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict
+) -> tuple[tuple, PyTree]:
+    out, starts = _run_forward(systems, windows, keep, stepper, options)
+    return out, (starts, out[1])
+
+
+@_snapshots.def_bwd
+def _snapshots_backward(
     saved: PyTree,
     bars: tuple,
     perturbed: PyTree,
     systems: tuple,
     windows: PyTree,
+    keep: jax.Array,
     stepper: AbstractStepper,
     options: dict,
 ) -> tuple:
-    starts, record, shapes = saved
-    missing = lambda x: x is None
-    state_bar, reports_bar = jax.tree.map(
-        lambda bar, zero: zero if bar is None else bar, tuple(bars[:2]), shapes.zeros, is_leaf=missing
-    )
-    system, _ = systems
+    starts, record = saved
+    system, state = systems
     limits = options["limits"]
+    inexact = eqx.filter(state, eqx.is_inexact_array)
+    no_bar = jax.tree.map(jnp.zeros_like, inexact)
+    kept_bars = jax.tree.map(
+        lambda zero, bar: _with_zero_row(zero, keep.size, bar), no_bar, bars[0], is_leaf=lambda x: x is None
+    )
+    row = jnp.full(windows.length.shape, keep.size).at[keep].set(jnp.arange(keep.size))
     wanted, rest = eqx.partition(system, perturbed[0])
     recorded = options["replay"] if options["replay"] is not None else _as_replay(record, limits.steps)
     full = lambda theta: eqx.combine(theta, rest)
 
     def one_window(carry: tuple, xs: tuple) -> tuple[tuple, None]:
         system_bar, state_bar = carry
-        start, window, steps, report_bar = xs
+        start, window, steps, row = xs
+        state_bar = jax.tree.map(lambda bar, rows: bar + rows[row], state_bar, kept_bars)
         floats, others = eqx.partition(start, eqx.is_inexact_array)
         (forcing, y, tally), pull_begin = jax.vjp(
             lambda th, st: full(th).begin(eqx.combine(st, others), window), wanted, floats
@@ -292,10 +305,14 @@ def _integrate_backward(
             return *settle(theta, steps.dt[i], raw, tally), kept
 
         kept = jax.tree.map(lambda a: jnp.zeros((limits.steps, *a.shape), a.dtype), y)
-        y_end, tally_end, kept = lax.fori_loop(0, steps.count, again, (y, tally, kept))
+        repeated = steps.count - 1 if system.end_is_linear else steps.count
+        y_end, tally_end, kept = lax.fori_loop(0, repeated, again, (y, tally, kept))
+        if system.end_is_linear:  # the last step is not needed: any values do
+            kept = jax.tree.map(lambda b, v: b.at[jnp.maximum(repeated, 0)].set(v), kept, y_end)
         _, pull_end = jax.vjp(
-            lambda th, st, fo, y, ta: full(th).end(
-                eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta
+            lambda th, st, fo, y, ta: eqx.filter(
+                full(th).end(eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta)[0],
+                eqx.is_inexact_array,
             ),
             wanted,
             floats,
@@ -303,7 +320,7 @@ def _integrate_backward(
             y_end,
             tally_end,
         )
-        more, start_bar, forcing_bar, y_bar, tally_bar = pull_end((state_bar, report_bar))
+        more, start_bar, forcing_bar, y_bar, tally_bar = pull_end(state_bar)
         system_bar = _add(system_bar, more)
 
         def back(carry: tuple) -> tuple:
@@ -320,9 +337,15 @@ def _integrate_backward(
         more, and_start = pull_begin((forcing_bar, y_bar, tally_bar))
         return (_add(system_bar, more), _add(start_bar, and_start)), None
 
-    carry = jax.tree.map(jnp.zeros_like, wanted), state_bar
-    (system_bar, start_bar), _ = lax.scan(one_window, carry, (starts, windows, recorded, reports_bar), reverse=True)
-    return system_bar, eqx.filter(start_bar, eqx.is_inexact_array)
+    carry = jax.tree.map(jnp.zeros_like, wanted), no_bar
+    return lax.scan(one_window, carry, (starts, windows, recorded, row), reverse=True)[0]
+
+
+def _with_zero_row(zero: jax.Array | None, count: int, rows: jax.Array | None) -> jax.Array | None:
+    """Cotangents of the kept states, and a last row of zeros for windows that are not kept."""
+    if zero is None:
+        return None
+    return jnp.zeros((count + 1, *zero.shape), zero.dtype) if rows is None else jnp.concatenate([rows, zero[None]])
 
 
 def _add(a: PyTree, b: PyTree) -> PyTree:

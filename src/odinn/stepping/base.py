@@ -47,6 +47,11 @@ class AbstractSystem(eqx.Module):
     def for_transpose(self) -> "AbstractSystem":
         """The same system in the form that the backward pass differentiates."""
 
+    @property
+    @abc.abstractmethod
+    def end_is_linear(self) -> bool:
+        """Whether the state that ``end`` returns is linear in unknowns and tally, so that its derivative needs no values."""
+
     @abc.abstractmethod
     def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> Any:
         """Root mean square of an error, over what matters."""
