@@ -28,6 +28,8 @@ def decimal_year(date: Any) -> float:
     2012.5
     """
     if isinstance(date, numbers.Real) and not isinstance(date, bool):
+        if not np.isfinite(date):
+            raise InputError(f"time: found {float(date)}, expected a decimal year or a date such as '2010-10-01'")
         return snap(float(date))
     try:
         if isinstance(date, np.datetime64):

@@ -27,6 +27,23 @@ Overrides = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        console.print(f"odinn {version('odinn-model')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Glacier evolution with learnable physics."""
+
+
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
