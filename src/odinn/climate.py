@@ -32,7 +32,7 @@ class Scenario(eqx.Module):
     seed: int = eqx.field(static=True, default=0)
     block_years: int = eqx.field(static=True, default=1)
 
-    def rows(self, months: Int[np.ndarray, " n"], first: int, years: int) -> Int[np.ndarray, "n *years"]:
+    def rows(self, months: Int[np.ndarray, " n"], first: int, years: int) -> Int[np.ndarray, "n ..."]:
         """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n, years)."""
         season = (months - first) % 12
         if self.kind == "constant":
@@ -111,7 +111,7 @@ class Climate(eqx.Module):
             )
         return positions
 
-    def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n *years"]:
+    def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n ..."]:
         """Positions in the series of what months bring: (n,); for a constant climate (n, years), whose balances are
         to be averaged."""
         if self.scenario is None:
@@ -153,7 +153,9 @@ class Climate(eqx.Module):
         """
         for label, value, least in (("seed", seed, 0), ("block_years", block_years, 1)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"climate '{self.name}': random({label}={value!r}): expected a whole number >= {least}")
+                raise InputError(
+                    f"climate '{self.name}': random({label}={value!r}): expected a whole number >= {least}"
+                )
         out = self._scenario(Scenario("random", int(seed), int(block_years)), years)
         if 12 * block_years > len(out.temp):
             raise InputError(
@@ -201,8 +203,14 @@ class Climate(eqx.Module):
                 f"{call}: the series covers {there[0]} to {there[1]}, the base period is {month_name(first)} to "
                 f"{month_name(last - 1)}: choose years inside the series"
             )
-        cut = {key: getattr(self, key)[rows] for key in ("temp", "precip", "gradient")}
-        return dataclasses.replace(self, first_month=first, scenario=scenario, **cut)
+        return dataclasses.replace(
+            self,
+            first_month=first,
+            temp=self.temp[rows],
+            precip=self.precip[rows],
+            gradient=self.gradient[rows],
+            scenario=scenario,
+        )
 
     def complete_years(self, hydro_month: int = 10) -> list[int]:
         """Hydrological years that the series covers, labelled by the year in which they end."""
@@ -269,7 +277,9 @@ def climate_from_series(
     wild = (temp < low) | (temp > high)
     if wild.any():
         bad = f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}"
-        raise fail(f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or correct the unit")
+        raise fail(
+            f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or correct the unit"
+        )
     if gradient.mean() > 1e-3:
         raise fail(
             f"gradient averages {gradient.mean():+.4g} K m-1; temperature falls with height: expected about -0.0065"
@@ -310,7 +320,7 @@ def _daily(time, temp, precip, gradient, ref_height, name, source, fail) -> Clim
     position = months[keep] - first, (days - days.astype("datetime64[M]")).astype(int)[keep]
     for key, values in (("temp", temp), ("precip", precip), ("gradient", gradient)):
         out[key][position] = values[keep]
-    return Climate(name, "daily", float(ref_height), int(first), **out, source=source)
+    return Climate(name, "daily", float(ref_height), int(first), out["temp"], out["precip"], out["gradient"], source)
 
 
 def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Climate:  # type: ignore[no-untyped-def]
@@ -318,7 +328,7 @@ def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Cl
     gaps = np.diff(months) != 1
     if gaps.any():
         raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return Climate(name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source=source)
+    return Climate(name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source)
 
 
 def months_between(t0: float, t1: float) -> np.ndarray:

@@ -24,7 +24,8 @@ class Euler(AbstractStepper):
     """Explicit Euler with dt = courant / stiffness.
 
     Args:
-        courant: 2 is the limit of linear stability, and the most that is accepted. The default is dt = 0.124 dx²/max(D) for n = 3, the usual choice.
+        courant: 2 is the limit of linear stability, and the most that is accepted. The default is
+            dt = 0.124 dx²/max(D) for n = 3, the usual choice.
     """
 
     courant: float = 1.984
