@@ -10,7 +10,7 @@ import numpy as np
 
 from odinn.climate import Climate, climate_from_series
 from odinn.data import products
-from odinn.data.netcdf import climate_from_dataset, read_dataset
+from odinn.data.netcdf import climate_from_dataset, climate_from_oggm_form, read_dataset
 from odinn.data.units import converted
 from odinn.errors import ClimateError, InputError, where
 
@@ -54,13 +54,13 @@ def is_series(climate: Any) -> bool:
 
 def _from_netcdf(path: Path, ref_height: float | None, name: str | None) -> Climate:
     ds = read_dataset(path)
+    climate: Climate | None
     if {"temp", "prcp"} <= set(ds.variables):
         series = ds.squeeze(drop=True)
         if ref_height is not None:
             series = series.assign_attrs(ref_hgt=float(ref_height))
-        if name is not None or not {"climate_source", "source"} & set(ds.attrs):
-            series = series.assign_attrs(climate_source=name or path.stem)
-        climate = climate_from_dataset(series, series, path.name)
+        named = {"climate_source", "source"} & set(ds.attrs)
+        climate = climate_from_oggm_form(series, path.name, name or (None if named else path.stem))
     else:
         for variable in list(ds.data_vars):
             if ref_height is not None and re.fullmatch(r"temp_(daily|monthly)_\w+", str(variable)):
