@@ -44,3 +44,9 @@ def test_months_and_hydrological_years_are_labelled_as_in_the_field():
 def test_something_that_is_no_date_is_an_error_that_shows_it(wrong):
     with pytest.raises(InputError, match="expected a decimal year or a date"):
         decimal_year(wrong)
+
+
+@pytest.mark.parametrize("date", [float("nan"), float("inf"), np.float64("nan")])
+def test_a_time_that_is_not_a_number_is_refused(date):
+    with pytest.raises(InputError, match="found (nan|inf), expected a decimal year or a date"):
+        decimal_year(date)

@@ -66,6 +66,34 @@ def test_the_code_of_the_page_on_learning_runs(slab):
     assert len(scope["fit"].records["loss"]) >= 2
 
 
+def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
+    """Every block, as it stands but for the length of the run, with the page's own CSV."""
+    import numpy as np
+    import xarray as xr
+    import yaml
+
+    import odinn
+    from odinn.cli.config import GlacierSection
+
+    text = (ROOT / "docs" / "climate.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) == 3
+    header = re.search(r"```\n(# ref_height.*?)```", text, re.S)[1]
+    days = np.arange("2000-01-03", "2001-01-01", dtype="datetime64[D]")
+    (tmp_path / "station.csv").write_text(header + "\n".join(f"{day},-2.5,3.0" for day in days))
+    fields = {"surface": (("y", "x"), slab.surface), "thickness": (("y", "x"), slab.thickness)}
+    place = {"y": slab.grid.y, "x": slab.grid.x}
+    xr.Dataset(fields, place, {"crs": slab.grid.crs}).to_netcdf(tmp_path / "glacier.nc")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {"glacier": slab, "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(4e-3, 2.0))}
+    for block in blocks:
+        exec(block.replace("2020, 2120", "2020, 2021"), scope)
+    assert scope["sim"].volume[-1] < scope["sim"].volume[0]
+    assert scope["glacier"].climate.temp[0, 1] == scope["climate"].temp[0, 1] == -6.1
+    section = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])["glacier"]
+    assert GlacierSection.model_validate(section).climate.scenario == "constant"
+
+
 def test_every_command_in_the_readme_exists():
     from typer.main import get_command
 

@@ -41,6 +41,7 @@ _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on
     "Diffrax": "odinn.stepping.reference",
     "demo_glaciers": "odinn.data.synthetic",
     "load": "odinn.output.snapshot",
+    "open_climate": "odinn.data.series",
     "open_glacier": "odinn.data.opening",
     "open_glaciers": "odinn.data.opening",
     "restart": "odinn.output.snapshot",
@@ -59,6 +60,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from odinn import laws, plot, verification
     from odinn.data.opening import open_glacier, open_glaciers
+    from odinn.data.series import open_climate
     from odinn.data.synthetic import demo_glaciers
     from odinn.output.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
@@ -95,6 +97,7 @@ __all__ = [
     "demo_glaciers",
     "laws",
     "load",
+    "open_climate",
     "open_glacier",
     "open_glaciers",
     "plot",

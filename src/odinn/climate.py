@@ -1,24 +1,64 @@
-"""Climate series at a reference height, and the months that mass balance is computed from."""
+"""Climate series at a reference height, the months that mass balance is computed from, and scenarios without end."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from odinn.constants import DEFAULT_LAPSE_RATE
-from odinn.dates import days_in_month, month_index, month_name
-from odinn.errors import ClimateError, where
+from odinn.dates import days_in_month, decimal_year, month_index, month_name
+from odinn.errors import ClimateError, InputError, where
 
 DAYS = 31
 PADDING_TEMPERATURE = -1e4  # °C; days that a month does not have: they neither melt nor, without precipitation, snow
+PLAUSIBLE_TEMPERATURE = (-100.0, 70.0)  # °C
+
+
+class Scenario(eqx.Module):
+    """The rule by which months without end are taken from a base period of whole years.
+
+    Args:
+        kind: "constant" (the mean over the years of each month's balance), "repeat" (the base period over and over) or
+            "random" (its years in random order).
+        seed, block_years: of "random".
+    """
+
+    kind: Literal["constant", "repeat", "random"] = eqx.field(static=True)
+    seed: int = eqx.field(static=True, default=0)
+    block_years: int = eqx.field(static=True, default=1)
+
+    def rows(self, months: Int[np.ndarray, " n"], first: int, years: int) -> Int[np.ndarray, "n ..."]:
+        """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n, years)."""
+        season = (months - first) % 12
+        if self.kind == "constant":
+            return season[:, None] + 12 * np.arange(years)
+        if self.kind == "repeat":
+            return (months - first) % (12 * years)
+        played, where_played = np.unique((months - first % 12) // 12, return_inverse=True)
+        drawn = np.array([self._drawn(int(year), years) for year in played], int)
+        return 12 * drawn[where_played] + season
+
+    def _drawn(self, year: int, years: int) -> int:
+        """The base year that is played in a year; a function of seed and year alone, on every machine."""
+        block, offset = divmod(year, self.block_years)
+        label = 2 * block if block >= 0 else -2 * block - 1  # seeds have to be >= 0
+        start = int(np.random.SeedSequence((self.seed, label)).generate_state(1, np.uint64)[0]) % years
+        return (start + offset) % years
+
+    def __str__(self) -> str:
+        if self.kind != "random":
+            return self.kind
+        blocks = f", blocks of {self.block_years} years" if self.block_years > 1 else ""
+        return f"random with seed {self.seed}{blocks}"
 
 
 class Climate(eqx.Module):
-    """A daily or monthly series at one reference height, cut into whole months.
+    """A daily or monthly series at one reference height, cut into whole months; or a scenario made from one.
 
     Args:
         name: of the product, such as "w5e5".
@@ -28,6 +68,8 @@ class Climate(eqx.Module):
         temp: °C; precip: kg m⁻² per step; gradient: K m⁻¹, as given. Each (months, 31) for daily series, with
             unused days at −10⁴ °C and without precipitation, or (months,) for monthly ones.
         source: where the series comes from, for the record.
+        scenario: None for a series that ends; else the series is the base period, and every month there is has a climate.
+        shifted: K and factor that :meth:`shift` has put into the series, for the record.
     """
 
     name: str = eqx.field(static=True)
@@ -38,19 +80,23 @@ class Climate(eqx.Module):
     precip: Float[np.ndarray, "months ..."]
     gradient: Float[np.ndarray, "months ..."]
     source: str = eqx.field(static=True, default="")
+    scenario: Scenario | None = None
+    shifted: tuple[float, float] = eqx.field(static=True, default=(0.0, 1.0))
 
     @property
     def months(self) -> Int[np.ndarray, " months"]:
-        """Indices of the months covered."""
+        """Indices of the months of the series; of a scenario those of its base period."""
         return self.first_month + np.arange(len(self.temp))
 
     @property
     def span(self) -> tuple[float, float]:
-        """Decimal years (start, end) covered."""
+        """Decimal years (start, end) covered; a scenario has no end."""
+        if self.scenario is not None:
+            return -np.inf, np.inf
         return self.first_month / 12, (self.first_month + len(self.temp)) / 12
 
     def rows(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, " n"]:
-        """Positions of months in the series; an error names the last one there is."""
+        """Positions of months in the series, whatever the scenario; an error names the last one there is."""
         positions = np.asarray(months, int) - self.first_month
         outside = (positions < 0) | (positions >= len(self.temp))
         if outside.any():
@@ -65,6 +111,107 @@ class Climate(eqx.Module):
             )
         return positions
 
+    def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n ..."]:
+        """Positions in the series of what months bring: (n,); for a constant climate (n, years), whose balances are
+        to be averaged."""
+        if self.scenario is None:
+            return self.rows(months, rgi_id)
+        return self.scenario.rows(np.asarray(months, int), self.first_month, len(self.temp) // 12)
+
+    def constant(self, years: tuple[Any, Any]) -> Climate:
+        """A climate without end and without variability: each month's balance is the mean of that month's over the years.
+
+        The balances are averaged, not the weather: the mean of the days of several years would have fewer degree-days and
+        another share of snow than the years themselves (as OGGM's ``ConstantMassBalance``).
+
+        Args:
+            years: (start, end) of the base period, decimal years or dates, the end excluded: (1995, 2015) is the 20 years
+                1995 to 2014, (2009.75, 2019.75) ten hydrological years.
+
+        Raises:
+            ClimateError: not whole years, or not covered by the series.
+        """
+        return self._scenario(Scenario("constant"), years)
+
+    def repeat(self, years: tuple[Any, Any]) -> Climate:
+        """A climate without end that plays the years over and over; within the base period it is the series itself.
+
+        Args: see :meth:`constant`.
+        """
+        return self._scenario(Scenario("repeat"), years)
+
+    def random(self, years: tuple[Any, Any], seed: int = 0, block_years: int = 1) -> Climate:
+        """A climate without end that plays whole years in random order, drawn with replacement.
+
+        Args:
+            years: see :meth:`constant`; a year starts with the month in which the base period does, so that
+                (2009.75, 2019.75) keeps winters whole.
+            seed: another seed is another climate. What a year brings follows from seed and year alone, wherever a run
+                starts, and is the same for all glaciers with the same base period.
+            block_years: years drawn at once, which keeps their order. A block that passes the end of the base period goes
+                on at its start, so that every year is as likely (the circular block bootstrap, Politis & Romano 1992).
+        """
+        for label, value, least in (("seed", seed, 0), ("block_years", block_years, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InputError(
+                    f"climate '{self.name}': random({label}={value!r}): expected a whole number >= {least}"
+                )
+        out = self._scenario(Scenario("random", int(seed), int(block_years)), years)
+        if 12 * block_years > len(out.temp):
+            raise InputError(
+                f"climate '{self.name}': random(block_years={block_years}): the base period has {len(out.temp) // 12} years"
+            )
+        return out
+
+    def shift(self, temp: float = 0.0, precip: float = 1.0) -> Climate:
+        """The same climate, warmer by ``temp`` (K), with precipitation times ``precip``; it covers the same span.
+
+        Shifts add up, and may stand before or after :meth:`constant`, :meth:`repeat` and :meth:`random`.
+        """
+        if not np.isfinite(temp) or abs(temp) > 50:
+            raise InputError(f"climate '{self.name}': shift(temp={temp!r}): expected K that are added, such as 2.0")
+        if not np.isfinite(precip) or precip < 0:
+            raise InputError(f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such as 1.1")
+        return dataclasses.replace(
+            self,
+            temp=np.where(self.used, self.temp + temp, self.temp),
+            precip=self.precip * precip,
+            shifted=(self.shifted[0] + float(temp), self.shifted[1] * float(precip)),
+        )
+
+    @property
+    def used(self) -> Bool[np.ndarray, "months ..."]:
+        """False on the days of the table that a month does not have."""
+        return self.temp > 0.5 * PADDING_TEMPERATURE
+
+    def _scenario(self, scenario: Scenario, years: tuple[Any, Any]) -> Climate:
+        """The scenario whose base is these years, cut out of the series."""
+        call = f"climate '{self.name}': {scenario.kind}({years!r})"
+        if self.scenario is not None:
+            raise InputError(f"{call}: this climate is a scenario already ({self}); start from the series")
+        try:
+            start, end = (decimal_year(t) for t in years)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{call}: expected (start, end), such as (1995, 2015)") from error
+        first, last = round(12 * start), round(12 * end)
+        if max(abs(12 * start - first), abs(12 * end - last)) > 1e-6 or last <= first or (last - first) % 12:
+            raise ClimateError(f"{call}: expected whole years, such as (1995, 2015) or (2009.75, 2019.75)")
+        rows = np.arange(first, last) - self.first_month
+        if rows[0] < 0 or rows[-1] >= len(self.temp):
+            there = month_name(self.first_month), month_name(self.first_month + len(self.temp) - 1)
+            raise ClimateError(
+                f"{call}: the series covers {there[0]} to {there[1]}, the base period is {month_name(first)} to "
+                f"{month_name(last - 1)}: choose years inside the series"
+            )
+        return dataclasses.replace(
+            self,
+            first_month=first,
+            temp=self.temp[rows],
+            precip=self.precip[rows],
+            gradient=self.gradient[rows],
+            scenario=scenario,
+        )
+
     def complete_years(self, hydro_month: int = 10) -> list[int]:
         """Hydrological years that the series covers, labelled by the year in which they end."""
         first, last = self.first_month, self.first_month + len(self.temp)
@@ -74,8 +221,13 @@ class Climate(eqx.Module):
 
     def __str__(self) -> str:
         last = self.first_month + len(self.temp) - 1
+        rule = "" if self.scenario is None else f"{self.scenario} from "
+        warmer, wetter = self.shifted
+        shift = f", {warmer:+g} K" if warmer else ""
+        shift += f", precipitation x {wetter:g}" if wetter != 1.0 else ""
         return (
-            f"{self.name} ({self.step}, {month_name(self.first_month)} to {month_name(last)}, {self.ref_height:.0f} m)"
+            f"{self.name} ({self.step}, {rule}{month_name(self.first_month)} to {month_name(last)}{shift}, "
+            f"{self.ref_height:.0f} m)"
         )
 
 
@@ -121,6 +273,17 @@ def climate_from_series(
             raise fail(f"{label} is missing (NaN) on {bad}: fill the gap or choose another product")
     if temp.mean() > 150:
         raise fail(f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C (subtract 273.15)")
+    low, high = PLAUSIBLE_TEMPERATURE
+    wild = (temp < low) | (temp > high)
+    if wild.any():
+        bad = f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}"
+        raise fail(
+            f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or correct the unit"
+        )
+    if gradient.mean() > 1e-3:
+        raise fail(
+            f"gradient averages {gradient.mean():+.4g} K m-1; temperature falls with height: expected about -0.0065"
+        )
     if (precip < 0).any():
         bad = str(time[precip < 0][0])[:7]
         message = f"prcp is {precip[precip < 0][0]:.4g} kg m-2 on {bad}; precipitation cannot be negative"
@@ -157,7 +320,7 @@ def _daily(time, temp, precip, gradient, ref_height, name, source, fail) -> Clim
     position = months[keep] - first, (days - days.astype("datetime64[M]")).astype(int)[keep]
     for key, values in (("temp", temp), ("precip", precip), ("gradient", gradient)):
         out[key][position] = values[keep]
-    return Climate(name, "daily", float(ref_height), int(first), **out, source=source)
+    return Climate(name, "daily", float(ref_height), int(first), out["temp"], out["precip"], out["gradient"], source)
 
 
 def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Climate:  # type: ignore[no-untyped-def]
@@ -165,7 +328,7 @@ def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Cl
     gaps = np.diff(months) != 1
     if gaps.any():
         raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return Climate(name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source=source)
+    return Climate(name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source)
 
 
 def months_between(t0: float, t1: float) -> np.ndarray:

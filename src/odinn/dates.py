@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import math
 import numbers
 from typing import Any
 
@@ -28,6 +29,8 @@ def decimal_year(date: Any) -> float:
     2012.5
     """
     if isinstance(date, numbers.Real) and not isinstance(date, bool):
+        if not math.isfinite(date):
+            raise InputError(f"time: found {float(date)}, expected a decimal year or a date such as '2010-10-01'")
         return snap(float(date))
     try:
         if isinstance(date, np.datetime64):

@@ -165,6 +165,7 @@ class Glacier(eqx.Module):
         """A glacier with another thickness, bed, climate or observations.
 
         Args:
+            climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance says which.
             thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"`` (the bed does).
             bed: m, with ``keep="surface"`` (default; the thickness follows) or ``keep="thickness"``.
         """
@@ -208,7 +209,7 @@ class Glacier(eqx.Module):
             self.mask,
             self.climate if climate is None else climate,
             self.observations if observations is None else observations,
-            self.provenance,
+            self.provenance if climate is None else self.provenance | {"climate": str(climate)},
         )
 
     def _learning(self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any) -> Glacier:
@@ -233,7 +234,7 @@ class Glacier(eqx.Module):
             self.mask,
             self.climate if climate is None else climate,
             self.observations if observations is None else observations,
-            self.provenance,
+            self.provenance if climate is None else self.provenance | {"climate": str(climate)},
             self.surface if keep == "surface" else None,
         ).with_parameter(name, learned)
 

@@ -191,6 +191,22 @@ def as_number_or_zero(value: Any) -> Any:
     return 0.0 if is_zero else as_number(value)
 
 
+def check_sign(module: Any, *names: str, zero: bool = True) -> None:
+    """Raise :class:`InputError` where slots of a module hold plain numbers or fields below 0 (``zero=False``: or 0), or NaN;
+    laws and parameters pass."""
+    for name in names:
+        slot = getattr(module, name)
+        for value in slot.values() if isinstance(slot, Mapping) else [slot]:
+            if not isinstance(value, float | np.ndarray | jax.Array) or isinstance(value, jax.core.Tracer):
+                continue
+            numbers = np.asarray(value)
+            bad = ~(numbers >= 0 if zero else numbers > 0)
+            if bad.any():
+                found = f"{float(numbers[bad].flat[0]):g}" + (f" in {int(bad.sum())} places" if numbers.ndim else "")
+                expected = ">= 0" if zero else "> 0"
+                raise InputError(f"{type(module).__name__}: {name} is {found}; expected a number {expected}")
+
+
 def as_exponent(value: Any) -> Any:
     """Python numbers stay static floats, which compile to products; the rest as :func:`as_number`."""
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -139,3 +139,17 @@ def test_flat_ice_free_ground_has_finite_derivatives(slab):
     bed = jnp.full(slab.grid.shape, 2000.0)
     rate = lambda H: jnp.sum(flow.tendency(flow.coefficients(slab), bed, H, 100.0, 100.0)[0] ** 2)
     assert np.isfinite(np.asarray(jax.grad(rate)(jnp.asarray(slab.thickness)))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: odinn.SIA2D(A=-1e-17), "SIA2D: A is -1e-17; expected a number >= 0"),
+        (lambda: odinn.SIA2D(C=np.array([[1.0, -2.0]])), "SIA2D: C is -2 in 1 places"),
+        (lambda: odinn.HybridSIA2D(Y={"a": 1.0, "b": float("nan")}), "HybridSIA2D: Y is nan"),
+        (lambda: odinn.DiffusiveSIA2D(U=-5), "DiffusiveSIA2D: U is -5"),
+    ],
+)
+def test_a_number_of_the_flow_below_zero_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

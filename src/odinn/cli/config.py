@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 
 import odinn
-from odinn.errors import InputError
+from odinn.errors import InputError, where
 
 
 class Section(BaseModel):
@@ -70,15 +70,50 @@ class DiffraxSection(Section):
 STEPPERS["Diffrax"] = DiffraxSection
 
 
+class ClimateSection(Section):
+    """The series, and the scenario made from it: ``Climate.constant``, ``repeat``, ``random`` and ``shift``.
+
+    A product's name or a file alone, ``climate: w5e5``, stands for ``climate: {product: w5e5}``.
+    """
+
+    product: str | None = Field(None, description="product's name, or a CSV or NetCDF file; $VARIABLES are filled in")
+    ref_height: float | None = Field(None, description="m, of a file that does not give it")
+    scenario: Literal["constant", "repeat", "random"] | None = None
+    years: tuple[float | str | dt.date, float | str | dt.date] | None = Field(
+        None, description="base period of the scenario, (start, end), the end excluded"
+    )
+    seed: int = 0
+    block_years: int = 1
+    temp: float = Field(0.0, description="K added")
+    precip: float = Field(1.0, description="factor")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClimateSection:
+        if self.scenario is not None and self.years is None:
+            raise ValueError(f"scenario: {self.scenario} needs years: [start, end], such as [1995, 2015]")
+        if self.scenario is None and self.years is not None:
+            raise ValueError("years belongs to a scenario: constant, repeat or random")
+        if self.scenario != "random" and (self.seed, self.block_years) != (0, 1):
+            raise ValueError("seed and block_years belong to scenario: random")
+        return self
+
+
 class GlacierSection(Section):
     """Which glacier(s): arguments of ``odinn.open_glacier``."""
 
     source: str | list[str] = Field(
         description="path of a NetCDF file or OGGM directory, or a list; $VARIABLES are filled in"
     )
-    climate: str | None = Field(None, description="climate product")
+    climate: ClimateSection = Field(
+        default_factory=lambda: ClimateSection.model_validate({}), description="climate product, file or scenario"
+    )
     thickness: str | None = Field(None, description="thickness product")
     coarsen: int = Field(1, description="average blocks of k x k cells")
+
+    @field_validator("climate", mode="before")
+    @classmethod
+    def _named(cls, climate: Any) -> Any:
+        return _product(climate)
 
 
 class ModelSection(Section):
@@ -144,7 +179,7 @@ def read_config(path: Path, overrides: list[str]) -> RunConfig:
         place = raw
         *parents, last = key.split(".")
         for part in parents:
-            inner = place.get(part)
+            inner = _product(place.get(part)) if part == "climate" else place.get(part)
             place[part] = inner if isinstance(inner, dict) else {}
             place = place[part]
         try:
@@ -190,9 +225,45 @@ def sources(config: RunConfig) -> list[str]:
     return [os.path.expanduser(os.path.expandvars(s)) for s in listed]
 
 
+def climate_of(config: RunConfig) -> Any:
+    """The ``climate=`` of ``odinn.open_glacier``: a product's name, a series that was read from a file, or None."""
+    section = config.glacier.climate
+    chosen = None if section.product is None else os.path.expanduser(os.path.expandvars(section.product))
+    if section.ref_height is None:
+        return chosen
+    from odinn.data.series import is_series
+
+    if not is_series(chosen):
+        raise InputError("glacier.climate.ref_height: belongs to a file (product: series.csv); products have their own")
+    return odinn.open_climate(str(chosen), ref_height=section.ref_height)
+
+
+def in_scenario(glacier: odinn.Glacier, config: RunConfig) -> odinn.Glacier:
+    """The glacier under the scenario of the configuration; itself where there is none."""
+    section = config.glacier.climate
+    climate = glacier.climate
+    if section.scenario is None and (section.temp, section.precip) == (0.0, 1.0):
+        return glacier
+    if climate is None:
+        raise InputError(where(glacier.rgi_id, "glacier.climate: a scenario needs a series, and this glacier has none"))
+    try:
+        if section.scenario == "random":
+            climate = climate.random(section.years, section.seed, section.block_years)  # type: ignore[arg-type]
+        elif section.scenario is not None:
+            climate = getattr(climate, section.scenario)(section.years)
+        return glacier.replace(climate=climate.shift(section.temp, section.precip))
+    except InputError as error:
+        raise type(error)(where(glacier.rgi_id, str(error))) from error
+
+
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration: every key with its value."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _product(climate: Any) -> Any:
+    """``climate: w5e5`` is short for ``climate: {product: w5e5}``."""
+    return {"product": climate} if isinstance(climate, str | Path) else {} if climate is None else climate
 
 
 def _build(section: dict[str, Any]) -> Any:
@@ -231,7 +302,8 @@ def _checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str)
         elif first["type"] == "missing":
             message = "is required"
         else:
-            message = f"{first['msg']} (found {first.get('input')!r})"
+            own = first["type"] == "value_error"  # a sentence of this module's
+            message = str(first["ctx"]["error"]) if own else f"{first['msg']} (found {first.get('input')!r})"
         raise InputError(f"{path}: {prefix}{key}: {message}") from None
 
 

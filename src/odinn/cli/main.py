@@ -27,6 +27,23 @@ Overrides = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        console.print(f"odinn {version('odinn-model')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Glacier evolution with learnable physics."""
+
+
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
@@ -34,7 +51,7 @@ def run(
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
     import odinn
-    from odinn.cli.config import build_model, build_stepper, read_config, sources, to_yaml
+    from odinn.cli.config import build_model, build_stepper, in_scenario, read_config, sources, to_yaml
 
     settings = read_config(config, overrides or [])
     if settings.run is None:
@@ -46,6 +63,9 @@ def run(
         try:
             glacier = _opened(source, settings)
             _describe(glacier)
+            under = in_scenario(glacier, settings)
+            if under is not glacier:
+                console.print(f"  run under  {under.climate}")
             if glacier.rgi_id in seen:
                 raise InputError(f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id")
             seen.add(glacier.rgi_id)
@@ -55,7 +75,7 @@ def run(
             own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
             sim = odinn.simulate(
                 own,
-                glacier,
+                under,
                 settings.run.t0,
                 settings.run.t1,
                 save_every=settings.run.save_every,
@@ -202,9 +222,10 @@ def main() -> None:
 
 def _opened(source: str, settings: Any) -> Any:
     import odinn
+    from odinn.cli.config import climate_of
 
     chosen = settings.glacier
-    return odinn.open_glacier(source, climate=chosen.climate, thickness=chosen.thickness, coarsen=chosen.coarsen)
+    return odinn.open_glacier(source, climate=climate_of(settings), thickness=chosen.thickness, coarsen=chosen.coarsen)
 
 
 def _writable(folder: Path) -> None:

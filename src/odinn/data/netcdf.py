@@ -16,6 +16,7 @@ from odinn.climate import Climate, climate_from_series
 from odinn.data import products
 from odinn.data.checks import check_arrays
 from odinn.data.observations import read_observations
+from odinn.data.units import converted
 from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Grid, block_mean
@@ -92,13 +93,10 @@ def climate_from_dataset(ds: xr.Dataset, wanted: str | xr.Dataset | None, rgi_id
         raise ClimateError(
             where(rgi_id, f"no climate '{wanted}' in the file; available: {', '.join(sorted(present)) or 'none'}")
         )
-    suffix = f"{present[product]}_{product}"
-    temp = ds[f"temp_{suffix}"]
+    suffix = f"_{present[product]}_{product}"
+    temp = ds[f"temp{suffix}"]
     return climate_from_series(
-        _times(temp, rgi_id),
-        temp.values,
-        _required(ds, f"prcp_{suffix}", rgi_id),
-        ds[f"gradient_{suffix}"].values if f"gradient_{suffix}" in ds else None,
+        *_series(ds, suffix, rgi_id),
         float(temp.attrs.get("ref_hgt", np.nan)),
         name=product,
         rgi_id=rgi_id,
@@ -109,7 +107,7 @@ def climate_from_dataset(ds: xr.Dataset, wanted: str | xr.Dataset | None, rgi_id
 
 def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None) -> Climate:
     """A series with variables time, temp (°C), prcp (kg m⁻² per step) and optionally gradient (K m⁻¹), and an attribute
-    ref_hgt (m), as OGGM writes it."""
+    ref_hgt (m), as OGGM writes it. Other units are converted where the attribute ``units`` names one that is understood."""
     if "temp" not in ds or "prcp" not in ds:
         raise ClimateError(
             where(
@@ -119,10 +117,7 @@ def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None)
     source = str(ds.attrs.get("climate_source", ds.attrs.get("source", "")))
     product = products.climate_name(name or (source.split()[0] if source else "climate"))
     return climate_from_series(
-        _times(ds["temp"], rgi_id),
-        ds["temp"].values,
-        ds["prcp"].values,
-        ds["gradient"].values if "gradient" in ds else None,
+        *_series(ds, "", rgi_id),
         float(ds.attrs.get("ref_hgt", ds["temp"].attrs.get("ref_hgt", np.nan))),
         name=product,
         rgi_id=rgi_id,
@@ -132,6 +127,8 @@ def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None)
 
 
 def _times(series: xr.DataArray, rgi_id: str) -> np.ndarray:
+    if series.ndim != 1:
+        raise ClimateError(where(rgi_id, f"{series.name} has dimensions {series.dims}, expected one, time"))
     times = series[series.dims[0]].values
     if np.issubdtype(times.dtype, np.datetime64):
         return times
@@ -143,10 +140,21 @@ def _times(series: xr.DataArray, rgi_id: str) -> np.ndarray:
         ) from error
 
 
-def _required(ds: xr.Dataset, name: str, rgi_id: str) -> np.ndarray:
-    if name not in ds:
-        raise ClimateError(where(rgi_id, f"no variable '{name}' beside its temperature"))
-    return ds[name].values
+def _series(ds: xr.Dataset, suffix: str, rgi_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """(time, temp, prcp, gradient or None) in °C, kg m⁻² per step and K m⁻¹."""
+    if f"prcp{suffix}" not in ds:
+        raise ClimateError(where(rgi_id, f"no variable 'prcp{suffix}' beside its temperature"))
+    times = _times(ds[f"temp{suffix}"], rgi_id)
+
+    def read(kind: str) -> np.ndarray:
+        variable = ds[f"{kind}{suffix}"]
+        if variable.ndim != 1:
+            raise ClimateError(where(rgi_id, f"{variable.name} has dimensions {variable.dims}, expected one, time"))
+        if variable.size != times.size:
+            raise ClimateError(where(rgi_id, f"{variable.name} has {variable.size} values for {times.size} times"))
+        return converted(variable.values, kind, variable.attrs.get("units"), times, rgi_id, str(variable.name))
+
+    return times, read("temp"), read("prcp"), read("gradient") if f"gradient{suffix}" in ds else None
 
 
 def _oriented(ds: xr.Dataset, fail: Callable) -> tuple[xr.Dataset, Grid]:

@@ -12,6 +12,7 @@ import xarray as xr
 from odinn.climate import Climate
 from odinn.data import oggm
 from odinn.data.netcdf import glacier_from_dataset, read_dataset
+from odinn.data.series import is_series, open_climate
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 
@@ -19,7 +20,7 @@ from odinn.glacier import Glacier
 def open_glacier(
     source: Any,
     *,
-    climate: str | xr.Dataset | Climate | None = None,
+    climate: str | Path | xr.Dataset | Climate | None = None,
     thickness: str | None = None,
     coarsen: int = 1,
 ) -> Glacier:
@@ -29,7 +30,8 @@ def open_glacier(
         source: a NetCDF file, an ``xarray.Dataset`` with surface or bed on projected (y, x) and a CRS, an OGGM glacier
             directory or a ``GlacierDirectory``.
         climate: a product's name ("w5e5", "era5", "era5land", "cru", "histalp"), a Dataset in OGGM's form (time, temp,
-            prcp[, gradient]; attribute ref_hgt), or a :class:`Climate`. Default: for NetCDF the first of those present,
+            prcp[, gradient]; attribute ref_hgt), a CSV or NetCDF file for :func:`odinn.open_climate`, or a
+            :class:`Climate`. Default: for NetCDF the first of those present,
             for an OGGM directory its climate_historical.nc. Series without a lapse rate take −6.5 K km⁻¹.
         thickness: "consensus" (default), "millan", "oggm" or "radar". Ice outside the outline is dropped.
         coarsen: average blocks of k x k cells; volume is kept.
@@ -40,6 +42,8 @@ def open_glacier(
     Raises:
         InputError: naming the glacier, the variable, what was found and what to do.
     """
+    if is_series(climate):
+        climate = open_climate(climate)  # type: ignore[arg-type]
     options: dict[str, Any] = {"climate": climate, "thickness": thickness, "coarsen": coarsen}
     if isinstance(source, xr.Dataset):
         rgi_id = str(source.attrs.get("rgi_id", "glacier"))

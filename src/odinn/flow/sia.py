@@ -19,6 +19,7 @@ from odinn.parameter import (
     as_exponent,
     as_number,
     as_number_or_zero,
+    check_sign,
     for_glacier,
     on_corners,
 )
@@ -136,6 +137,9 @@ class SIA2D(AbstractGlenFlow):
     gravity: float = GRAVITY
     reference_stress: float | None = None
 
+    def __check_init__(self) -> None:
+        check_sign(self, "A", "C")
+
     def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""
         n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
@@ -167,6 +171,9 @@ class HybridSIA2D(AbstractGlenFlow):
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
 
+    def __check_init__(self) -> None:
+        check_sign(self, "Y", "C")
+
     def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""
         n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
@@ -191,6 +198,9 @@ class DiffusiveSIA2D(AbstractShallowIce):
     surface_factor: float = 1.0
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
+
+    def __check_init__(self) -> None:
+        check_sign(self, "U")
 
     def coefficients(self, site: Any) -> Any:
         """U on corners, or a law of the state."""

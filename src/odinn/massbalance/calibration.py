@@ -123,6 +123,14 @@ def measured_target(
 ) -> tuple[float, tuple[Any, Any]]:
     """Target and period, filled from the glacier's measured annual balances where they are not given."""
     record = glacier.observations.mass_balance
+    if glacier.climate is not None and glacier.climate.scenario is not None and (target is None or period is None):
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                f"measured balances belong to the climate of their years, not to {glacier.climate}: calibrate with the series "
+                "first and replace the climate then, or give target= and period=",
+            )
+        )
     if period is None:
         if record is None or glacier.climate is None:
             raise InputError(

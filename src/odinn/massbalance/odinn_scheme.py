@@ -43,6 +43,8 @@ def odinn_months(glacier: Glacier, climate: Climate, months: np.ndarray) -> Odin
     """The windows that end with these months."""
     if climate.step != "daily":
         raise ClimateError(where(glacier.rgi_id, f"scheme='odinn' needs a daily series; '{climate.name}' is monthly"))
+    if climate.scenario is not None:
+        raise ClimateError(where(glacier.rgi_id, f"scheme='odinn' follows the days of a real series, not {climate}"))
     series = {
         _day(climate.first_month, row) + dt.timedelta(days=int(d)): (row, d)
         for row in range(len(climate.temp))

@@ -19,7 +19,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array, Cell
 from odinn.massbalance.base import AbstractMassBalance, Frequency, Rates
 from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
-from odinn.parameter import Number, as_number, for_glacier, on_cells
+from odinn.parameter import Number, as_number, check_sign, for_glacier, on_cells
 
 
 class DailyMonth(eqx.Module):
@@ -118,6 +118,33 @@ class MeanMonth(eqx.Module):
         return self.precip
 
 
+class MeanOfMonths(eqx.Module):
+    """The same month of several years, (years,) leading: its sums are the means of theirs, so that balances are averaged
+    and not the weather."""
+
+    each: DailyMonth | MeanMonth
+
+    def degree_days_and_snow(
+        self, surface: Cell, bias: Cell, melt_temperature: float, snow_temperature: tuple[float, float], spread: Any
+    ) -> tuple[Cell, Cell]:
+        """Degree-days (K d) and solid precipitation (kg m⁻²): means over the years."""
+
+        @jax.checkpoint  # going back, the days of one year at a time are kept
+        def add(sums: tuple[Array, Array], month: DailyMonth | MeanMonth) -> tuple[tuple[Array, Array], None]:
+            degree_days, snow = month.degree_days_and_snow(surface, bias, melt_temperature, snow_temperature, spread)
+            return (sums[0] + degree_days, sums[1] + snow), None
+
+        zero = jnp.zeros_like(surface)
+        years = len(self.each.ref_height)
+        (degree_days, snow), _ = lax.scan(add, (zero, zero), jax.tree.map(jnp.asarray, self.each))
+        return degree_days / years, snow / years
+
+    @property
+    def total_precip(self) -> Array:
+        """Precipitation of the month, kg m⁻²: the mean over the years."""
+        return jnp.sum(self.each.precip) / len(self.each.ref_height)
+
+
 def _expected_excess(mean: Array, spread: Array) -> Array:
     """E[max(X, 0)] for X normal with this mean and standard deviation."""
     z = mean / spread
@@ -166,6 +193,8 @@ class TemperatureIndex(AbstractMassBalance):
     frequency: ClassVar[Frequency] = "monthly"
 
     def __check_init__(self) -> None:
+        check_sign(self, "melt_factor", "precip_factor")
+        check_sign(self, "temperature_std", zero=False)
         solid, liquid = self.snow_temperature
         if not solid < liquid:
             raise InputError(f"snow_temperature={self.snow_temperature}: the first has to be below the second")
@@ -173,7 +202,6 @@ class TemperatureIndex(AbstractMassBalance):
             raise InputError(f"scheme={self.scheme!r}: expected 'degree-day' or 'odinn'")
         if isinstance(self.lapse_rate, str) and self.lapse_rate != "data":
             raise InputError(f"lapse_rate={self.lapse_rate!r}: expected 'data' or a number in K m-1 such as -0.0065")
-
         if not isinstance(self.lapse_rate, str) and not -0.02 <= self.lapse_rate <= 0.0:
             raise InputError(f"lapse_rate={self.lapse_rate:g}: expected K m-1 between -0.02 and 0, such as -0.0065")
 
@@ -206,23 +234,27 @@ class TemperatureIndex(AbstractMassBalance):
         field = lambda name: on_cells(getattr(self, name), site, f"mass_balance.{name}")
         return TemperatureIndexCoefficients(field("melt_factor"), field("precip_factor"), field("temp_bias"), spread)
 
-    def forcing(self, glacier: Glacier, months: np.ndarray) -> DailyMonth | MeanMonth | OdinnMonth:
+    def forcing(self, glacier: Glacier, months: np.ndarray) -> DailyMonth | MeanMonth | MeanOfMonths | OdinnMonth:
         """Months of the glacier's climate, with lapse rates limited."""
         climate = _climate_of(glacier)
         if self.scheme == "odinn":
             return odinn_months(glacier, climate, months)
-        rows = climate.rows(months, glacier.rgi_id)
+        rows = climate.drawn(months, glacier.rgi_id)
         gradient = climate.gradient[rows]
         if self.lapse_rate == "data":
-            unused = (climate.temp[rows] < -999) if climate.step == "daily" else np.zeros(len(rows), bool)
-            gradient = np.where(unused, 0.0, np.clip(gradient, *LAPSE_RATE_LIMITS))
+            gradient = np.where(climate.used[rows], np.clip(gradient, *LAPSE_RATE_LIMITS), 0.0)
         else:
             gradient = np.full_like(gradient, float(self.lapse_rate))
-        reference = np.full(len(rows), climate.ref_height)
+        weather = climate.temp[rows], climate.precip[rows], gradient
+        reference = np.full(rows.shape, climate.ref_height)
+        month: DailyMonth | MeanMonth
         if climate.step == "daily":
-            return DailyMonth(climate.temp[rows], climate.precip[rows], gradient, reference)
-        days = np.array([float(days_in_month(k)) for k in months])
-        return MeanMonth(climate.temp[rows], climate.precip[rows], gradient, days, np.asarray(months) % 12, reference)
+            month = DailyMonth(*weather, reference)
+        else:
+            drawn = climate.first_month + rows
+            days = np.vectorize(days_in_month, otypes=[float])(drawn)
+            month = MeanMonth(*weather, days, drawn % 12, reference)
+        return month if rows.ndim == 1 else MeanOfMonths(month)
 
     def rates(self, values: TemperatureIndexCoefficients, forcing: Any, surface: Cell, time: Any) -> Rates:
         """m w.e. per month."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from odinn.errors import InputError
 from odinn.stepping.base import (
     AbstractStepper,
     Norm,
@@ -23,13 +24,17 @@ class Euler(AbstractStepper):
     """Explicit Euler with dt = courant / stiffness.
 
     Args:
-        courant: 2 is the limit of linear stability. The default is dt = 0.124 dx²/max(D) for n = 3, the usual choice.
+        courant: 2 is the limit of linear stability, and the most that is accepted. The default is
+            dt = 0.124 dx²/max(D) for n = 3, the usual choice.
     """
 
     courant: float = 1.984
 
     order: ClassVar[int] = 1
     reuses_end: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        check_courant(self, 2.0)
 
     def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
         """See :class:`AbstractStepper`."""
@@ -50,6 +55,13 @@ class Euler(AbstractStepper):
     def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
         """0: the step is not controlled by an error."""
         return jnp.zeros(())
+
+
+def check_courant(stepper: Any, limit: float) -> None:
+    """Raise :class:`InputError` for a courant number beyond the limit of linear stability, or none at all."""
+    if not 0 < stepper.courant <= limit:
+        name = type(stepper).__name__
+        raise InputError(f"{name}(courant={stepper.courant:g}): expected a number above 0, stable up to {limit:g}")
 
 
 def cfl_step(courant: float, remaining: Any, stiffness: Any) -> Any:

@@ -16,20 +16,23 @@ from odinn.stepping.base import (
     combine,
     linearise_by_jax,
 )
-from odinn.stepping.euler import cfl_step
+from odinn.stepping.euler import cfl_step, check_courant
 
 
 class SSPRK3(AbstractStepper):
     """Third-order SSP Runge–Kutta with three stages (Shu & Osher 1988, eq. 2.18), dt = courant / stiffness.
 
     Args:
-        courant: 2.51 is the limit of linear stability on the negative real axis.
+        courant: 2.51 is the limit of linear stability on the negative real axis, and the most that is accepted.
     """
 
     courant: float = 2.4
 
     order: ClassVar[int] = 3
     reuses_end: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        check_courant(self, 2.51)
 
     def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
         """See :class:`AbstractStepper`."""
