@@ -39,7 +39,8 @@ _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on
     "trainable": "odinn.binding",
     "bind": "odinn.binding",
     "Diffrax": "odinn.stepping.reference",
-    "demo_glaciers": "odinn.data.synthetic",
+    "demo_glaciers": "odinn.data.demo.rakaia",
+    "demo_model": "odinn.data.demo.rakaia",
     "load": "odinn.output.snapshot",
     "open_glacier": "odinn.data.opening",
     "open_glaciers": "odinn.data.opening",
@@ -58,8 +59,8 @@ _MODULES = {
 
 if TYPE_CHECKING:
     from odinn import laws, plot, verification
+    from odinn.data.demo.rakaia import demo_glaciers, demo_model
     from odinn.data.opening import open_glacier, open_glaciers
-    from odinn.data.synthetic import demo_glaciers
     from odinn.output.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
 
@@ -93,6 +94,7 @@ __all__ = [
     "date_of",
     "decimal_year",
     "demo_glaciers",
+    "demo_model",
     "laws",
     "load",
     "open_glacier",
