@@ -70,7 +70,9 @@ def test_the_first_year_of_the_two_large_glaciers_is_calm(glaciers, rgi_id):
     g = glaciers[rgi_id]
     sim = odinn.simulate(odinn.demo_model(), g, "2000-04-01", "2001-04-01", save_every=0.25, progress=False)
     speed, change = sim.velocity()[2], sim.thickness[-1] - sim.thickness[0]
-    assert speed[sim.thickness > 1].max() < 200.0  # measured 135 and 178; the unrelaxed estimate flows at up to 350
+    assert (
+        speed[sim.thickness > 1].max() < 200.0
+    )  # measured at most 156 and 109; the estimate before relaxation up to 350
     assert np.sqrt(np.mean(change**2)) < 3.0  # over the grid; measured 1.8 and 2.2 m
     ice = (sim.thickness[0] > 1) | (sim.thickness[-1] > 1)
     assert np.sqrt(np.mean(change[ice] ** 2)) < 6.5  # debris would shield the tongues, which here lose 11 m a year
