@@ -39,7 +39,8 @@ _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on
     "trainable": "odinn.binding",
     "bind": "odinn.binding",
     "Diffrax": "odinn.stepping.reference",
-    "demo_glaciers": "odinn.data.synthetic",
+    "demo_glaciers": "odinn.data.demo.rakaia",
+    "demo_model": "odinn.data.demo.rakaia",
     "load": "odinn.output.snapshot",
     "open_climate": "odinn.data.series",
     "open_glacier": "odinn.data.opening",
@@ -59,9 +60,9 @@ _MODULES = {
 
 if TYPE_CHECKING:
     from odinn import laws, plot, verification
+    from odinn.data.demo.rakaia import demo_glaciers, demo_model
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
-    from odinn.data.synthetic import demo_glaciers
     from odinn.output.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
 
@@ -95,6 +96,7 @@ __all__ = [
     "date_of",
     "decimal_year",
     "demo_glaciers",
+    "demo_model",
     "laws",
     "load",
     "open_climate",

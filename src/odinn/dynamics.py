@@ -113,7 +113,7 @@ class Dynamics(AbstractSystem):
     accounts: Accounts = eqx.field(static=True, default="budget")
     by_hand: bool = eqx.field(static=True, default=False)
 
-    def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally]:
+    def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally | None]:
         """Evaluate the balance if it is due, else carry on with the one in force."""
         zero = jnp.zeros_like(state.thickness)
         forcing = None
@@ -208,7 +208,10 @@ class Dynamics(AbstractSystem):
         gain: Any
         loss: Any
         withheld: Any
-        zero, on_glacier = jnp.zeros_like(thickness), jnp.zeros(3, thickness.dtype)
+        unmet: Any
+        melted: Any
+        zero: Any = jnp.zeros_like(thickness)
+        on_glacier: Any = jnp.zeros(3, thickness.dtype)
         if self.has_source:
             gain, loss = (window.length * part for part in _split(forcing.rate))
             withheld = zero

@@ -233,6 +233,10 @@ class _Strip(AbstractSystem):
     def for_transpose(self) -> _Strip:
         return self
 
+    @property
+    def end_is_linear(self) -> bool:
+        return True
+
     def norm(self, error: Array, y0: Array, y1: Array) -> Array:
         ice = (y0 > 0) | (y1 > 0)
         return jnp.sqrt(jnp.sum(jnp.where(ice, error**2, 0.0)) / jnp.maximum(jnp.sum(ice), 1))

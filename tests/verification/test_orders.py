@@ -49,6 +49,10 @@ class Basin(AbstractSystem):
     def for_transpose(self):
         return self
 
+    @property
+    def end_is_linear(self):
+        return True
+
     def norm(self, error, y0, y1):
         return jnp.sqrt(jnp.mean(error**2))
 

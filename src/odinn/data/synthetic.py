@@ -82,13 +82,8 @@ def grown_valley(dx: float = 100.0, years: float = 200.0, progress: bool | None 
 
 
 def demo_model() -> Model:
-    """The model of the demonstration: softer than average ice and a typical melt factor."""
+    """The model of the valley: softer than average ice and a typical melt factor."""
     from odinn.flow.sia import SIA2D
     from odinn.massbalance.temperature_index import TemperatureIndex
 
     return Model(SIA2D(A=7e-17), TemperatureIndex(melt_factor=4e-3, precip_factor=1.6))
-
-
-def demo_glaciers() -> list[Glacier]:
-    """The glaciers of the demonstration: for now one synthetic valley glacier, grown for 200 years."""
-    return [grown_valley()]

@@ -32,7 +32,7 @@ class Outcome(eqx.Module):
     """
 
     thickness: Array
-    balance: Array | None
+    balance: Any
     times: Array
     velocity: Callable[[Array], tuple[Array, Array]]
     water: float
