@@ -45,11 +45,11 @@ def test_glens_mobility_is_learned_from_thickness_and_slope():
     """What a law U starts from: the mobility of shallow ice, as far as it lies between the bounds."""
     inputs = [odinn.inputs.Thickness(range=(20.0, 300.0)), odinn.inputs.SurfaceSlope(range=(0.02, 0.6))]
     glen = lambda H, s: 2 * 5e-17 * (900 * 9.81) ** 3 / 5 * H**4 * s**2
-    law = odinn.laws.Neural(inputs, bounds=(1e-2, 1e5), hidden=(10, 10))
+    law = odinn.laws.Neural(inputs, bounds=(1e-2, 1e5), hidden=(8,))
     with pytest.raises(InputError, match=r"the formula is 0.000\d+ at ice thickness 20 m, surface slope 0.02 1"):
         law.fit_to(glen)
-    fit = law.fit_to(glen, outside="clip", tolerance=0.2)  # over seven decades
-    assert float(fit(200.0, 0.2)) == pytest.approx(glen(200.0, 0.2), rel=0.2)
+    fit = law.fit_to(glen, outside="clip", tolerance=0.3, steps=150)  # over seven decades
+    assert float(fit(200.0, 0.2)) == pytest.approx(glen(200.0, 0.2), rel=0.3)
     assert float(fit(20.0, 0.02)) == pytest.approx(1e-2, rel=0.5)
 
 

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ class AbstractLaw(eqx.Module):
         """The law's value, in the unit of its slot, for arrays of input values of one shape."""
 
     @abc.abstractmethod
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> "AbstractLaw":
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
         """The law with its input scaling set."""
 
     def __call__(self, *values: Any) -> Array:
@@ -103,7 +103,7 @@ class AbstractLaw(eqx.Module):
         """ "state" if any input is, else "fixed"."""
         return "state" if any(i.frequency == "state" for i in self.inputs) else "fixed"
 
-    def bound(self, glaciers: Sequence[Any], name: str) -> "AbstractLaw":
+    def bound(self, glaciers: Sequence[Any], name: str) -> Self:
         """The law with input scaling fitted to these glaciers, unless it is set already."""
         if self.ranges is not None:
             return self

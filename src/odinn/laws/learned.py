@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -37,7 +37,7 @@ class AbstractLearnedLaw(AbstractLaw):
             raise InputError("this law is not bound yet: call odinn.bind(model, glaciers) first")
         return between(self.bounds, self.scale, self.raw(*scaled(values, self.ranges)))
 
-    def with_ranges(self: Law, ranges: tuple[tuple[float, float], ...]) -> Law:
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
         """See :class:`AbstractLaw`."""
         new = object.__new__(type(self))
         for field in dataclasses.fields(self):
@@ -45,14 +45,14 @@ class AbstractLearnedLaw(AbstractLaw):
         return new
 
     def fit_to(
-        self: Law,
+        self,
         formula: Callable[..., Any],
         glaciers: Any = None,
         *,
         steps: int = 300,
         tolerance: float = 0.1,
         outside: Literal["raise", "clip"] = "raise",
-    ) -> Law:
+    ) -> Self:
         """The law with weights that follow a formula: where learning starts from, if more is known than bounds.
 
         Least squares on the law's own scale over a regular grid of its inputs' ranges (a Sobol sequence for three inputs

@@ -103,7 +103,7 @@ def _least_squares(law: AbstractLearnedLaw, points: list[np.ndarray], target: An
 
     @jax.jit
     @jax.value_and_grad
-    def loss(flat: Array) -> Array:
+    def loss(flat: jax.Array) -> Array:
         own = eqx.tree_at(lambda o: o.weights, law, unravel(flat))
         return jnp.mean((_share(own, own.evaluate(*points)) - target) ** 2)
 

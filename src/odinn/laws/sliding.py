@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -68,7 +68,7 @@ class SyntheticSliding(AbstractLaw):
         if not min(self.norms) > 0:
             raise InputError(f"SyntheticSliding(norms={norms}): expected two positive numbers")
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> SyntheticSliding:
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
         """Nothing to scale."""
         return self
 
