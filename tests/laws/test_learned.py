@@ -46,7 +46,7 @@ def test_glens_mobility_is_learned_from_thickness_and_slope():
     inputs = [odinn.inputs.Thickness(range=(20.0, 300.0)), odinn.inputs.SurfaceSlope(range=(0.02, 0.6))]
     glen = lambda H, s: 2 * 5e-17 * (900 * 9.81) ** 3 / 5 * H**4 * s**2
     law = odinn.laws.Neural(inputs, bounds=(1e-2, 1e5), hidden=(8,))
-    with pytest.raises(InputError, match=r"the formula is 0.000\d+ at ice thickness 20 m, surface slope 0.02 1"):
+    with pytest.raises(InputError, match=r"the formula is 0.000\d+ at ice thickness 20 m, surface slope 0.02, outside"):
         law.fit_to(glen)
     fit = law.fit_to(glen, outside="clip", tolerance=0.3, steps=150)  # over seven decades
     assert float(fit(200.0, 0.2)) == pytest.approx(glen(200.0, 0.2), rel=0.3)
@@ -76,7 +76,7 @@ def test_a_fit_that_cannot_be_made_says_why():
         odinn.laws.Basis([odinn.inputs.Altitude()], bounds=(1e-18, 1e-16)).fit_to(FORMULA)
     with pytest.raises(InputError, match=r"the formula is 2e-16 at long-term air temperature -10 °C, outside"):
         law.fit_to(lambda T: 2e-16 + 0 * T)
-    with pytest.raises(InputError, match=r"the formula is nan"):
+    with pytest.raises(InputError, match=r"the formula is nan .* has to be finite"):
         law.fit_to(lambda T: np.nan * T, outside="clip")
     with pytest.raises(InputError, match=r"shape \(2,\)"):
         law.fit_to(lambda T: np.array([1e-17, 1e-17]))

@@ -16,7 +16,6 @@ from scipy.stats import qmc
 
 from odinn.errors import CalibrationError, InputError
 from odinn.grid import Array
-from odinn.laws.base import AbstractLaw
 
 if TYPE_CHECKING:
     from odinn.laws.learned import AbstractLearnedLaw, Law
@@ -70,11 +69,16 @@ def _data(law: AbstractLearnedLaw, formula: Any, outside: str) -> tuple[list[np.
     bad = ~((values >= low) & (values <= high))
     if bad.any():
         k = int(np.argmax(bad))
-        at = ", ".join(f"{i.label} {p[k]:.4g} {i.unit}" for i, p in zip(law.inputs, points, strict=True))
-        instead = "" if isinstance(formula, AbstractLaw) and outside == "clip" else " (or outside='clip')"
+        at = ", ".join(
+            f"{i.label} {p[k]:.4g}{'' if i.unit == '1' else ' ' + i.unit}"
+            for i, p in zip(law.inputs, points, strict=True)
+        )
+        what = f"fit_to: the formula is {values[k]:.4g} at {at}"
+        if not np.isfinite(values[k]):
+            raise InputError(f"{what}; it has to be finite over the ranges of the inputs")
         raise InputError(
-            f"fit_to: the formula is {values[k]:.4g} at {at}, outside the law's bounds ({low:g}, {high:g}); "
-            f"widen them, or narrow the inputs' range={instead}"
+            f"{what}, outside the law's bounds ({low:g}, {high:g}); widen them, narrow the inputs' range=, "
+            "or let outside='clip' cut it off there"
         )
     return points, _share(law, values)
 
