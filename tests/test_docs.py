@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,9 +36,13 @@ def test_the_readmes_python_runs(data, tmp_path, monkeypatch):
     assert scope["speed"].max() > 10
 
 
-def test_the_code_of_the_page_on_learning_runs(slab):
+def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
     """Every block, as it stands, on a small twin."""
+    import jax
+
     import odinn
+
+    monkeypatch.chdir(tmp_path)
 
     balance = odinn.TemperatureIndex(4e-3, 2.0)
     truth = odinn.Model(odinn.SIA2D(A=6e-17, C=2e-3), balance)
@@ -47,7 +53,7 @@ def test_the_code_of_the_page_on_learning_runs(slab):
     scope: dict = {"glaciers": twins}
     text = (ROOT / "docs" / "learning.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     for block in blocks:
         short = (
             block.replace("(2010.0, 2012.0)", "(2001.0, 2001.5)")
@@ -59,10 +65,13 @@ def test_the_code_of_the_page_on_learning_runs(slab):
         if "Smoothness" in short:  # the first model of the page has the field that is smoothed
             exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], scope)
         exec(short, scope)
-    own = scope["DistanceFromTop"]()
-    law = odinn.laws.Function(lambda depth: 1e-17 + 1e-20 * depth, [own])
-    sim = odinn.simulate(odinn.Model(odinn.SIA2D(A=law), None), slab, 2001.0, 2002.0, save_every=1.0)
+    own = scope["own"]
+    sim = odinn.simulate(odinn.Model(odinn.SIA2D(A=own), None), slab, 2001.0, 2002.0, save_every=1.0)
     assert sim.relative_residual < 1e-12
+    assert float(own(0.0)) == pytest.approx(4e-17, rel=1e-12)
+    assert len(jax.tree.leaves(scope["params"])) == 2
+    assert scope["start"].misfit(odinn.laws.CuffeyPaterson()) < 0.1
+    assert (tmp_path / "law.png").stat().st_size > 10_000
     assert len(scope["fit"].records["loss"]) >= 2
 
 

@@ -2,8 +2,19 @@
 
 from odinn.laws.base import AbstractInput, AbstractLaw
 from odinn.laws.basis import Basis
+from odinn.laws.learned import AbstractLearnedLaw
 from odinn.laws.neural import Neural
 from odinn.laws.rheology import CuffeyPaterson, Function
-from odinn.laws.sliding import oggm_sliding
+from odinn.laws.sliding import SyntheticSliding, oggm_sliding
 
-__all__ = ["AbstractInput", "AbstractLaw", "Basis", "CuffeyPaterson", "Function", "Neural", "oggm_sliding"]
+__all__ = [
+    "AbstractInput",
+    "AbstractLaw",
+    "AbstractLearnedLaw",
+    "Basis",
+    "CuffeyPaterson",
+    "Function",
+    "Neural",
+    "SyntheticSliding",
+    "oggm_sliding",
+]

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.laws.base import AbstractInput, AbstractLaw, scaled
-from odinn.laws.neural import between, checked_bounds, with_ranges
+from odinn.laws.base import AbstractInput
+from odinn.laws.learned import AbstractLearnedLaw, Scale, checked_bounds, checked_inputs
 
 Kind = Literal["bspline", "polynomial", "rbf"]
 _DEGREE = 3
 
 
-class Basis(AbstractLaw):
+class Basis(AbstractLearnedLaw):
     """A sum of basis functions of one or two inputs, between bounds.
 
     value = low + (high − low) σ(Σ w_k φ_k(inputs)), or the same of logarithms for scale="log"; of two inputs the functions are
@@ -31,7 +31,7 @@ class Basis(AbstractLaw):
     inputs: tuple[AbstractInput, ...]
     weights: Array
     bounds: tuple[float, float] = eqx.field(static=True)
-    scale: Literal["log", "linear"] = eqx.field(static=True)
+    scale: Scale = eqx.field(static=True)
     kind: Kind = eqx.field(static=True)
     size: int = eqx.field(static=True)
     ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
@@ -40,37 +40,22 @@ class Basis(AbstractLaw):
         self,
         inputs: Any,
         bounds: tuple[float, float],
-        scale: Literal["log", "linear"] = "log",
+        scale: Scale = "log",
         kind: Kind = "bspline",
         size: int = 8,
     ) -> None:
-        self.inputs = tuple(inputs)
-        self.bounds, self.scale, self.kind, self.size, self.ranges = (
-            checked_bounds(bounds, scale),
-            scale,
-            kind,
-            size,
-            None,
-        )
-        if len(self.inputs) not in (1, 2):
-            raise InputError(f"Basis: {len(self.inputs)} inputs, expected one or two; use Neural for more")
+        self.inputs, self.bounds = checked_inputs("Basis", inputs, most=2), checked_bounds("Basis", bounds, scale)
+        self.scale, self.kind, self.size, self.ranges = scale, kind, size, None
         if kind not in ("bspline", "polynomial", "rbf"):
             raise InputError(f"Basis(kind={kind!r}): expected 'bspline', 'polynomial' or 'rbf'")
         if size < (_DEGREE + 1 if kind == "bspline" else 2):
             raise InputError(f"Basis(size={size}): expected at least {_DEGREE + 1 if kind == 'bspline' else 2}")
         self.weights = jnp.zeros((size,) * len(self.inputs))
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Basis:
-        """See :class:`AbstractLaw`."""
-        return with_ranges(self, ranges)
-
-    def evaluate(self, *values: Array) -> Array:
-        """See :class:`AbstractLaw`."""
-        if self.ranges is None:
-            raise InputError("this law is not bound yet: call odinn.bind(model, glaciers) first")
-        rows = [functions(self.kind, self.size, jnp.clip(v, 0.0, 1.0)) for v in scaled(values, self.ranges)]
-        total = rows[0] @ self.weights if len(rows) == 1 else jnp.einsum("...i,...j,ij->...", *rows, self.weights)
-        return between(self.bounds, self.scale, total)
+    def raw(self, *shares: Array) -> Array:
+        """See :class:`AbstractLearnedLaw`."""
+        rows = [functions(self.kind, self.size, jnp.clip(x, 0.0, 1.0)) for x in shares]
+        return rows[0] @ self.weights if len(rows) == 1 else jnp.einsum("...i,...j,ij->...", *rows, self.weights)
 
 
 def functions(kind: Kind, size: int, x: Array) -> Array:

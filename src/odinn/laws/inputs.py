@@ -10,23 +10,23 @@ import numpy as np
 from odinn.dates import decimal_year, month_index
 from odinn.errors import ClimateError, where
 from odinn.grid import Array
-from odinn.laws.base import AbstractInput, Frequency
+from odinn.laws.base import AbstractInput, Fixed, OfState, Range
+from odinn.laws.topography import Eastness, Northness, TopographicAspect, TopographicRoughness, TopographicSlope
 
-Range = tuple[float, float] | None
-
-
-class Fixed(AbstractInput):
-    frequency: ClassVar[Frequency] = "fixed"
-
-    def at_state(self, thickness: Array, slope: Array) -> Array:
-        raise TypeError(f"{self.label} does not depend on the state")
-
-
-class OfState(AbstractInput):
-    frequency: ClassVar[Frequency] = "state"
-
-    def field(self, glacier: Any) -> np.ndarray:
-        raise TypeError(f"{self.label} depends on the state")
+__all__ = [
+    "AbstractInput",
+    "Altitude",
+    "Eastness",
+    "Fixed",
+    "LongTermTemperature",
+    "Northness",
+    "OfState",
+    "SurfaceSlope",
+    "Thickness",
+    "TopographicAspect",
+    "TopographicRoughness",
+    "TopographicSlope",
+]
 
 
 class LongTermTemperature(Fixed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,12 +12,13 @@ import numpy as np
 
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.laws.base import AbstractInput, AbstractLaw, scaled
+from odinn.laws.base import AbstractInput
+from odinn.laws.learned import AbstractLearnedLaw, Scale, checked_bounds, checked_inputs
 
 _ACTIVATIONS = {"softplus": jax.nn.softplus, "gelu": jax.nn.gelu, "tanh": jnp.tanh, "relu": jax.nn.relu}
 
 
-class Neural(AbstractLaw):
+class Neural(AbstractLearnedLaw):
     """A fully connected network between bounds.
 
     value = low + (high − low) σ(network(inputs)), or the same of logarithms for scale="log". Inputs are scaled to
@@ -33,7 +34,7 @@ class Neural(AbstractLaw):
     inputs: tuple[AbstractInput, ...]
     weights: list[tuple[Array, Array]]
     bounds: tuple[float, float] = eqx.field(static=True)
-    scale: Literal["log", "linear"] = eqx.field(static=True)
+    scale: Scale = eqx.field(static=True)
     activation: str = eqx.field(static=True)
     ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
 
@@ -41,17 +42,15 @@ class Neural(AbstractLaw):
         self,
         inputs: Any,
         bounds: tuple[float, float],
-        scale: Literal["log", "linear"] = "log",
+        scale: Scale = "log",
         hidden: tuple[int, ...] = (3, 10, 3),
         activation: str = "softplus",
         seed: int = 0,
     ) -> None:
-        self.inputs = tuple(inputs)
-        self.bounds, self.scale, self.activation, self.ranges = checked_bounds(bounds, scale), scale, activation, None
+        self.inputs, self.bounds = checked_inputs("Neural", inputs), checked_bounds("Neural", bounds, scale)
+        self.scale, self.activation, self.ranges = scale, activation, None
         if activation not in _ACTIVATIONS:
             raise InputError(f"Neural(activation={activation!r}): expected one of {', '.join(_ACTIVATIONS)}")
-        if not self.inputs:
-            raise InputError("Neural: at least one input is needed")
         sizes = [len(self.inputs), *hidden, 1]
         random = np.random.default_rng(seed)
         self.weights = [
@@ -64,52 +63,14 @@ class Neural(AbstractLaw):
             for i, (n, m) in enumerate(itertools.pairwise(sizes))
         ]
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Neural:
-        """See :class:`AbstractLaw`."""
-        return with_ranges(self, ranges)
-
-    def evaluate(self, *values: Array) -> Array:
-        """See :class:`AbstractLaw`."""
-        if self.ranges is None:
-            raise InputError("this law is not bound yet: call odinn.bind(model, glaciers) first")
-        x = jnp.stack([2.0 * v - 1.0 for v in scaled(values, self.ranges)], axis=-1)
+    def raw(self, *shares: Array) -> Array:
+        """See :class:`AbstractLearnedLaw`."""
+        x = jnp.stack([2.0 * v - 1.0 for v in shares], axis=-1)
         for matrix, shift in self.weights[:-1]:
             x = _ACTIVATIONS[self.activation](_affine(x, matrix, shift))
-        matrix, shift = self.weights[-1]
-        return between(self.bounds, self.scale, _affine(x, matrix, shift)[..., 0])
+        return _affine(x, *self.weights[-1])[..., 0]
 
 
 def _affine(x: Array, matrix: Array, shift: Array) -> Array:
     out = x @ matrix
     return out + jnp.broadcast_to(shift, out.shape)
-
-
-def between(bounds: tuple[float, float], scale: str, raw: Array) -> Array:
-    """An unconstrained number as one between bounds, through a sigmoid on the linear or logarithmic scale."""
-    low, high = bounds
-    share = jax.nn.sigmoid(raw)
-    if scale == "log":
-        return jnp.exp(np.log(low) + (np.log(high) - np.log(low)) * share)
-    return low + (high - low) * share
-
-
-def checked_bounds(bounds: tuple[float, float], scale: str) -> tuple[float, float]:
-    """Bounds of a law, low < high, both positive on a log scale."""
-    low, high = (float(b) for b in bounds)
-    if scale not in ("log", "linear"):
-        raise InputError(f"scale={scale!r}: expected 'log' or 'linear'")
-    if not low < high or (scale == "log" and low <= 0):
-        raise InputError(
-            f"bounds={bounds}: expected low < high" + (", both positive on a log scale" if scale == "log" else "")
-        )
-    return low, high
-
-
-def with_ranges(law: Any, ranges: tuple[tuple[float, float], ...]) -> Any:
-    """A copy of a law with its input scaling set."""
-    import dataclasses
-
-    new = object.__new__(type(law))
-    for field in dataclasses.fields(law):
-        object.__setattr__(new, field.name, ranges if field.name == "ranges" else getattr(law, field.name))
-    return new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ class CuffeyPaterson(AbstractLaw):
     weights: None = None
     ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> CuffeyPaterson:
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
         """Nothing to scale."""
         return self
 
@@ -63,7 +63,7 @@ class Function(AbstractLaw):
     weights: None = None
     ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Function:
+    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
         """Nothing to scale."""
         return self
 

@@ -16,14 +16,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from odinn.plot import maps, series
+from odinn.plot import laws, maps, series
+from odinn.plot.laws import law
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from odinn.simulation import Simulation
 
-__all__ = ["maps", "save_all", "series"]
+__all__ = ["law", "laws", "maps", "save_all", "series"]
 
 _DPI = 150
 
