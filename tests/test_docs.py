@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -37,6 +39,8 @@ def test_the_readmes_python_runs(data, tmp_path, monkeypatch):
 def test_the_code_of_the_page_on_learning_runs(slab):
     """Every block, as it stands, on a small twin."""
     import odinn
+    from odinn.inversion import gradients, problem
+    from odinn.inversion.terms import as_total
 
     balance = odinn.TemperatureIndex(4e-3, 2.0)
     truth = odinn.Model(odinn.SIA2D(A=6e-17, C=2e-3), balance)
@@ -47,7 +51,7 @@ def test_the_code_of_the_page_on_learning_runs(slab):
     scope: dict = {"glaciers": twins}
     text = (ROOT / "docs" / "learning.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(blocks) == 4
+    assert len(blocks) >= 5
     for block in blocks:
         short = (
             block.replace("(2010.0, 2012.0)", "(2001.0, 2001.5)")
@@ -64,6 +68,14 @@ def test_the_code_of_the_page_on_learning_runs(slab):
     sim = odinn.simulate(odinn.Model(odinn.SIA2D(A=law), None), slab, 2001.0, 2002.0, save_every=1.0)
     assert sim.relative_residual < 1e-12
     assert len(scope["fit"].records["loss"]) >= 2
+    total = as_total(scope["loss"])
+    assert [name for name, _, _ in total.data] == ["thickness", "velocity", "velocity 2", "volume"]
+    settings = problem.make_settings((2001.0, 2001.5))
+    prepared = problem.prepare(scope["fit"].model, twins[0], total, settings)
+    params, static = odinn.trainable(scope["fit"].model, twins)
+    values = gradients.glacier_value(params, static, prepared, total, settings)[1]
+    volume = scope["fit"].simulate(progress=False)[0].thickness[-1][slab.mask].sum() * slab.grid.cell_area / 1e9
+    assert values[-1] == pytest.approx(((volume - 0.1) / 0.01) ** 2, rel=1e-6)  # the steps of the two runs differ
 
 
 def test_every_command_in_the_readme_exists():

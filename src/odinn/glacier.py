@@ -100,7 +100,9 @@ class Observations(eqx.Module):
             return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
         averaged = {name: mean(getattr(self, name)) for name in self.FIELDS}
-        averaged |= {"errors": {name: mean(error) for name, error in self.errors.items()}}  # of one cell: errors go together
+        averaged |= {
+            "errors": {name: mean(error) for name, error in self.errors.items()}
+        }  # of one cell: errors go together
         rest = {name: getattr(self, name) for name in ("mass_balance", "geodetic", "points", "dates")}
         return Observations(**averaged, **rest)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from tests.gradients.differences import worst_error
 
 import odinn
-from tests.gradients.differences import worst_error
 
 SPAN = (2000.0, 2001.0)
 BAR = 1e-6  # as of the gradient matrix

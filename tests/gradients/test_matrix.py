@@ -6,9 +6,9 @@ the gradient's norm; ODINN's own thresholds for the same rows run from 1e-5 to 3
 """
 
 import pytest
+from tests.gradients.differences import worst_error
 
 import odinn
-from tests.gradients.differences import worst_error
 
 SPAN = (2010.0, 2011.0)
 BAR = 1e-6
@@ -121,7 +121,9 @@ def test_the_gradient_is_exact_for_every_stepper(twins, stepper):
 
 @pytest.mark.slow
 def test_the_gradient_is_exact_for_jumps_at_month_ends(twins):
-    assert worst_error(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], H, SPAN, coupling="jump") < BAR
+    assert (
+        worst_error(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], H, SPAN, coupling="jump") < BAR
+    )
 
 
 def test_data_within_a_month_carry_the_balance_in_force(twins):

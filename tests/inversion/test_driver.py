@@ -127,7 +127,9 @@ def test_a_fit_is_saved_without_pickle_and_read_again(twin, tmp_path):
 
 def test_gauss_newton_weighs_data_against_a_prior_and_says_how_sure_it_is(twin):
     number, error, sigma = int(twin.mask.sum()), 0.5, 1e-2
-    loss = odinn.losses.Thickness(error=error, where=twin.mask) + odinn.regularization.Prior("flow.A", sigma) * (1 / number)
+    loss = odinn.losses.Thickness(error=error, where=twin.mask) + odinn.regularization.Prior("flow.A", sigma) * (
+        1 / number
+    )
     fit = odinn.invert(model(), twin, loss, SPAN, optimizer=NEWTON(6), progress=False)
     assert fit.records["gradient_norm"][-1] < 1e-6 * fit.records["gradient_norm"][0]
     x, guess = float(fit.model.flow.A.raw), float(odinn.bind(model(), twin).flow.A.raw)
@@ -137,20 +139,12 @@ def test_gauss_newton_weighs_data_against_a_prior_and_says_how_sure_it_is(twin):
     assert fit.covariance == pytest.approx(1 / precision, rel=1e-3)  # the steps of two runs differ
     misfit = twin.observations.thickness[twin.mask] - end(x)
     assert (slope * misfit).sum() / error**2 == pytest.approx((x - guess) / sigma**2, rel=1e-2)  # the two pull alike
-    with pytest.raises(InputError, match="is no sum of squares"):
-        variation = odinn.regularization.Smoothness("flow.A", kind="variation")
-        odinn.invert(_gridded(), twin, LOSS + variation, SPAN, optimizer=NEWTON(2), progress=False)
 
 
 def _end(model, raw, glacier):
     moved = eqx.tree_at(lambda m: m.flow.A.raw, model, jnp.asarray(raw))
     sim = odinn.simulate(moved, glacier, *SPAN, save_every=1.0)
     return sim.thickness[-1][glacier.mask]
-
-
-def _gridded():
-    small = odinn.Parameter({"TEST-00.00001": 1e-16}, (1e-18, 1e-14), "log", per="cell")
-    return odinn.Model(odinn.SIA2D(A=small), TI)
 
 
 def test_a_glacier_left_out_of_a_term_does_not_count_in_its_mean(twin):
@@ -174,3 +168,19 @@ def test_a_glacier_left_out_of_a_term_does_not_count_in_its_mean(twin):
 def test_a_list_is_no_loss(twin, call):
     with pytest.raises(InputError, match="add losses up"):
         call(model(), twin, [odinn.losses.Thickness()], SPAN)
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        (odinn.regularization.Smoothness("flow.A"), "667 numbers, at most 100"),
+        (odinn.regularization.Smoothness("flow.A", kind="variation"), "is no sum of squares"),
+    ],
+)
+def test_what_gauss_newton_cannot_do_is_said_before_the_first_run(twin, monkeypatch, term, message):
+    monkeypatch.setattr(driver, "prepare_all", None)
+    if "variation" in term.name:
+        monkeypatch.setattr(driver, "_MOST_GAUSS_NEWTON", 1000)
+    gridded = odinn.Model(odinn.SIA2D(A=odinn.Parameter(1e-16, (1e-18, 1e-14), "log", "cell")), TI)
+    with pytest.raises(InputError, match=message):
+        odinn.invert(gridded, twin, LOSS + term, SPAN, optimizer=[ADAM(), NEWTON(2)], progress=False)

@@ -40,7 +40,10 @@ OUTCOME = Outcome(
     balance=jnp.stack([jnp.full(SHAPE, -0.5) + 0.01 * m for m in range(12)]),
     start=jnp.asarray(2000.0),
     ends=jnp.asarray(ENDS),
-    velocity=lambda H: ((1 + (THICK - H) / 6.0) * plane(3.0, 0.01, 0.0), (1 + (THICK - H) / 6.0) * plane(4.0, 0.0, 0.01)),
+    velocity=lambda H: (
+        (1 + (THICK - H) / 6.0) * plane(3.0, 0.01, 0.0),
+        (1 + (THICK - H) / 6.0) * plane(4.0, 0.0, 0.01),
+    ),
     water=0.9,
 )
 
@@ -66,7 +69,11 @@ EAST, NORTH = np.array([150.0, 320.0]), np.array([-150.0, -290.0])
 def test_points_are_read_bilinearly_at_their_dates_with_their_errors():
     table = PLACE | {"thickness": [90.0, 95.0], "date": ["2000-07-01", "2001-01-01"], "error": [2.0, 4.0]}
     expected = (100.0 + 0.01 * EAST + 0.02 * NORTH - [3.0, 6.0] - table["thickness"]) / table["error"]
-    for form in (table, xr.Dataset({k: ("point", v) for k, v in table.items()}).set_coords(["x", "y"]), {"made": table}):
+    for form in (
+        table,
+        xr.Dataset({k: ("point", v) for k, v in table.items()}).set_coords(["x", "y"]),
+        {"made": table},
+    ):
         found, number = residuals(losses.Thickness(points=form), glacier())
         np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)  # round-off: bilinear is exact for a plane
         assert number == 2
@@ -102,7 +109,9 @@ def test_a_mean_velocity_is_that_of_the_mean_vector_over_the_interval():
     assert number == 2 * core.sum()
     own = glacier(speed=observed, dates={"speed": halves}, errors={"speed": np.full(SHAPE, 0.5)})
     assert (residuals(losses.Velocity(margin=1), own)[0] == found).all()
-    log, _ = residuals(losses.Velocity("log", at=2000.5, where={"made": mask}), glacier(speed=speed, errors={"speed": 0.5}))
+    log, _ = residuals(
+        losses.Velocity("log", at=2000.5, where={"made": mask}), glacier(speed=speed, errors={"speed": 0.5})
+    )
     expected = mask * np.log((1.5 * speed + 1) / (speed + 1)) / (0.5 / (speed + 1))
     np.testing.assert_allclose(log[0, 0], expected, rtol=1e-12)
 
@@ -165,9 +174,15 @@ BAD = {
     "a class": (lambda: as_total(T), "found the class Thickness; call it"),
     "a number": (lambda: T() + 3.0, "loss: found float"),
     "a negative weight": (lambda: -1 * T(), "weight of a term is -1, expected a number >= 0"),
-    "no columns": (lambda: T(points={"lon": [1.0], "lat": [2.0], "thickness": [3.0]}), "columns x and y .* are missing"),
+    "no columns": (
+        lambda: T(points={"lon": [1.0], "lat": [2.0], "thickness": [3.0]}),
+        "columns x and y .* are missing",
+    ),
     "no value": (lambda: residuals(V(points=TABLE), glacier()), "no column speed or value; found x, y, thickness"),
-    "not a number": (lambda: T(points=TABLE | {"thickness": [90.0, np.nan]}), "1 of 2 in column thickness are not finite"),
+    "not a number": (
+        lambda: T(points=TABLE | {"thickness": [90.0, np.nan]}),
+        "1 of 2 in column thickness are not finite",
+    ),
     "words": (lambda: T(points=TABLE | {"thickness": ["a", "b"]}), "column thickness does not hold numbers"),
     "unequal": (lambda: T(points=TABLE | {"x": [1.0]}), "columns of lengths"),
     "far away": (
@@ -186,7 +201,9 @@ BAD = {
         "thickness has a date",
     ),
     "a date": (
-        lambda: residuals(losses.ElevationChange(points=TABLE | {"value": [1.0, 1.0], "date": [2000.0, 2000.5]}), glacier()),
+        lambda: residuals(
+            losses.ElevationChange(points=TABLE | {"value": [1.0, 1.0], "date": [2000.0, 2000.5]}), glacier()
+        ),
         "needs an interval",
     ),
     "a mask of another shape": (

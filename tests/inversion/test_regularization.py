@@ -76,7 +76,12 @@ def test_a_learned_thickness_is_smooth_inside_the_outline_only(slab):
     level = slab.replace(thickness=np.where(slab.mask, 50.0, 0.0))
     learned = level.replace(thickness=odinn.Parameter(level.thickness, (0.0, None), per="cell"))
     check(Smoothness("thickness"), odinn.Model(), [learned], 0.0)
-    check(Prior("thickness", sigma=10.0, guess=np.full(slab.grid.shape, 30.0), scale="physical"), odinn.Model(), [learned], 4.0)
+    check(
+        Prior("thickness", sigma=10.0, guess=np.full(slab.grid.shape, 30.0), scale="physical"),
+        odinn.Model(),
+        [learned],
+        4.0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,12 @@ def invert(
     )
     if not stages:
         raise InputError("optimizer: the list of stages is empty")
+    gradients.regularization_values(params, static, loss)  # what is wrong with it is said before the first run
+    if any(stage.method == "gauss-newton" for stage in stages):
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
+        if numbers > _MOST_GAUSS_NEWTON:
+            raise InputError(f"gauss_newton: {numbers} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
+        gradients.regularization_residuals(params, static, loss)
     settings = make_settings(span, **options)
     problems = prepare_all(model, listed, loss, settings)
     search = _Search(params, static, problems, loss, settings)
@@ -323,8 +329,6 @@ def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) ->
     """One damped Gauss–Newton step; the damping falls after a success and grows until there is one."""
     began = clock.perf_counter()
     x = state["x"]
-    if x.size > _MOST_GAUSS_NEWTON:
-        raise InputError(f"gauss_newton: {x.size} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
     residuals, jacobian, weights = search.residuals_and_jacobian(x)
     weighted = weights[:, None] * jacobian
     normal, slope = jacobian.T @ weighted, weighted.T @ residuals

@@ -60,13 +60,12 @@ def value_and_gradient(
     if not jax.tree.leaves(params):
         raise InputError("nothing to learn: put an odinn.Parameter or a law with weights where a number stands")
     settings = make_settings(span, **options)
-    value, gradient = 0.0, jax.tree.map(jnp.zeros_like, params)
+    value, gradient = regularization_value_and_gradient(params, static, loss)
     for problem in prepare_all(model, listed, loss, settings, replay):
         own_value, own_gradient, _ = glacier_value_and_gradient(params, static, problem, loss, settings, method)
         value += own_value
         gradient = jax.tree.map(jnp.add, gradient, own_gradient)
-    penalty, penalty_gradient = regularization_value_and_gradient(params, static, loss)
-    return value + penalty, jax.tree.map(jnp.add, gradient, penalty_gradient)
+    return value, gradient
 
 
 def _values(params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict) -> tuple[Any, Record]:
