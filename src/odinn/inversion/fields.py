@@ -71,8 +71,12 @@ class AbstractFieldLoss(AbstractLoss):
         """What is compared, from fields or values at points with components in axis 1; axis 1 of the result fits the data's."""
 
     @abc.abstractmethod
-    def observed(self, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Data and their errors as what is compared."""
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """Data as what is compared."""
+
+    @abc.abstractmethod
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Errors that data bring along, as those of what is compared."""
 
     def times(self, glacier: Glacier, span: Span) -> list[Time]:
         """Dates or intervals of the data: those asked for, else their own, else the usual one."""
@@ -108,42 +112,46 @@ class AbstractFieldLoss(AbstractLoss):
             return None
         times, points = self.times(glacier, span), self.own_points(glacier)
         core = inside(np.asarray(glacier.mask), self.margin)
-        if points is None:
-            own = glacier.observations.errors
-            values, errors = _fields(glacier, self.kinds), [own.get(kind) for kind in self.kinds]
-            place, select = (
-                None,
-                core & (True if selected is True else shaped(selected, core.shape, glacier, self.name)),
-            )
-        else:
-            cells, shares = corners_of(points, glacier)
-            select = core.ravel()[np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]]
-            select &= True if selected is True else shaped(selected, select.shape, glacier, self.name)
-            select = select[:, None]
-            unique = sorted(set(times))
-            if len(times) not in (1, len(points)):
-                raise InputError(
-                    f"losses.{self.name}: {len(times)} dates for {len(points)} points; use a column 'date'"
-                )
-            row = np.array([unique.index(t) for t in times], np.int32)
-            shares = shares if self.counts_bare_ground else only_inside(cells, shares, glacier)
-            place = np.broadcast_to(row, (len(points),)), cells, shares
-            times, values, errors = unique, points.values(self.kinds), [points.columns.get("error")] * len(self.kinds)
-        if points is None and len(values) != len(times):
-            if len(values) != 1:
-                message = f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or intervals"
-                raise InputError(where(glacier.rgi_id, message))
-            values = np.repeat(values, len(times), axis=0)
-        measured = np.isfinite(values) & select
+        core = core & np.asarray(glacier.mask) if self.mean else core
+        parts = (
+            self._on_cells(glacier, times, core) if points is None else self._at_points(glacier, times, core, points)
+        )
+        times, values, own, select, place = parts
+        if selected is not True:
+            select = select & shaped(selected, select.shape, glacier, self.name)
+        measured = np.isfinite(values) & (select if points is None else select[:, None])
         if not measured.any():
             raise InputError(where(glacier.rgi_id, f"losses.{self.name}: there are no data inside its mask"))
-        error = errors_of(self.error, errors, self.usual_error, measured, glacier, self.name)
-        values, error = self.observed(np.where(measured, values, 0.0), error)
+        values = np.where(measured, values, 0.0)
+        own = [None if e is None else self.own_error(np.asarray(e, float), values[:, i]) for i, e in enumerate(own)]
+        error = errors_of(self.error, own, self.usual_error, measured, glacier, self.name)
         factors = [self.moments(time) for time in times]
         dates = sorted({t for moments in factors for t in moments})
         mix = np.array([[moments.get(t, 0.0) for t in dates] for moments in factors])
         weight = np.where(measured, 1.0 / error, 0.0)
-        return Targets(np.array([index(t) for t in dates], np.int32), mix, values, weight, place)
+        return Targets(np.array([index(t) for t in dates], np.int32), mix, self.observed(values), weight, place)
+
+    def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> tuple:
+        """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
+        values = _fields(glacier, self.kinds)
+        if len(values) not in (1, len(times)):
+            message = f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or intervals"
+            raise InputError(where(glacier.rgi_id, message))
+        values = np.broadcast_to(values, (len(times), *values.shape[1:]))
+        return times, values, [glacier.observations.errors.get(kind) for kind in self.kinds], core, None
+
+    def _at_points(self, glacier: Glacier, times: list[Time], core: np.ndarray, points: Points) -> tuple:
+        """(times without repetition, values (N, c), own errors, chosen points, where they are)."""
+        if len(times) not in (1, len(points)):
+            message = f"{len(times)} dates for {len(points)} points; use a column 'date'"
+            raise InputError(f"losses.{self.name}: {message}")
+        cells, shares = corners_of(points, glacier)
+        nearest = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]
+        unique = sorted(set(times))
+        row = np.broadcast_to(np.array([unique.index(t) for t in times], np.int32), (len(points),))
+        shares = shares if self.counts_bare_ground else only_inside(cells, shares, glacier)
+        own = [points.columns.get("error")] * len(self.kinds)
+        return unique, points.values(self.kinds), own, core.ravel()[nearest], (row, cells, shares)
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""

@@ -85,9 +85,13 @@ class Thickness(AbstractFieldLoss):
         """Thickness, m."""
         return fields
 
-    def observed(self, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def observed(self, values: np.ndarray) -> np.ndarray:
         """As they are."""
-        return values, error
+        return values
+
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return error
 
 
 class Velocity(AbstractFieldLoss):
@@ -98,7 +102,7 @@ class Velocity(AbstractFieldLoss):
         at: date or dates. between: (start, end) or a list of such: the mean velocity over each, by the trapezoid rule over
             its ends and the months between; the speed is that of the mean vector, as between two images or two surveys.
             Default the observation's own dates, else the end of the span.
-        error: m yr⁻¹, or of the logarithm (the data's own are m yr⁻¹ and are converted); otherwise as for :class:`Thickness`.
+        error: m yr⁻¹, or of the logarithm; default the data's own (m yr⁻¹, converted for "log"), else 1.
         margin, where: as for :class:`Thickness`.
         points: as for :class:`Thickness`, with columns speed, or vx and vy, and, if there are, date, or start and end, and
             error. Read bilinearly from the cells inside the outline.
@@ -163,12 +167,13 @@ class Velocity(AbstractFieldLoss):
         speed = jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
         return jnp.log(speed + self.floor) if self.component == "log" else speed
 
-    def observed(self, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As they are, or logarithms; errors of the data's own become those of logarithms to first order."""
-        if self.component != "log":
-            return values, error
-        shifted = np.maximum(values, 0.0) + self.floor
-        return np.log(shifted), error / shifted if self.error is None else error
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """As they are, or logarithms."""
+        return np.log(np.maximum(values, 0.0) + self.floor) if self.component == "log" else values
+
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is, or that of the logarithm to first order."""
+        return error / (np.maximum(values, 0.0) + self.floor) if self.component == "log" else error
 
 
 class ElevationChange(AbstractFieldLoss):
@@ -223,9 +228,13 @@ class ElevationChange(AbstractFieldLoss):
         """The rate, m yr⁻¹."""
         return fields
 
-    def observed(self, values: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def observed(self, values: np.ndarray) -> np.ndarray:
         """As they are."""
-        return values, error
+        return values
+
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return error
 
 
 class MassBalance(AbstractLoss):
