@@ -62,6 +62,12 @@ def test_all_methods_give_one_gradient(twin, discrete, method, tolerance):
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=0, atol=tolerance * scale)
 
 
+def test_a_gradient_in_single_precision_is_that_of_double_to_its_rounding(twin, discrete):
+    value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, dtype="float32")
+    assert value == pytest.approx(discrete[0], rel=1e-3)  # float32 steps are not the same steps
+    np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=0, atol=1e-3 * np.abs(flat(discrete[1])).max())
+
+
 def test_a_gradient_over_replayed_steps_is_that_of_the_run(twin, discrete):
     model = odinn.Model(odinn.SIA2D(A=2e-16, C=1e-3), odinn.TemperatureIndex(4e-3, 2.0))
     steps = odinn.simulate(model, twin, *SPAN, save_every=1.0).steps

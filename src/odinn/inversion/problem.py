@@ -20,7 +20,7 @@ from odinn.glacier import Glacier, geometry
 from odinn.grid import cell_mean
 from odinn.inversion.terms import Outcome, Total
 from odinn.model import Model, State
-from odinn.simulation import CHUNK, Steps, _replay_of
+from odinn.simulation import CHUNK, Steps, _replay_of, cast_floats
 from odinn.stepping.adjoint import Record, Replay, integrate, integrate_with_adjoint
 from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
@@ -145,6 +145,7 @@ def run_outcome(
         row = jax.tree.map(lambda a: a[0], windows.forcing)
         shapes = jax.eval_shape(system._source, thickness, row, state.time)
         state = State(state.time, thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
+    system, state = (cast_floats(tree, windows.length.dtype) for tree in (system, state))  # geometry comes as float64
     integrator = integrate_with_adjoint if "limits" in how else integrate
     _, report, record = integrator(system, state, windows, stepper, **how)
 
