@@ -34,12 +34,12 @@ def glacier(**observations):
 
 # Ice everywhere, a plane that thins by 6 m in the year; velocity a plane that doubles while the ice thins from 100 m to 94 m.
 THICK = plane(100.0, 0.01, 0.02)
+TIMES = np.array([2000.0, *ENDS])
+MONTHLY = [np.zeros(SHAPE)] + [np.full(SHAPE, -0.5) + 0.01 * m for m in range(12)]
 OUTCOME = Outcome(
-    initial=jnp.asarray(THICK),
-    thickness=jnp.stack([THICK - 6.0 * (t - 2000.0) for t in ENDS]),
-    balance=jnp.stack([jnp.full(SHAPE, -0.5) + 0.01 * m for m in range(12)]),
-    start=jnp.asarray(2000.0),
-    ends=jnp.asarray(ENDS),
+    thickness=jnp.stack([THICK - 6.0 * (t - 2000.0) for t in TIMES]),
+    balance=jnp.asarray(np.cumsum(MONTHLY, axis=0)),
+    times=jnp.asarray(TIMES),
     velocity=lambda H: (
         (1 + (THICK - H) / 6.0) * plane(3.0, 0.01, 0.0),
         (1 + (THICK - H) / 6.0) * plane(4.0, 0.0, 0.01),
