@@ -122,7 +122,7 @@ def invert(
     state = None if checkpoint is None else read_checkpoint(Path(checkpoint), search.signature(stages, seed))
     with InversionProgress(sum(s.steps for s in stages), progress) as bar:
         if state is None:
-            state = search.first_state()
+            state = search.first_state(stages[0])
         bar.show(state)
         while int(state["stage"]) < len(stages):
             stage = stages[int(state["stage"])]
@@ -162,10 +162,14 @@ class _Search:
         terms = [(name, weight) for name, weight, _ in self.loss.named]
         return f"{ids}|{self.start.size}|{self.settings.span}|{terms}|{stages}|{seed}"
 
-    def first_state(self) -> dict[str, Any]:
-        """Before the first step."""
+    def first_state(self, stage: Stage) -> dict[str, Any]:
+        """Before the first step; Gauss–Newton needs no adjoint, so none is compiled for it."""
         began = clock.perf_counter()
-        value, gradient, terms = self.value_and_gradient(self.start)
+        memory: dict[str, Any] = {}
+        if stage.method == "gauss-newton":
+            value, gradient, terms, memory = self.linearised(self.start)
+        else:
+            value, gradient, terms = self.value_and_gradient(self.start)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise SolverError(f"the loss at the start is {value:g}: look at the initial values of what is learned")
         state = {
@@ -178,9 +182,11 @@ class _Search:
             "stage": 0,
             "step": 0,
             "total": 0,
-            "memory": {},
+            "memory": memory,
             "records": {},
         }
+        if "covariance" in memory:
+            state["covariance"] = memory["covariance"]
         return self.recorded(state, terms, clock.perf_counter() - began, rejected=False)
 
     def recorded(self, state: dict, terms: dict, seconds: float, *, rejected: bool) -> dict:
@@ -241,29 +247,33 @@ class _Search:
             out[problem.glacier.rgi_id] = {name: float(v) for name, own, v in rows if own is not None}
         return out
 
-    def residuals_and_jacobian(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Residuals (N,) of all glaciers and of the regularisation, in units of their errors, their derivatives (N, numbers),
-        and the weights (N,) with which their squares add up to the loss."""
+    def linearised(self, x: np.ndarray) -> tuple[float, np.ndarray, dict, dict[str, np.ndarray]]:
+        """(value, gradient, weighted terms, {"normal": half the Gauss–Newton Hessian, "covariance": of the numbers when the
+        residuals have unit variance}) from all residuals and their derivatives, without the adjoint."""
         params, own = self.unravel(jnp.asarray(x)), (self.static, self.loss)
+        tangents = [self.unravel(unit) for unit in jnp.eye(x.size)]
         penalty = lambda v: gradients.regularization_residuals(self.unravel(v), *own)
         residual, weight = penalty(jnp.asarray(x))
         rows = [(residual, jax.jacfwd(lambda v: penalty(v)[0])(jnp.asarray(x)), weight)]
+        terms = dict.fromkeys(self.names, 0.0)
         for problem in self.problems:
             own_params, own_static, arrays = local_parts(params, self.static, problem)
             record = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[2]
             replay = record_as_replay(record, len(problem.windows.start))
             how = run_options(problem, self.loss, self.settings) | {"capacity": 1, "replay": replay}
             ours = self.settings.stepper, self.settings.coupling
-            columns = []
-            for unit in np.eye(x.size):
-                tangent = local_parts(self.unravel(jnp.asarray(unit)), self.static, problem)[0]
-                residual, column, weight = gradients.residuals_with_directional(
-                    own_params, tangent, own_static, arrays, self.loss, ours, how
-                )
-                columns.append(column)
-            rows.append((residual, jnp.stack(columns, axis=1), weight))
+            along = [local_parts(tangent, self.static, problem)[0] for tangent in tangents]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *along)
+            parts = gradients.residuals_with_jacobian(own_params, stacked, own_static, arrays, self.loss, ours, how)
+            for name, (residual, _, weight) in zip(self.names, parts, strict=True):
+                terms[name] += float(jnp.sum(weight * residual**2))
+            rows += parts
         residuals, jacobian, weights = (np.concatenate([np.asarray(row[i]) for row in rows]) for i in range(3))
-        return residuals, jacobian, weights
+        weighted = weights[:, None] * jacobian
+        normal, inverse = jacobian.T @ weighted, np.linalg.pinv(jacobian.T @ weighted)
+        terms |= {k: float(v) for k, v in gradients.regularization_values(params, self.static, self.loss).items()}
+        quadratic = {"normal": normal, "covariance": inverse @ (weighted.T @ weighted) @ inverse}
+        return float(weights @ residuals**2), 2.0 * weighted.T @ residuals, terms, quadratic
 
 
 def _adam_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
@@ -336,25 +346,23 @@ def _lbfgs_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
 def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
     """One damped Gauss–Newton step; the damping falls after a success and grows until there is one."""
     began = clock.perf_counter()
-    x = state["x"]
-    residuals, jacobian, weights = search.residuals_and_jacobian(x)
-    weighted = weights[:, None] * jacobian
-    normal, slope = jacobian.T @ weighted, weighted.T @ residuals
-    covariance = np.linalg.pinv(normal) @ (weighted.T @ weighted) @ np.linalg.pinv(normal)
-    damping = float(state["memory"].get("damping", stage.damping))
+    x, memory = state["x"], state["memory"]
+    if "normal" not in memory:
+        memory = memory | search.linearised(x)[3]
+    normal, damping = memory["normal"], float(memory.get("damping", stage.damping))
     for _ in range(8):
-        trial = x - np.linalg.solve(normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12)), slope)
-        value = search.value(trial)
-        if np.isfinite(value) and value <= state["value"]:
+        scale = np.diag(np.maximum(np.diag(normal), 1e-12))
+        trial = x - 0.5 * np.linalg.solve(normal + damping * scale, state["gradient"])
+        if search.value(trial) <= state["value"]:  # False for NaN
             break
         damping *= 10.0
     else:
-        state = _moved(search, state, x, state["value"], state["gradient"], {}, {"stuck": np.asarray(1)}, began, True)
-        return state | {"covariance": covariance}
-    value, gradient, terms = search.value_and_gradient(trial)
-    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))}
+        memory = {"stuck": np.asarray(1)}
+        return _moved(search, state, x, state["value"], state["gradient"], {}, memory, began, True)
+    value, gradient, terms, quadratic = search.linearised(trial)
+    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))} | quadratic
     state = _moved(search, state, trial, value, gradient, terms, memory, began, False)
-    return state | {"covariance": covariance}
+    return state | {"covariance": quadratic["covariance"]}
 
 
 _STEPS = {"adam": _adam_step, "lbfgs": _lbfgs_step, "gauss-newton": _gauss_newton_step}

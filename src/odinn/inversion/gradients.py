@@ -109,19 +109,21 @@ def weighted_with_directional(
 
 
 @eqx.filter_jit
-def residuals_with_directional(
-    params: Any, tangent: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[Any, Any, Any]:
-    """(residuals of one glacier (N,), their derivative along a direction, the weight of their squares in the loss)."""
+def residuals_with_jacobian(
+    params: Any, tangents: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
+) -> list[tuple[Any, Any, Any]]:
+    """Of each data term of one glacier: residuals (N,), their derivatives along K directions (N, K), and the weights (N,) of
+    their squares in the loss. The leaves of ``tangents`` have a leading axis K; the run itself is made once."""
 
-    def residuals(p: Any) -> Any:
+    def residuals(p: Any) -> tuple[list, list]:
         found, _ = residuals_of(p, static, arrays, loss, settings, how)
         scales = [w * share / n for (_, w, _), share, (_, n) in zip(loss.data, arrays[-1], found, strict=True)]
         weights = [jnp.broadcast_to(scale, r.size) for scale, (r, _) in zip(scales, found, strict=True)]
-        return jnp.concatenate([jnp.ravel(r) for r, _ in found]), jnp.concatenate(weights)
+        return [jnp.ravel(r) for r, _ in found], weights
 
-    values, slope, weights = jax.jvp(residuals, (params,), (tangent,), has_aux=True)
-    return values, slope, weights
+    one = lambda tangent: jax.jvp(residuals, (params,), (tangent,), has_aux=True)
+    values, slopes, weights = jax.vmap(one, out_axes=(None, 1, None))(tangents)
+    return list(zip(values, slopes, weights, strict=True))
 
 
 def glacier_value(
