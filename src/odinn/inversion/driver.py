@@ -33,6 +33,7 @@ from odinn.inversion.terms import Total, as_total
 from odinn.model import Model
 
 _MOST_GAUSS_NEWTON = 100
+_LONGEST = 1.0  # step of Gauss–Newton, in unconstrained numbers
 
 
 class Inversion(eqx.Module):
@@ -344,24 +345,31 @@ def _lbfgs_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
 
 
 def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
-    """One damped Gauss–Newton step; the damping falls after a success and grows until there is one."""
+    """One damped Gauss–Newton step (Levenberg & Marquardt), of at most ``_LONGEST`` in any unconstrained number: further the
+    linear model of a sigmoid says nothing. The damping falls where the model predicts the gain well, else it grows
+    (Nielsen 1999)."""
     began = clock.perf_counter()
     x, memory = state["x"], state["memory"]
     if "normal" not in memory:
         memory = memory | search.linearised(x)[3]
-    normal, damping = memory["normal"], float(memory.get("damping", stage.damping))
-    for _ in range(8):
-        scale = np.diag(np.maximum(np.diag(normal), 1e-12))
-        trial = x - 0.5 * np.linalg.solve(normal + damping * scale, state["gradient"])
-        if search.value(trial) <= state["value"]:  # False for NaN
-            break
-        damping *= 10.0
+    normal, gradient, damping = memory["normal"], state["gradient"], float(memory.get("damping", stage.damping))
+    scale = np.maximum(np.diag(normal), 1e-6 * np.diag(normal).max(initial=1e-300))
+    for _ in range(40):
+        step = -0.5 * np.linalg.solve(normal + damping * np.diag(scale), gradient)
+        if np.abs(step).max() <= _LONGEST:
+            gain = state["value"] - search.value(x + step)
+            if gain > 0:  # False for NaN
+                break
+        damping *= 4.0
     else:
         memory = {"stuck": np.asarray(1)}
-        return _moved(search, state, x, state["value"], state["gradient"], {}, memory, began, True)
-    value, gradient, terms, quadratic = search.linearised(trial)
-    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))} | quadratic
-    state = _moved(search, state, trial, value, gradient, terms, memory, began, False)
+        return _moved(search, state, x, state["value"], gradient, {}, memory, began, True)
+    predicted = -float(gradient @ step + step @ normal @ step)
+    value, gradient, terms, quadratic = search.linearised(x + step)
+    damping *= max(0.1, 1.0 - (2.0 * gain / max(predicted, 1e-300) - 1.0) ** 3)
+    state = _moved(
+        search, state, x + step, value, gradient, terms, {"damping": np.asarray(damping)} | quadratic, began, False
+    )
     return state | {"covariance": quadratic["covariance"]}
 
 

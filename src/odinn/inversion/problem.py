@@ -206,10 +206,10 @@ def run_options(problem: Problem, loss: Total, settings: Settings) -> dict[str, 
 
 
 def record_as_replay(record: Record | Steps, windows: int) -> Replay:
-    """A record as steps to repeat, (windows, K)."""
+    """A record as steps to repeat, (windows, K), K a power of two so that runs of alike length share a program."""
     count = np.zeros(windows, np.int32)
     count[: len(record.count)] = np.asarray(record.count)
-    width = max(int(count.max()), 1)
+    width = max(4, 1 << max(int(count.max()) - 1, 0).bit_length())
     dt, stages = np.zeros((windows, width)), np.ones((windows, width), np.int32)
     offset = 0
     for i, n in enumerate(count.tolist()):
