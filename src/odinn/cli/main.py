@@ -81,6 +81,7 @@ def run(
                 save_every=settings.run.save_every,
                 stepper=stepper,
                 coupling=settings.run.coupling,
+                hydrology=settings.run.hydrology,
                 dtype=settings.run.dtype,
                 max_steps=settings.run.max_steps,
             )
@@ -286,6 +287,13 @@ def _summarise(sim: Any) -> None:
         f"  budget     +{km3('accumulation')} -{km3('ablation')} km3, lost at the border {km3('lost_at_border')}, clipped "
         f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
     )
+    if sim.hydrology is not None:
+        water = sim.water
+        console.print(
+            f"  water      precipitation {water['precipitation'] / 1e9:.4f}, runoff {water['runoff'] / 1e9:.4f}, into ice "
+            f"{water['ice'] / 1e9:+.4f}, into snow {water['snow'] / 1e9:+.4f} km3 over "
+            f"{sim.hydrology.domain.sum() * sim.hydrology.cell_area / 1e6:.2f} km2, residual {sim.relative_water_residual:.0e}"
+        )
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
 
