@@ -403,7 +403,7 @@ def _around(cell: Cell) -> Cell:
     return (wide[:-2, 1:-1] + wide[2:, 1:-1]) + (wide[1:-1, :-2] + wide[1:-1, 2:])
 
 
-def _water(time: Any, rates: Rates, gain: Cell) -> Water:
+def _water(time: Any, rates: Any, gain: Cell) -> Water:
     """What these rates bring in a time; where the ice gains, it takes the snow."""
     left = jnp.where(gain > 0, 0.0, time * rates.balance)
     return Water(time * rates.accumulation, time * rates.rain, left)

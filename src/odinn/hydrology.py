@@ -32,7 +32,8 @@ class Hydrology(eqx.Module):
     """Water by cell and month, (months, ny, nx) in kg m⁻², the same as mm of water; arrays are NumPy.
 
     ``start``, ``end`` (months,) decimal years; the first and last month may be parts. ``snowfall``, ``rain`` and ``melt`` are
-    sums, ``melt`` that of ice and snow, as realised. ``snow`` is the snowpack beside the ice at the ends,
+    sums, ``melt`` that of ice and snow, as realised (below 0 by some 1e-8 where a long step lets a cell export more ice than it
+    holds). ``snow`` is the snowpack beside the ice at the ends,
     ``snow_at_start`` (ny, nx) that at the first start. ``on_glacier`` is True with at least 1 m of ice at the start of the month.
     ``domain`` (ny, nx): inside the outline, or ever with ice in the run; ``cell_area`` m².
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -108,9 +109,9 @@ def attributes(name: str) -> dict[str, str]:
     return attrs | ({"cell_methods": v.cell_methods} if v.cell_methods else {})
 
 
-def table() -> str:
+def table(variables: Mapping[str, Variable] = VARIABLES) -> str:
     """The table in Markdown, for the documentation."""
     rows = ["| name | dimensions | unit | meaning | CF standard name |", "|---|---|---|---|---|"]
-    for name, v in VARIABLES.items():
+    for name, v in variables.items():
         rows.append(f"| `{name}` | {v.dims} | {v.units} | {v.long_name} | {v.standard_name or ''} |")
     return "\n".join(rows)
