@@ -29,20 +29,21 @@ This table is generated from `odinn.output.variables` (`python tools/write_docs.
 balances by degree-days. The variables along `month` above are then in the file, and as `sim.hydrology` in Python; `sim.series()`
 has those without y and x. Names are OGGM's, but the unit of OGGM is kg: 1 m3 of water is 1000 kg.
 
-- **Melt** is what melted, not what the degree-days could have melted (as `melt`, along `window`, is). On each cell and month
-  snowfall = melt + balance of the ice + change of the snowpack, so the water agrees with the ice budget to round-off: `ice_balance`
-  adds up to the change of ice volume (in water; but for ice lost at the border). Precipitation − runoff − stored snow − stored ice
-  is the attribute `water_residual_m3`; over precipitation, `water_relative_residual`, it stays below 1e-12. In Python: `sim.water`.
-- **On the glacier** are cells with at least 1 m of ice at the start of the month, as for `area_m2`; **off** is the rest of a domain
-  that stays the same in time: the cells inside the outline and all that ever have ice in the run. `sim.series(domain=mask)` takes
-  another one: a catchment, or the domain of several runs or parts of a run, which makes them comparable.
-- **Snow beside the ice.** Outside the outline, on bare ground and on ice thinner than 10 m, snow does not turn into ice. It lies
-  in a snowpack (`snow_amount`; its sum is `snow_bucket`), melted by the degree-days that are left after the month's own snow. Thin
-  ice beneath melts as if it were bare. High up, the pack may last and grow, for it does not flow. Inside the outline, snow on
-  bare ground is ice at once: a metre of it in spring counts as glacier, and in `area_m2`.
+- **Melt** is what melted, not what the degree-days could have melted (as `melt`, along `window`, is). On each cell, and in each
+  month, snowfall = melt + balance of the ice + change of the snowpack, so the water agrees with the ice budget to round-off:
+  over the whole grid, precipitation − runoff − stored snow − stored ice is the attribute `water_residual_m3`, with
+  `water_relative_residual` below 1e-12. In Python: `sim.water`. `ice_balance` is what the ice of the domain gained.
+- **On the glacier** are cells with at least 1 m of ice at the start of the month, as for `area_m2`; **off** is the rest of a
+  domain that stays the same in time (`hydrology_domain`): the cells inside the outline, those with 1 m of ice some time in the
+  run, and those where 1 m of ice melted in it. `sim.series(domain=mask)` takes another one: a catchment, or the domain of
+  several runs or parts of a run, which makes them comparable.
+- **Snow beside the ice.** Outside the outline, on bare ground and on ice thinner than 10 m, snow does not turn into ice. It
+  lies in a snowpack (`snow_amount`; its sum is `snow_bucket`), melted by the degree-days that are left after the month's own
+  snow. Thin ice beneath melts as if it were bare. High up, the pack may last and grow, for it does not flow. Inside the
+  outline, snow on bare ground is ice at once: a metre of it in spring counts as glacier, and in `area_m2`.
 - **Runoff** is melt and rain of the domain in the month. Nothing refreezes, evaporates, or is held back on its way.
-- The snowpack is part of the state: parts of a run, joined by `initial=`, give the series of the whole. A glacier's own file, or
-  a state of a run without hydrology, starts without snow beside the ice.
+- The snowpack is part of the state: parts of a run, joined by `initial=`, give the series of the whole. A glacier's own file,
+  or a state of a run without hydrology, starts without snow beside the ice.
 
 ## Years and bands of altitude
 

@@ -25,17 +25,20 @@ from odinn.massbalance.base import Rates
 from odinn.model import Model
 
 SUMS: Final = ("snowfall", "rain", "melt")  # fields that are added up over a month
-_ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² below which melt and balance are 0
+_ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² below which melt is 0
 
 
 class Hydrology(eqx.Module):
     """Water by cell and month, (months, ny, nx) in kg m⁻², the same as mm of water; arrays are NumPy.
 
     ``start``, ``end`` (months,) decimal years; the first and last month may be parts. ``snowfall``, ``rain`` and ``melt`` are
-    sums, ``melt`` that of ice and snow, as realised (below 0 by some 1e-8 where a long step lets a cell export more ice than it
-    holds). ``snow`` is the snowpack beside the ice at the ends,
-    ``snow_at_start`` (ny, nx) that at the first start. ``on_glacier`` is True with at least 1 m of ice at the start of the month.
-    ``domain`` (ny, nx): inside the outline, or ever with ice in the run; ``cell_area`` m².
+    sums, ``melt`` that of ice and snow, as realised (below 0 by some 1e-8 where a long step lets a cell export more ice than
+    it holds). ``snow`` is the snowpack beside the ice at the ends, ``snow_at_start`` (ny, nx) that at the first start.
+    ``on_glacier`` is True with at least 1 m of ice at the start of the month.
+
+    ``domain`` (ny, nx): inside the outline, or with 1 m of ice some time in the run, or where 1 m of ice melted in it.
+    ``sums`` is its :meth:`series`. ``whole`` has the totals of the run over the whole grid, m³ of water: precipitation,
+    runoff, and the change of stored snow. ``cell_area`` m².
     """
 
     start: Float[np.ndarray, " months"]
@@ -48,11 +51,8 @@ class Hydrology(eqx.Module):
     snow_at_start: Float[np.ndarray, "ny nx"]
     domain: Bool[np.ndarray, "ny nx"]
     cell_area: float
-
-    @property
-    def snow_volume_at_start(self) -> float:
-        """Snow beside the ice in :attr:`domain` at the start, m³ of water."""
-        return float(self.snow_at_start[self.domain].sum() * self.cell_area / WATER_DENSITY)
+    sums: dict[str, np.ndarray]
+    whole: dict[str, float]
 
     def series(self, domain: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Sums over a domain that stays the same in time, (months,), m³ of water (areas in m²).
@@ -64,7 +64,9 @@ class Hydrology(eqx.Module):
         Args:
             domain: (ny, nx) bool; default :attr:`domain`. Another one, such as a catchment, or one for the parts of a run.
         """
-        domain = self.domain if domain is None else np.asarray(domain)
+        if domain is None:
+            return dict(self.sums)
+        domain = np.asarray(domain)
         if domain.shape != self.domain.shape or domain.dtype != bool:
             raise InputError(f"domain: found {domain.dtype} {domain.shape}, expected bool {self.domain.shape} (ny, nx)")
         cubic = self.cell_area / WATER_DENSITY
@@ -91,6 +93,7 @@ class Gauge:
         self, mask: np.ndarray, snow: np.ndarray | None, ice_density: float, cell_area: float, dtype: str
     ) -> None:
         self.domain = mask.copy()
+        self.lost = np.zeros(mask.shape)
         self.snow = np.zeros(mask.shape) if snow is None else np.asarray(snow, float)
         self.snow_at_start = self.snow
         self.ice_density, self.cell_area = ice_density, cell_area
@@ -109,7 +112,8 @@ class Gauge:
         melt = fell - balance - (snow - self.snow)
         melt[np.abs(melt) < self.round_off] = 0.0
         self.snow = snow
-        self.domain |= (before > 0) | (report.thickness > 0) | (np.abs(balance) > self.round_off)
+        self.domain |= (before >= AREA_THRESHOLD) | (report.thickness >= AREA_THRESHOLD)
+        self.lost = self.lost + np.maximum(-balance, 0.0)
         month = month_index(start)
         if not self.months or self.months[-1]["month"] != month:
             on = np.asarray(before >= AREA_THRESHOLD)
@@ -121,8 +125,16 @@ class Gauge:
 
     def hydrology(self) -> Hydrology:
         """What was collected."""
-        fields = {k: np.stack([m[k] for m in self.months]) for k in ("start", "end", *SUMS, "snow", "on_glacier")}
-        return Hydrology(**fields, snow_at_start=self.snow_at_start, domain=self.domain, cell_area=self.cell_area)
+        fields: dict[str, Any] = {
+            k: np.stack([m[k] for m in self.months]) for k in ("start", "end", *SUMS, "snow", "on_glacier")
+        }
+        domain = self.domain | (self.lost >= self.ice_density * AREA_THRESHOLD)
+        fields |= {"snow_at_start": self.snow_at_start, "domain": domain, "cell_area": self.cell_area}
+        bare = Hydrology(**fields, sums={}, whole={})
+        everywhere = bare.series(np.ones_like(domain))
+        whole = {k: float(everywhere[k].sum()) for k in ("precipitation", "runoff")}
+        whole["snow"] = float((self.snow - self.snow_at_start).sum()) * self.cell_area / WATER_DENSITY
+        return Hydrology(**fields, sums=bare.series(domain), whole=whole)
 
 
 def check_hydrology(model: Model, glacier: Glacier) -> None:

@@ -110,7 +110,7 @@ class Simulation(eqx.Module):
 
     @property
     def water(self) -> dict[str, float]:
-        """Totals of the run's water over ``hydrology.domain``, m³ of water.
+        """Totals of the run's water over the whole grid, m³ of water.
 
         ``residual`` = precipitation − runoff − snow − ice − lost_at_border + clipped, where ``snow`` and ``ice`` are changes of
         what is stored, the ice as the difference of the states at the run's ends. ``lost_at_border`` and ``clipped`` are those
@@ -119,13 +119,10 @@ class Simulation(eqx.Module):
         Raises:
             InputError: the run was made without ``hydrology=True``.
         """
-        recorded = self._recorded_water()
-        series, budget = recorded.series(), self.budget
-        to_water = self.model.ice_density / WATER_DENSITY
-        water = {
-            "precipitation": float(series["precipitation"].sum()),
-            "runoff": float(series["runoff"].sum()),
-            "snow": float(series["snow_bucket"][-1]) - recorded.snow_volume_at_start,
+        if self.hydrology is None:
+            raise InputError(where(self.glacier.rgi_id, "the water was not recorded: simulate(..., hydrology=True)"))
+        budget, to_water = self.budget, self.model.ice_density / WATER_DENSITY
+        water = self.hydrology.whole | {
             "ice": to_water * (budget["final"] - budget["initial"]),
             "lost_at_border": to_water * budget["lost_at_border"],
             "clipped": to_water * budget["clipped"],
@@ -138,11 +135,6 @@ class Simulation(eqx.Module):
         """The water's residual over the larger of precipitation and the ice there was."""
         water, ice = self.water, self.model.ice_density / WATER_DENSITY * self.initial_volume
         return abs(water["residual"]) / max(water["precipitation"], ice, 1e-300)
-
-    def _recorded_water(self) -> Hydrology:
-        if self.hydrology is None:
-            raise InputError(where(self.glacier.rgi_id, "the water was not recorded: simulate(..., hydrology=True)"))
-        return self.hydrology
 
     def velocity(self, at: VelocityKind = "surface") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(vx, vy, speed), each (T, ny, nx), m yr⁻¹: along projected x and y, 0 without ice.
@@ -339,6 +331,8 @@ def _simulate_one(
     system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
     windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
     _check_replay(replay, windows, glacier)
+    starts, lengths = windows.start, windows.length  # in double precision, whatever the run's
+    stops = starts + lengths
     state = _first_state(system, glacier, windows, t0, initial)
     if dtype == "float32":
         system, state, windows = (cast_floats(tree, jnp.float32) for tree in (system, state, windows))
@@ -365,11 +359,13 @@ def _simulate_one(
                 system, state, part, stepper, _part_of(replay, first, size), max_steps, glacier, size, bar
             )
             report = jax.tree.map(lambda a, n=size: np.asarray(a[:n], float), report)
-            ends = np.asarray(part.start[:size] + part.length[:size], float)
+            ends = stops[first : first + size]
             for i in range(size):
                 pending = pending + report.balance[i]
                 if gauge is not None:
-                    gauge.add(float(part.start[i]), float(ends[i]), before, jax.tree.map(lambda a, i=i: a[i], report))
+                    gauge.add(
+                        float(starts[first + i]), float(ends[i]), before, jax.tree.map(lambda a, i=i: a[i], report)
+                    )
                     before = report.thickness[i]
                 if saved[first + i]:
                     t = snap(float(ends[i]))
@@ -392,8 +388,6 @@ def _simulate_one(
                 _warn_about_balance(model, glacier, report, part, size)
     series = {k: np.concatenate([r[k] for r in reports]) for k in (*_BUDGET, "on_glacier")}
     on_glacier = series.pop("on_glacier")
-    starts, lengths = np.asarray(windows.start, float), np.asarray(windows.length, float)
-    ends = starts + lengths
     count, dt, stages = (np.concatenate([r[i] for r in records]) for i in range(3))
     steps = Steps(starts, lengths, count, dt, stages, rejected, evaluations)
     extras = jax.tree.map(np.asarray, state.extras) | ({} if gauge is None else {"snow": gauge.snow})
@@ -403,9 +397,9 @@ def _simulate_one(
         times=np.array(times),
         thickness=np.stack(thickness),
         smb=np.stack(smb),
-        budget_series={"time": ends, **series},
+        budget_series={"time": stops, **series},
         glacier_series={
-            "time": ends,
+            "time": stops,
             **{k: on_glacier[:, i] for i, k in enumerate(("accumulation", "melt", "rain"))},
         },
         steps=steps,

@@ -288,11 +288,12 @@ def _summarise(sim: Any) -> None:
         f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
     )
     if sim.hydrology is not None:
-        water = sim.water
+        water = sim.hydrology.series()
+        area = sim.hydrology.domain.sum() * sim.hydrology.cell_area
+        per_year = lambda name: water[name].sum() / area / (sim.times[-1] - sim.times[0])
         console.print(
-            f"  water      precipitation {water['precipitation'] / 1e9:.4f}, runoff {water['runoff'] / 1e9:.4f}, into ice "
-            f"{water['ice'] / 1e9:+.4f}, into snow {water['snow'] / 1e9:+.4f} km3 over "
-            f"{sim.hydrology.domain.sum() * sim.hydrology.cell_area / 1e6:.2f} km2, residual {sim.relative_water_residual:.0e}"
+            f"  water      precipitation {per_year('precipitation'):.2f}, runoff {per_year('runoff'):.2f} m yr-1 over "
+            f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months), residual {sim.relative_water_residual:.0e}"
         )
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")

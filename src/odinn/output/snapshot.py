@@ -82,8 +82,9 @@ def load(path: str | Path) -> Any:
         smb = np.array(root["smb"].values, float) / density  # stored in single precision
         extra = {obj_class: {"thickness": thickness, "smb": smb}}
         if "snowfall_amount" in root:
-            water = {field: root[name].values for field, name in WATER_FIELDS.items()}
-            extra["odinn.hydrology:Hydrology"] = water | {"on_glacier": water["on_glacier"].astype(bool)}
+            kinds = {field: bool if field == "on_glacier" else float for field in WATER_FIELDS}
+            water = {field: np.array(root[name].values, kinds[field]) for field, name in WATER_FIELDS.items()}
+            extra["odinn.hydrology:Hydrology"] = water  # stored in single precision; the sums are whole
     return _decode(tree, group, extra)
 
 

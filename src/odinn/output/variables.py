@@ -56,13 +56,13 @@ VARIABLES: Final[dict[str, Variable]] = {
     "budget_withheld": Variable("window", "m3", "net gain outside the outline on thin or no ice, ice", dtype="float64"),
     "budget_clipped": Variable("window", "m3", "ice made by lifting negative thickness to zero", dtype="float64"),
     "budget_lost_at_border": Variable("window", "m3", "ice that left through the border", dtype="float64"),
-    "snowfall_amount": Variable(MONTHLY, "kg m-2", "snowfall of the month", "snowfall_amount", "month: sum", "float64"),
-    "rainfall_amount": Variable(MONTHLY, "kg m-2", "rain of the month", "rainfall_amount", "month: sum", "float64"),
+    "snowfall_amount": Variable(MONTHLY, "kg m-2", "snowfall of the month", "snowfall_amount", "month: sum"),
+    "rainfall_amount": Variable(MONTHLY, "kg m-2", "rain of the month", "rainfall_amount", "month: sum"),
     "melt_amount": Variable(
-        MONTHLY, "kg m-2", "melt of ice and snow in the month, as realised", None, "month: sum", "float64"
+        MONTHLY, "kg m-2", "melt of ice and snow in the month, as realised", cell_methods="month: sum"
     ),
     "snow_amount": Variable(
-        MONTHLY, "kg m-2", "snowpack beside the ice at the end of the month", "surface_snow_amount", dtype="float64"
+        MONTHLY, "kg m-2", "snowpack beside the ice at the end of the month", "surface_snow_amount"
     ),
     "on_glacier": Variable(MONTHLY, "1", "1 with at least 1 m of ice at the start of the month", dtype="int8"),
     "hydrology_domain": Variable("y x", "1", "1 in the domain of the water's series", dtype="int8"),
