@@ -331,7 +331,7 @@ def _simulate_one(
     system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
     windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
     _check_replay(replay, windows, glacier)
-    starts, lengths = windows.start, windows.length  # in double precision, whatever the run's
+    starts, lengths = np.asarray(windows.start), np.asarray(windows.length)  # in double precision, whatever the run's
     stops = starts + lengths
     state = _first_state(system, glacier, windows, t0, initial)
     if dtype == "float32":
