@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from odinn.output.variables import table
+from odinn.output.variables import BY_YEAR, table
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -22,12 +22,43 @@ The group
 This table is generated from `odinn.output.variables` (`python tools/write_docs.py`).
 
 {table}
+
+## Water
+
+`odinn.simulate(..., hydrology=True)` (YAML: `run: {{hydrology: true}}`) records snow, rain and melt of every cell and month, for
+balances by degree-days. The variables along `month` above are then in the file, and as `sim.hydrology` in Python; `sim.series()`
+has those without y and x. Names are OGGM's, but the unit of OGGM is kg: 1 m3 of water is 1000 kg.
+
+- **Melt** is what melted, not what the degree-days could have melted (as `melt`, along `window`, is). On each cell, and in each
+  month, snowfall = melt + balance of the ice + change of the snowpack, so the water agrees with the ice budget to round-off:
+  over the whole grid, precipitation − runoff − stored snow − stored ice is the attribute `water_residual_m3`, with
+  `water_relative_residual` below 1e-12. In Python: `sim.water`. `ice_balance` is what the ice of the domain gained.
+- **On the glacier** are cells with at least 1 m of ice at the start of the month, as for `area_m2`; **off** is the rest of a
+  domain that stays the same in time (`hydrology_domain`): the cells inside the outline, those with 1 m of ice some time in the
+  run, and those where 1 m of ice melted in it. `sim.series(domain=mask)` takes another one: a catchment, or the domain of
+  several runs or parts of a run, which makes them comparable.
+- **Snow beside the ice.** Outside the outline, on bare ground and on ice thinner than 10 m, snow does not turn into ice. It
+  lies in a snowpack (`snow_amount`; its sum is `snow_bucket`), melted by the degree-days that are left after the month's own
+  snow. Thin ice beneath melts as if it were bare. High up, the pack may last and grow, for it does not flow. Inside the
+  outline, snow on bare ground is ice at once: a metre of it in spring counts as glacier, and in `area_m2`.
+- **Runoff** is melt and rain of the domain in the month. Nothing refreezes, evaporates, or is held back on its way.
+- The snowpack is part of the state: parts of a run, joined by `initial=`, give the series of the whole. A glacier's own file,
+  or a state of a run without hydrology, starts without snow beside the ice.
+
+## Years and bands of altitude
+
+`sim.annual("hydro")` and `sim.annual("calendar")` give the complete years of a run as an `xarray.Dataset`: the series above at
+the end of the year, water as sums. Hydrological years start in October in the north and in April in the south (`hydro_month=` for
+another month), and bear the label of the year in which they end. `sim.by_altitude(50.0, "hydro")` gives area and balance in bands
+of altitude. Both work on runs loaded with `odinn.load`, and need the ends of years among the saved times. Further variables:
+
+{by_year}
 """
 
 
 def pages() -> dict[Path, str]:
     """The generated pages and their content."""
-    return {DOCS / "output.md": PAGE.format(table=table())}
+    return {DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR))}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from odinn.parameter import without_numbers
 from odinn.stepping.base import AbstractSystem
 
 Coupling = Literal["source", "jump"]
-Accounts = Literal["budget", "balance", "none"]
+Accounts = Literal["water", "budget", "balance", "none"]
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
 _NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
@@ -41,11 +41,21 @@ class Window(eqx.Module):
 
 class Source(eqx.Module):
     """A balance in force: m of ice per year on cells, and for the budget what the outline rule withholds (m yr⁻¹) and,
-    summed over the glacier, accumulation, melt and rain (m w.e. yr⁻¹)."""
+    summed over the glacier, accumulation, melt and rain (m w.e. yr⁻¹); for the water, these three on cells, too."""
 
     rate: Cell
     withheld: Cell | None
     on_glacier: Array | None
+    rates: Rates | None = None
+
+
+class Water(eqx.Module):
+    """What a window brings, m w.e. on cells: snow, rain, and snow minus melt where the ice does not gain it (< 0: what snow
+    that lies there from before loses, if it lasts)."""
+
+    snowfall: Cell
+    rain: Cell
+    left_to_snow: Cell
 
 
 class Unknowns(eqx.Module):
@@ -81,6 +91,7 @@ class Report(eqx.Module):
     clipped: Scalar
     lost_at_border: Scalar
     on_glacier: Array
+    water: Water | None = None
 
 
 class Dynamics(AbstractSystem):
@@ -92,8 +103,9 @@ class Dynamics(AbstractSystem):
         water_to_ice: m of ice per m w.e.
         signed: ODINN's scheme: thickness may be negative, and balances are added without conversion to ice.
         carries: windows may start within a month, so the balance in force is part of the state.
-        accounts: "budget" (windows report all of :class:`Report`), "balance" (the state carries the balance since the start,
-            m of ice, as the extra "applied") or "none" (windows report nothing: less to compute and to transpose).
+        accounts: "water" (windows report all of :class:`Report`), "budget" (all but the water), "balance" (the state carries
+            the balance since the start, m of ice, as the extra "applied") or "none" (windows report nothing: less to compute
+            and to transpose).
         by_hand: use the operators with hand-written transposes (for the backward pass).
     """
 
@@ -185,13 +197,15 @@ class Dynamics(AbstractSystem):
         extras = {"balance": forcing} if self.has_source and self.carries else {}
         jump = None
         if self.has_jump:
-            nothing = _Jump(thickness, *(jnp.zeros_like(thickness),) * 4, jnp.zeros(3, thickness.dtype))
+            zero = jnp.zeros_like(thickness)
+            water = Water(zero, zero, zero) if self.accounts == "water" else None
+            nothing = _Jump(thickness, *(zero,) * 4, jnp.zeros(3, thickness.dtype), water)
             jump = lax.cond(window.jump, lambda: self._jump(thickness, window.forcing, window.start), lambda: nothing)
             thickness = jump.thickness
         if tally is None:
             return State(time, thickness, extras), None
         report = self._report(state, window, forcing, tally, thickness, jump)
-        if self.accounts == "budget":
+        if self.keeps_budget:
             return State(time, thickness, extras), report
         return State(time, thickness, extras | {"applied": state.extras["applied"] + report.balance}), None
 
@@ -212,10 +226,13 @@ class Dynamics(AbstractSystem):
         melted: Any
         zero: Any = jnp.zeros_like(thickness)
         on_glacier: Any = jnp.zeros(3, thickness.dtype)
+        water: Water | None = None
         if self.has_source:
             gain, loss = (window.length * part for part in _split(forcing.rate))
             withheld = zero
-            if self.accounts == "budget":
+            if self.accounts == "water":
+                water = _water(window.length, forcing.rates, gain)
+            if self.keeps_budget:
                 withheld, on_glacier = window.length * forcing.withheld, window.length * forcing.on_glacier
         elif self.in_stages:
             gain, loss, withheld = tally.gain, tally.loss, tally.withheld
@@ -227,12 +244,13 @@ class Dynamics(AbstractSystem):
         melted = loss - unmet
         had_ice = (state.thickness > 0) | (melted > 1e-9 * loss)  # round-off is not ice
         if jump is not None:
-            gain, melted, unmet, withheld, on_glacier = (
+            gain, melted, unmet, withheld, on_glacier, water = (
                 jump.gain,
                 jump.melted,
                 jump.unmet,
                 jump.withheld,
                 jump.on_glacier,
+                jump.water,
             )
             had_ice = jnp.ones_like(had_ice)
         return Report(
@@ -245,6 +263,7 @@ class Dynamics(AbstractSystem):
             jnp.sum(tally.clipped),
             lost,
             on_glacier,
+            water,
         )
 
     def for_transpose(self) -> Dynamics:
@@ -256,6 +275,11 @@ class Dynamics(AbstractSystem):
         ice = self.interior & ((y0.thickness > 0) | (y1.thickness > 0))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
         return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
+
+    @property
+    def keeps_budget(self) -> bool:
+        """Windows report."""
+        return self.accounts in ("budget", "water")
 
     @property
     def end_is_linear(self) -> bool:
@@ -284,9 +308,10 @@ class Dynamics(AbstractSystem):
         if self.mass_balance.frequency == "monthly":
             rates = Rates(12.0 * rates.accumulation, 12.0 * rates.melt, 12.0 * rates.rain)
         applied, withheld = self._allowed(rates, thickness)
-        if self.accounts != "budget":
+        if not self.keeps_budget:
             return Source(applied, None, None)
-        return Source(applied, withheld, self._sum_on_glacier(rates, thickness))
+        on_glacier = self._sum_on_glacier(rates, thickness)
+        return Source(applied, withheld, on_glacier, rates if self.accounts == "water" else None)
 
     def _allowed(self, rates: Rates, thickness: Cell) -> tuple[Cell, Cell]:
         """Balance in m of ice where it may act, and what is withheld: gain outside the outline on thin or no ice."""
@@ -320,7 +345,8 @@ class Dynamics(AbstractSystem):
         gain, melt = _split(applied)
         melted = jnp.minimum(melt, ice)
         unmet = jnp.where(ice > 0, melt - melted, 0.0)
-        return _Jump(thickness + gain - melted, gain, melted, unmet, withheld, on_glacier)
+        water = _water(1.0, rates, gain) if self.accounts == "water" else None
+        return _Jump(thickness + gain - melted, gain, melted, unmet, withheld, on_glacier, water)
 
 
 class _Jump(eqx.Module):
@@ -332,6 +358,7 @@ class _Jump(eqx.Module):
     unmet: Cell
     withheld: Cell
     on_glacier: Array
+    water: Water | None = None
 
 
 def dynamics_of(
@@ -374,6 +401,12 @@ def _around(cell: Cell) -> Cell:
     """Sum of the four neighbours."""
     wide = jnp.pad(cell, 1)
     return (wide[:-2, 1:-1] + wide[2:, 1:-1]) + (wide[1:-1, :-2] + wide[1:-1, 2:])
+
+
+def _water(time: Any, rates: Any, gain: Cell) -> Water:
+    """What these rates bring in a time; where the ice gains, it takes the snow."""
+    left = jnp.where(gain > 0, 0.0, time * rates.balance)
+    return Water(time * rates.accumulation, time * rates.rain, left)
 
 
 def _split(balance: Any) -> tuple[Any, Any]:

@@ -42,7 +42,8 @@ class State(eqx.Module):
 
     Args:
         time: decimal year. thickness: m, (ny, nx).
-        extras: further parts of the state by name; "balance" is the balance in force when a run is cut within a month.
+        extras: further parts of the state by name; "balance" is the balance in force when a run is cut within a month, "snow"
+            the snowpack beside the ice (kg m⁻²) of a run with hydrology.
     """
 
     time: Any

@@ -15,13 +15,14 @@ import numpy as np
 from jaxtyping import Float
 
 from odinn.cache import enable_compilation_cache
-from odinn.constants import MONTHS_PER_YEAR
+from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, decimal_year, snap
 from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
 from odinn.errors import InputError, OdinnError, SolverError, where
 from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
+from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
 from odinn.progress import Progress
@@ -59,7 +60,8 @@ class Simulation(eqx.Module):
     ``times`` (T,) decimal years, first the start; ``thickness`` (T, ny, nx) m. ``smb`` (T, ny, nx) is the realised
     balance between a time and the one before, m of ice per year (NaN at the first time). ``budget_series`` has, per
     window, the totals of :attr:`budget` in m³ of ice; ``glacier_series`` accumulation, melt and rain over ice in m³ of
-    water. ``steps`` can be handed to ``simulate(replay=)``; ``state`` to ``simulate(initial=)``.
+    water. ``steps`` can be handed to ``simulate(replay=)``; ``state`` to ``simulate(initial=)``. ``hydrology`` is the water by
+    cell and month of ``simulate(hydrology=True)``, else None.
     """
 
     glacier: Glacier
@@ -75,6 +77,7 @@ class Simulation(eqx.Module):
     final_volume: float
     seconds: float
     settings: dict[str, Any]
+    hydrology: Hydrology | None = None
 
     @property
     def surface(self) -> Float[np.ndarray, "T ny nx"]:
@@ -105,6 +108,34 @@ class Simulation(eqx.Module):
         b = self.budget
         return abs(b["residual"]) / max(b["initial"], b["accumulation"] + b["ablation"], 1e-300)
 
+    @property
+    def water(self) -> dict[str, float]:
+        """Totals of the run's water over the whole grid, m³ of water.
+
+        ``residual`` = precipitation − runoff − snow − ice − lost_at_border + clipped, where ``snow`` and ``ice`` are changes of
+        what is stored, the ice as the difference of the states at the run's ends. ``lost_at_border`` and ``clipped`` are those
+        of :attr:`budget`.
+
+        Raises:
+            InputError: the run was made without ``hydrology=True``.
+        """
+        if self.hydrology is None:
+            raise InputError(where(self.glacier.rgi_id, "the water was not recorded: simulate(..., hydrology=True)"))
+        budget, to_water = self.budget, self.model.ice_density / WATER_DENSITY
+        water = self.hydrology.whole | {
+            "ice": to_water * (budget["final"] - budget["initial"]),
+            "lost_at_border": to_water * budget["lost_at_border"],
+            "clipped": to_water * budget["clipped"],
+        }
+        left = water["runoff"] + water["snow"] + water["ice"] + water["lost_at_border"] - water["clipped"]
+        return water | {"residual": water["precipitation"] - left}
+
+    @property
+    def relative_water_residual(self) -> float:
+        """The water's residual over the larger of precipitation and the ice there was."""
+        water, ice = self.water, self.model.ice_density / WATER_DENSITY * self.initial_volume
+        return abs(water["residual"]) / max(water["precipitation"], ice, 1e-300)
+
     def velocity(self, at: VelocityKind = "surface") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(vx, vy, speed), each (T, ny, nx), m yr⁻¹: along projected x and y, 0 without ice.
 
@@ -118,6 +149,36 @@ class Simulation(eqx.Module):
         from odinn.output.dataset import to_dataset
 
         return to_dataset(self)
+
+    def series(self, domain: np.ndarray | None = None) -> Any:
+        """Volume, area, altitudes at ``time`` and, with ``hydrology``, water by ``month``: an ``xarray.Dataset``.
+
+        Args:
+            domain: see :meth:`odinn.hydrology.Hydrology.series`.
+        """
+        from odinn.output.series import series
+
+        return series(self, domain)
+
+    def annual(
+        self,
+        year: Literal["calendar", "hydro"] = "calendar",
+        *,
+        hydro_month: int | None = None,
+        domain: np.ndarray | None = None,
+    ) -> Any:
+        """The complete years of the run: see :func:`odinn.output.series.annual`."""
+        from odinn.output.series import annual
+
+        return annual(self, year, hydro_month=hydro_month, domain=domain)
+
+    def by_altitude(
+        self, band: float = 50.0, year: Literal["calendar", "hydro"] = "calendar", *, hydro_month: int | None = None
+    ) -> Any:
+        """Balance and area by altitude and year: see :func:`odinn.output.series.by_altitude`."""
+        from odinn.output.series import by_altitude
+
+        return by_altitude(self, band, year, hydro_month=hydro_month)
 
     def __str__(self) -> str:
         return (
@@ -148,6 +209,7 @@ def simulate(
     coupling: Coupling = "source",
     initial: State | None = None,
     replay: Steps | Sequence[Steps] | Mapping[str, Steps] | None = None,
+    hydrology: bool = False,
     on_error: Literal["raise", "keep"] = "raise",
     dtype: Literal["float64", "float32"] = "float64",
     max_steps: int = 1_000_000,
@@ -164,6 +226,9 @@ def simulate(
         coupling: "source" (the month's balance acts through the month) or "jump" (at its end).
         initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it has to be at t0.
         replay: steps of an earlier run over the same windows, repeated exactly.
+        hydrology: record snow, rain, melt and snowpack by cell and month (:class:`odinn.hydrology.Hydrology`); needs a
+            balance by degree-days. The state then carries the snowpack, so a run may be cut anywhere; other states
+            start without snow beside the ice.
         on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result.
         dtype: "float32" is about 0.6 times the time, with errors of millimetres.
         max_steps: attempts after which a window is given up.
@@ -184,6 +249,7 @@ def simulate(
         "save_every": save_every,
         "stepper": RKC2() if stepper is None else stepper,
         "coupling": coupling,
+        "hydrology": hydrology,
         "dtype": dtype,
         "max_steps": max_steps,
         "progress": progress,
@@ -250,6 +316,7 @@ def _simulate_one(
     save_every: float,
     stepper: AbstractStepper,
     coupling: Coupling,
+    hydrology: bool,
     initial: State | None,
     replay: Steps | None,
     dtype: str,
@@ -259,9 +326,13 @@ def _simulate_one(
     began = clock.perf_counter()
     t0, t1 = decimal_year(t0), decimal_year(t1)
     check_run(model, glacier, t0, t1, save_every, coupling, initial, dtype)
-    system = dynamics_of(model, glacier, coupling)
+    if hydrology:
+        check_hydrology(model, glacier)
+    system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
     windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
     _check_replay(replay, windows, glacier)
+    starts, lengths = np.asarray(windows.start), np.asarray(windows.length)  # in double precision, whatever the run's
+    stops = starts + lengths
     state = _first_state(system, glacier, windows, t0, initial)
     if dtype == "float32":
         system, state, windows = (cast_floats(tree, jnp.float32) for tree in (system, state, windows))
@@ -271,6 +342,11 @@ def _simulate_one(
     times, thickness = [t0], [np.maximum(np.asarray(state.thickness, float), 0.0)]
     smb = [np.full(grid.shape, np.nan)]
     pending, since = np.zeros(grid.shape), t0
+    gauge = None
+    if hydrology:
+        snow = None if initial is None else initial.extras.get("snow")
+        gauge = Gauge(np.asarray(glacier.mask), snow, model.ice_density, grid.cell_area, dtype)
+    before = thickness[0]
     reports: list[dict[str, np.ndarray]] = []
     records: list[tuple[np.ndarray, ...]] = []
     rejected = evaluations = 0
@@ -283,9 +359,14 @@ def _simulate_one(
                 system, state, part, stepper, _part_of(replay, first, size), max_steps, glacier, size, bar
             )
             report = jax.tree.map(lambda a, n=size: np.asarray(a[:n], float), report)
-            ends = np.asarray(part.start[:size] + part.length[:size], float)
+            ends = stops[first : first + size]
             for i in range(size):
                 pending = pending + report.balance[i]
+                if gauge is not None:
+                    gauge.add(
+                        float(starts[first + i]), float(ends[i]), before, jax.tree.map(lambda a, i=i: a[i], report)
+                    )
+                    before = report.thickness[i]
                 if saved[first + i]:
                     t = snap(float(ends[i]))
                     times.append(t)
@@ -307,23 +388,22 @@ def _simulate_one(
                 _warn_about_balance(model, glacier, report, part, size)
     series = {k: np.concatenate([r[k] for r in reports]) for k in (*_BUDGET, "on_glacier")}
     on_glacier = series.pop("on_glacier")
-    starts, lengths = np.asarray(windows.start, float), np.asarray(windows.length, float)
-    ends = starts + lengths
     count, dt, stages = (np.concatenate([r[i] for r in records]) for i in range(3))
     steps = Steps(starts, lengths, count, dt, stages, rejected, evaluations)
+    extras = jax.tree.map(np.asarray, state.extras) | ({} if gauge is None else {"snow": gauge.snow})
     return Simulation(
         glacier=glacier,
         model=model,
         times=np.array(times),
         thickness=np.stack(thickness),
         smb=np.stack(smb),
-        budget_series={"time": ends, **series},
+        budget_series={"time": stops, **series},
         glacier_series={
-            "time": ends,
+            "time": stops,
             **{k: on_glacier[:, i] for i, k in enumerate(("accumulation", "melt", "rain"))},
         },
         steps=steps,
-        state=State(t1, np.asarray(state.thickness), jax.tree.map(np.asarray, state.extras)),
+        state=State(t1, np.asarray(state.thickness), extras),
         initial_volume=initial_volume,
         final_volume=float(np.sum(np.asarray(state.thickness, float)) * grid.cell_area),
         seconds=clock.perf_counter() - began,
@@ -335,6 +415,7 @@ def _simulate_one(
             "stepper": _describe(stepper),
             "dtype": dtype,
         },
+        hydrology=None if gauge is None else gauge.hydrology(),
     )
 
 
@@ -388,7 +469,8 @@ def _first_state(system: Dynamics, glacier: Glacier, windows: Window, t0: float,
     if not system.has_source:
         return State(jnp.asarray(t0), thickness)
     if initial is not None and "balance" in initial.extras:
-        return State(jnp.asarray(t0), thickness, jax.tree.map(jnp.asarray, dict(initial.extras)))
+        balance = in_force(initial.extras["balance"], system.accounts == "water", bool(windows.evaluate[0]), glacier)
+        return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(jnp.asarray, balance)})
     if not windows.evaluate[0]:
         windows.evaluate[0] = True  # a state from elsewhere brings no balance in force
     row = jax.tree.map(lambda a: jnp.asarray(a[0]), windows.forcing)

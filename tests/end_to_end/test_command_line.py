@@ -26,7 +26,8 @@ def argentiere_run(data, tmp_path_factory):
     """``odinn run examples/argentiere.yaml`` with coarser cells and the output elsewhere."""
     folder = tmp_path_factory.mktemp("run")
     source = data / "glaciers" / "argentiere_RGI60-11.03638.nc"
-    out = odinn("run", EXAMPLE, "-s", f"glacier.source={source}", "-s", f"output.directory={folder}", cwd=folder)
+    here = ("-s", f"glacier.source={source}", "-s", f"output.directory={folder}", "-s", "run.hydrology=true")
+    out = odinn("run", EXAMPLE, *here, cwd=folder)
     assert out.returncode == 0, out.stderr
     return folder, out.stdout
 
@@ -38,6 +39,9 @@ def test_the_example_runs_calibrated_argentiere_and_says_what_it_did(argentiere_
     with xr.open_dataset(folder / "RGI60-11.03638.nc") as ds:
         assert ds.decimal_year.values[[0, -1]] == pytest.approx([2009.75, 2019.75])
         assert float(ds.attrs["budget_relative_residual"]) < 1e-12
+        assert float(ds.attrs["water_relative_residual"]) < 1e-12
+        by_month = ds.runoff.values.reshape(10, 12).mean(axis=0)  # October to September
+        assert by_month.argmax() in (8, 9, 10)  # June to August
         # the geometry thins meanwhile, so the balance over the run differs from the calibrated one by little
         lost = (ds.volume_m3.values[-1] - ds.volume_m3.values[0]) * 0.9 / 10
         assert lost / (ds.glacier_mask.values.sum() * 62.0**2) == pytest.approx(-1.1, abs=0.2)

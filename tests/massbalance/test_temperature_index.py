@@ -40,6 +40,15 @@ def test_daily_degree_days_and_snow_are_the_sums_over_real_days(n, seed, bias):
     np.testing.assert_allclose(got[1], want[1], rtol=1e-12, atol=1e-11)
 
 
+def test_single_precision_stays_single_with_monthly_data():
+    month = MeanMonth(
+        *(jnp.asarray(v, jnp.float32) for v in (1.0, 90.0, -0.0065, 30.0)), np.array(4), jnp.float32(2000.0)
+    )
+    field = jnp.full((1, 1), 2000.0, jnp.float32)
+    got = month.degree_days_and_snow(field, 0 * field, 0.0, (0.0, 2.0), 0 * field + 3)
+    assert all(part.dtype == jnp.float32 for part in got)  # else a run in single precision cannot be compiled
+
+
 @pytest.mark.parametrize("mean", [-12.0, -3.0, 0.0, 1.0, 8.0])
 @pytest.mark.parametrize("spread", [1.0, 3.0, 6.0])
 def test_monthly_degree_days_and_snow_are_expectations_over_normal_days(mean, spread):

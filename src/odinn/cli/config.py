@@ -139,6 +139,7 @@ class RunSection(Section):
     save_every: float = Field(1 / 12, gt=0)
     stepper: dict[str, Any] = Field(default_factory=lambda: {"type": "RKC2"})
     coupling: Literal["source", "jump"] = "source"
+    hydrology: bool = False
     dtype: Literal["float64", "float32"] = "float64"
     max_steps: int = 1_000_000
     on_error: Literal["raise", "keep"] = "raise"

@@ -81,6 +81,7 @@ def run(
                 save_every=settings.run.save_every,
                 stepper=stepper,
                 coupling=settings.run.coupling,
+                hydrology=settings.run.hydrology,
                 dtype=settings.run.dtype,
                 max_steps=settings.run.max_steps,
             )
@@ -286,6 +287,14 @@ def _summarise(sim: Any) -> None:
         f"  budget     +{km3('accumulation')} -{km3('ablation')} km3, lost at the border {km3('lost_at_border')}, clipped "
         f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
     )
+    if sim.hydrology is not None:
+        water = sim.hydrology.series()
+        area = sim.hydrology.domain.sum() * sim.hydrology.cell_area
+        per_year = lambda name: water[name].sum() / area / (sim.times[-1] - sim.times[0])
+        console.print(
+            f"  water      precipitation {per_year('precipitation'):.2f}, runoff {per_year('runoff'):.2f} m yr-1 over "
+            f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months), residual {sim.relative_water_residual:.0e}"
+        )
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
 

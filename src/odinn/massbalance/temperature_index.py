@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -148,8 +149,8 @@ class MeanOfMonths(eqx.Module):
 def _expected_excess(mean: Array, spread: Array) -> Array:
     """E[max(X, 0)] for X normal with this mean and standard deviation."""
     z = mean / spread
-    density = jnp.exp(-0.5 * z * z) * (1.0 / np.sqrt(2.0 * np.pi))
-    return spread * density + mean * 0.5 * lax.erfc(-z * np.sqrt(0.5))
+    density = jnp.exp(-0.5 * z * z) * (1.0 / math.sqrt(2.0 * math.pi))
+    return spread * density + mean * 0.5 * lax.erfc(-z * math.sqrt(0.5))
 
 
 class TemperatureIndexCoefficients(eqx.Module):

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyproj
@@ -14,9 +14,17 @@ import xarray as xr
 
 from odinn.constants import AREA_THRESHOLD
 from odinn.dates import date_of
-from odinn.output.variables import VARIABLES
+from odinn.hydrology import Hydrology
+from odinn.output.variables import VARIABLES, attributes
 from odinn.simulation import Simulation
 
+WATER_FIELDS: Final = {  # of Hydrology: names in files
+    "snowfall": "snowfall_amount",
+    "rain": "rainfall_amount",
+    "melt": "melt_amount",
+    "snow": "snow_amount",
+    "on_glacier": "on_glacier",
+}
 _BAND = 20.0  # m of altitude, for the equilibrium line
 
 
@@ -36,12 +44,13 @@ def to_dataset(sim: Simulation) -> xr.Dataset:
         **series(sim),
         **{k: sim.glacier_series[k] for k in ("accumulation", "melt", "rain")},
         **{f"budget_{k}": v for k, v in sim.budget_series.items() if k != "time"},
+        **({} if sim.hydrology is None else water_fields(sim.hydrology) | sim.hydrology.series()),
     }
     ds = xr.Dataset()
     ds = ds.assign_coords(
         time=(
             "time",
-            _times(sim.times),
+            dates_of(sim.times),
             {"standard_name": "time", "long_name": "time", "axis": "T", "bounds": "time_bounds"},
         ),
         y=("y", grid.y, {"standard_name": "projection_y_coordinate", "long_name": "y", "units": "m", "axis": "Y"}),
@@ -54,32 +63,49 @@ def to_dataset(sim: Simulation) -> xr.Dataset:
         ),
     )
     before = np.concatenate([sim.times[:1], sim.times[:-1]])
-    ds["time_bounds"] = (("time", "bounds"), np.stack([_times(before), _times(sim.times)], axis=1))
+    ds["time_bounds"] = (("time", "bounds"), np.stack([dates_of(before), dates_of(sim.times)], axis=1))
     for name, values in flat.items():
-        variable = VARIABLES[name]
-        attrs = {"long_name": variable.long_name, "units": variable.units}
-        attrs |= {"standard_name": variable.standard_name} if variable.standard_name else {}
-        attrs |= {"cell_methods": variable.cell_methods} if variable.cell_methods else {}
+        variable, attrs = VARIABLES[name], attributes(name)
         attrs |= {"grid_mapping": "crs"} if grid.crs and variable.dims.endswith("y x") else {}
         ds[name] = (tuple(variable.dims.split()), np.asarray(values).astype(variable.dtype), attrs)
     if grid.crs:
         ds["crs"] = ((), np.int32(0), pyproj.CRS.from_user_input(grid.crs).to_cf())
     ds.attrs = _attributes(sim)
+    if sim.hydrology is not None:
+        ds = with_months(ds, sim.hydrology)
     calendar = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
-    if ds["time"].dtype.kind == "M":
-        ds["time"].encoding = ds["time_bounds"].encoding = calendar | {"dtype": "float64"}
-    else:
-        ds["time"].attrs |= calendar
+    for axis in ("time", "month"):
+        if axis in ds.coords and ds[axis].dtype.kind == "M":
+            ds[axis].encoding = ds[f"{axis}_bounds"].encoding = calendar | {"dtype": "float64"}
+        elif axis in ds.coords:
+            ds[axis].attrs |= calendar
     return ds
 
 
+def with_months(ds: xr.Dataset, water: Hydrology) -> xr.Dataset:
+    """The dataset with the starts of the months as a coordinate, and their bounds."""
+    attrs = {"standard_name": "time", "long_name": "start of the month", "bounds": "month_bounds"}
+    starts, ends = dates_of(water.start), dates_of(water.end)
+    years = ("month", water.start, {"long_name": "decimal year of the month's start", "units": "1"})
+    ds = ds.assign_coords(month=("month", starts, attrs), month_decimal_year=years)
+    ds["month_bounds"] = (("month", "bounds"), np.stack([starts, ends], axis=1))
+    return ds
+
+
+def water_fields(water: Hydrology) -> dict[str, np.ndarray]:
+    """The fields of the water under their names in files."""
+    return {name: getattr(water, field) for field, name in WATER_FIELDS.items()} | {"hydrology_domain": water.domain}
+
+
 def series(sim: Simulation) -> dict[str, np.ndarray]:
-    """Volume (m³), area (m²), equilibrium-line and terminus altitude (m), each (T,)."""
+    """Volume, below sea level too (m³), area (m²), equilibrium-line and terminus altitude (m), each (T,)."""
     ice = sim.thickness >= AREA_THRESHOLD
     surface = sim.surface
+    below = np.minimum(sim.thickness, np.maximum(-np.asarray(sim.glacier.bed), 0.0))
     terminus = np.array([s[i].min() if i.any() else np.nan for s, i in zip(surface, ice, strict=True)])
     return {
         "volume_m3": sim.volume,
+        "volume_bsl_m3": below.sum(axis=(1, 2)) * sim.glacier.grid.cell_area,
         "area_m2": ice.sum(axis=(1, 2)) * sim.glacier.grid.cell_area,
         "ela_m": _equilibrium_line(sim, ice),
         "terminus_altitude_m": terminus,
@@ -138,7 +164,7 @@ def describe(part: Any) -> str:
     return repr(part)
 
 
-def _times(years: np.ndarray) -> np.ndarray:
+def dates_of(years: np.ndarray) -> np.ndarray:
     """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
     if years.min() >= 1 and years.max() < 9999:
         return np.array([np.datetime64(date_of(t), "s") for t in years]).astype("datetime64[s]")
@@ -149,6 +175,11 @@ def _attributes(sim: Simulation) -> dict[str, Any]:
     glacier = sim.glacier
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     odinn_version = version("odinn-model")
+    water: dict[str, float] = {}
+    if sim.hydrology is not None:
+        water = {f"water_{k}_m3": v for k, v in sim.water.items()} | {
+            "water_relative_residual": sim.relative_water_residual
+        }
     return {
         "Conventions": "CF-1.11",
         "title": f"odinn simulation of {glacier.name or glacier.rgi_id}",
@@ -163,4 +194,5 @@ def _attributes(sim: Simulation) -> dict[str, Any]:
         "input_sha256": glacier.provenance.get("input_sha256", ""),
         "budget_relative_residual": sim.relative_residual,
         **{f"budget_{k}_m3": v for k, v in sim.budget.items()},
+        **water,
     }

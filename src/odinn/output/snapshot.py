@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import equinox as eqx
 import jax
@@ -24,10 +24,13 @@ import xarray as xr
 from odinn.data.netcdf import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
+from odinn.hydrology import Hydrology
 from odinn.model import State
+from odinn.output.dataset import WATER_FIELDS
 from odinn.simulation import Simulation
 
 _GROUP = "odinn"
+_IN_DATASET: Final[dict[type, tuple[str, ...]]] = {Simulation: ("thickness", "smb"), Hydrology: tuple(WATER_FIELDS)}
 _PACKAGES = ("odinn.", "diffrax.")  # modules whose classes a file may name
 
 
@@ -46,9 +49,8 @@ def save(obj: Any, path: str | Path) -> Path:
     if not isinstance(obj, eqx.Module):
         raise InputError(f"save: found {type(obj).__name__}; expected a Simulation, Model, Glacier or State")
     root = obj.to_dataset() if isinstance(obj, Simulation) else xr.Dataset(attrs={"Conventions": "CF-1.11"})
-    skip = ("thickness", "smb") if isinstance(obj, Simulation) else ()
     arrays: dict[str, np.ndarray] = {}
-    spec = _encode(obj, arrays, skip)
+    spec = _encode(obj, arrays, _IN_DATASET if isinstance(obj, Simulation) else {})
     group = xr.Dataset({k: (tuple(f"{k}_{i}" for i in range(np.ndim(v))), v) for k, v in arrays.items()})
     group.attrs["tree"] = json.dumps(spec)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +74,17 @@ def load(path: str | Path) -> Any:
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: no tree of modules in it; it was not written by odinn.save") from error
     obj_class = tree.get("class", "")
-    extra: dict[str, Any] = {}
+    extra: dict[str, dict[str, Any]] = {}
     if obj_class == "odinn.simulation:Simulation":
         root = _read_root(path)
         thickness = np.array(root["thickness"].values, float)
         density = float(_decode(tree["fields"]["model"], group).ice_density)
         smb = np.array(root["smb"].values, float) / density  # stored in single precision
-        extra = {"thickness": thickness, "smb": smb}
+        extra = {obj_class: {"thickness": thickness, "smb": smb}}
+        if "snowfall_amount" in root:
+            kinds = {field: bool if field == "on_glacier" else float for field in WATER_FIELDS}
+            water = {field: np.array(root[name].values, kinds[field]) for field, name in WATER_FIELDS.items()}
+            extra["odinn.hydrology:Hydrology"] = water  # stored in single precision; the sums are whole
     return _decode(tree, group, extra)
 
 
@@ -92,7 +98,8 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
     return _decode(tree["fields"]["glacier"], group), _decode(tree["fields"]["state"], group)
 
 
-def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: tuple[str, ...] = ()) -> Any:
+def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: Mapping[type, tuple[str, ...]]) -> Any:
+    """A tree for JSON; arrays go to ``arrays``, and the fields of a class in ``skip`` are left out."""
     if obj is None or isinstance(obj, bool | int | float | str):
         return obj
     if isinstance(obj, np.ndarray | jax.Array | np.generic):
@@ -104,16 +111,19 @@ def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: tuple[str, ...] = ())
         return {"array": name, "jax": isinstance(obj, jax.Array)}
     if isinstance(obj, eqx.Module):
         kind = type(obj)
-        fields = {f.name: _encode(getattr(obj, f.name), arrays) for f in dataclasses.fields(obj) if f.name not in skip}
+        kept = [f.name for f in dataclasses.fields(obj) if f.name not in skip.get(kind, ())]
+        fields = {name: _encode(getattr(obj, name), arrays, skip) for name in kept}
         return {"class": f"{kind.__module__}:{kind.__qualname__}", "fields": fields}
     if isinstance(obj, Mapping):
-        return {"dict": {str(k): _encode(v, arrays) for k, v in obj.items()}}
+        return {"dict": {str(k): _encode(v, arrays, skip) for k, v in obj.items()}}
     if isinstance(obj, tuple | list):
-        return {type(obj).__name__: [_encode(v, arrays) for v in obj]}
+        return {type(obj).__name__: [_encode(v, arrays, skip) for v in obj]}
     raise InputError(f"save: cannot store {type(obj).__name__} {obj!r} without pickle")
 
 
-def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Any] | None = None) -> Any:
+def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
+    """What was encoded; ``extra`` has, by class, the fields that were left out."""
+    extra = {} if extra is None else extra
     if not isinstance(spec, dict):
         return spec
     if "array" in spec:
@@ -130,14 +140,14 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Any] | None = None
             kind = getattr(kind, part)
         obj: Any = object.__new__(kind)
         for field, value in spec["fields"].items():
-            object.__setattr__(obj, field, _decode(value, group))
-        for field, value in (extra or {}).items():
+            object.__setattr__(obj, field, _decode(value, group, extra))
+        for field, value in extra.get(spec["class"], {}).items():
             object.__setattr__(obj, field, value)
         return obj
     if "dict" in spec:
-        return {k: _decode(v, group) for k, v in spec["dict"].items()}
+        return {k: _decode(v, group, extra) for k, v in spec["dict"].items()}
     ((kind_name, items),) = spec.items()
-    decoded = [_decode(v, group) for v in items]
+    decoded = [_decode(v, group, extra) for v in items]
     return tuple(decoded) if kind_name == "tuple" else decoded
 
 
