@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,12 @@ from odinn.glacier import Glacier, Observations
 from odinn.inversion.driver import Inversion
 from odinn.inversion.losses import AbstractLoss
 from odinn.inversion.regularization import AbstractRegularization
+from odinn.inversion.synthetic import KINDS
 from odinn.laws.base import AbstractLaw
 from odinn.massbalance.calibration import measured_target
 from odinn.model import Model
 from odinn.parameter import Parameter
 from odinn.windows import check_run
-
-_KIND_OF = {"thickness": "thickness", "velocity": "velocity", "elevation_change": "elevation_change"}
 
 
 class Study(eqx.Module):
@@ -141,32 +139,32 @@ def steps_done(checkpoint: Path) -> int | None:
     return None if state is None else int(state["total"])
 
 
-def claim_checkpoint(config: InvertConfig, *, fresh: bool) -> int | None:
-    """How many steps the checkpoint has that will be continued (None: from the start), which has to be of these settings.
+def steps_to_continue(config: InvertConfig) -> int | None:
+    """How many steps the checkpoint has that will be continued (None: from the start); it has to be of these settings.
 
     The settings are kept beside the checkpoint, so that what has been changed since is found and named.
     """
     checkpoint = config.checkpoint_path
-    beside = checkpoint.with_suffix(".yaml")
-    if fresh:
-        checkpoint.unlink(missing_ok=True)
-    done = steps_done(checkpoint)
-    mine = yaml.safe_load(to_yaml(config.model_copy(update={"checkpoint": None})))
-    mine.pop("output")
-    if done is not None:
-        theirs = yaml.safe_load(beside.read_text()) if beside.exists() else None
-        if theirs != mine:
-            key = _first_difference(theirs, mine) if isinstance(theirs, dict) else "the settings are not known"
-            raise InputError(
-                f"{checkpoint}: is of an inversion with other settings ({key}); choose another output.directory, or start "
-                "anew with --fresh"
-            )
-        return done
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    partial = beside.with_name(f".{beside.name}.partial")
-    partial.write_text(yaml.safe_dump(mine, sort_keys=False, allow_unicode=True))
-    os.replace(partial, beside)
-    return None
+    done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
+    if done is None:
+        return None
+    theirs, mine = yaml.safe_load(beside.read_text()) if beside.exists() else None, _settings(config)
+    if theirs != mine:
+        what = _first_difference(theirs, mine) if isinstance(theirs, dict) else f"{beside} is missing"
+        raise InputError(
+            f"{checkpoint}: is of an inversion with other settings ({what}); choose another output.directory, or start "
+            "anew with --fresh"
+        )
+    return done
+
+
+def begin_checkpoint(config: InvertConfig) -> None:
+    """Remove the checkpoint of an earlier inversion, and keep the settings beside where the new one will be."""
+    checkpoint = config.checkpoint_path
+    checkpoint.unlink(missing_ok=True)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(_settings(config), sort_keys=False, allow_unicode=True)
+    checkpoint.with_suffix(".yaml").write_text(text)
 
 
 def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, dict[str, np.ndarray]]:
@@ -250,7 +248,9 @@ def _calibrated(model: Model, glaciers: list[Glacier], section: Any, say: Callab
         target, period = measured_target(glacier, section.target, section.period)
         own = odinn.calibrate(model, glacier, target, period, section.vary)
         found[glacier.rgi_id] = float(getattr(own.mass_balance, section.vary))
-        say(f"  calibrated {section.vary} of {glacier.rgi_id} = {found[glacier.rgi_id]:.4g} for {target:+.3f} m w.e. yr-1")
+        say(
+            f"  calibrated {section.vary} of {glacier.rgi_id} = {found[glacier.rgi_id]:.4g} for {target:+.3f} m w.e. yr-1"
+        )
     return dataclasses.replace(model, mass_balance=dataclasses.replace(model.mass_balance, **{section.vary: found}))
 
 
@@ -268,7 +268,7 @@ def _with_synthetic(
     section = config.synthetic
     assert section is not None
     names = [term.name for _, term in loss.terms if isinstance(term, AbstractLoss)]
-    kinds = list(dict.fromkeys(_KIND_OF[n] for n in names if n in _KIND_OF)) if section.of is None else section.of
+    kinds = [kind for kind in KINDS if kind in names] if section.of is None else section.of
     if trial:
         return [g.replace(observations=_stand_in(g, kinds, section.at, span)) for g in glaciers]
     say(f"  making synthetic data: {', '.join(kinds)} (the first run compiles for some seconds)")
@@ -298,6 +298,12 @@ def _count(term: Any, targets: Any) -> str:
         return "1"
     weight = targets.weight if hasattr(targets, "weight") else targets[-1]
     return str(int(np.count_nonzero(np.asarray(weight))))
+
+
+def _settings(config: InvertConfig) -> dict[str, Any]:
+    """What an inversion depends on: the configuration but for where it is written to."""
+    settings = yaml.safe_load(to_yaml(config))
+    return {k: v for k, v in settings.items() if k not in ("checkpoint", "output")}
 
 
 def _first_difference(theirs: Any, mine: Any, place: str = "") -> str:

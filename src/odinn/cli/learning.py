@@ -299,7 +299,9 @@ def _check_replace(section: ReplaceSection, path: str, place: str) -> None:
         raise InputError(f"{path}: {place}: expected thickness: or bed:, one of the two")
     own = getattr(section, given[0])
     if set(own) != {"parameter"}:
-        raise InputError(f"{path}: {place}.{given[0]}: expected {{parameter: ...}}, found {', '.join(own) or 'nothing'}")
+        raise InputError(
+            f"{path}: {place}.{given[0]}: expected {{parameter: ...}}, found {', '.join(own) or 'nothing'}"
+        )
     schema = section_of(odinn.Parameter, initial=(Any, None))
     checked(schema, dict(own["parameter"] or {}), path, f"{place}.{given[0]}.parameter.")
 

@@ -138,14 +138,16 @@ def invert(
     settings, place = read_invert_config(config, overrides or []), str(config)
     if not check:
         _writable(settings.folder)
-        done = inverting.claim_checkpoint(settings, fresh=fresh)
+        done = None if fresh else inverting.steps_to_continue(settings)
     study = inverting.prepared(settings, place, trial=check, say=console.print)
     _print_study(study, stand_in=check and settings.synthetic is not None)
     if check:
         console.print("Nothing was run. Without --check this inversion starts.")
         return
     checkpoint = settings.checkpoint_path
-    if done is not None:
+    if done is None:
+        inverting.begin_checkpoint(settings)
+    else:
         console.print(f"Continuing from {checkpoint}: {done} steps are done (--fresh starts anew)")
     try:
         before = inverting.modelled(study, study.model, study.glaciers) if settings.output.plots else {}
@@ -179,7 +181,9 @@ def invert(
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result (of odinn invert its folder).")],
+    path: Annotated[
+        Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result (of odinn invert its folder).")
+    ],
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
 ) -> None:
@@ -387,7 +391,9 @@ def _print_fit(fit: Any) -> None:
                 field = f"{shown.min():.4g} to {shown.max():.4g}" if shown.ndim else f"{float(shown):.4g}"
                 console.print(f"  {slot} = {field} ({rgi_id})")
     names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
-    table = Table("glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data")
+    table = Table(
+        "glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
+    )
     for rgi_id, own in fit.misfits.items():
         table.add_row(rgi_id, *(f"{own[n]:.3g}" if n in own else "-" for n in names))
     console.print(table)

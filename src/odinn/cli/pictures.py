@@ -114,7 +114,9 @@ def slot_map(slot: str, value: Any, field: np.ndarray, glacier: Glacier) -> Figu
         limits = float(shown.min()), float(shown.max())
     figure, (ax,) = _panels(1, glacier)
     label = SLOTS.get(slot, slot)
-    plot.maps.draw(glacier, field, ax, what="speed" if log else "bed", label=label, limits=limits, title=_title(glacier))
+    plot.maps.draw(
+        glacier, field, ax, what="speed" if log else "bed", label=label, limits=limits, title=_title(glacier)
+    )
     return figure
 
 
@@ -145,7 +147,12 @@ def misfit_map(kind: str, glacier: Glacier, observed: np.ndarray, before: np.nda
     widest = widest or 1.0
     for ax, residual, name in zip(axes[2:], residuals, ("before", "after"), strict=True):
         rms = float(np.sqrt(np.mean(residual[there] ** 2))) if there.any() else np.nan
-        options: dict[str, Any] = {"what": "change", "label": _RESIDUAL[kind], "limits": (-widest, widest), "ice": there}
+        options: dict[str, Any] = {
+            "what": "change",
+            "label": _RESIDUAL[kind],
+            "limits": (-widest, widest),
+            "ice": there,
+        }
         plot.maps.draw(glacier, residual, ax, title=f"{name}: rms {rms:.3g}", **options)
     figure.suptitle(_title(glacier))
     return figure
