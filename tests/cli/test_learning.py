@@ -225,4 +225,4 @@ def test_the_example_is_understood_and_says_how_many_numbers_it_learns():
     assert out.exit_code == 0
     assert "46 numbers from 1 glacier(s), 2010 to 2011" in out.output
     assert "Neural of long-term air temperature" in out.output
-    assert re.search(r"thickness +│ about 3\d\d ", out.output)
+    assert re.search(r"thickness +│ about \d{3} ", out.output)

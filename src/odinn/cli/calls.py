@@ -44,7 +44,7 @@ def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registr
         found = [*inspect.getmembers(losses), *inspect.getmembers(regularization)]
     else:
         bases = (AbstractLaw, AbstractInput)  # type: ignore[assignment]
-        module: Any = odinn.laws if kind == "laws" else odinn.inputs  # type: ignore[attr-defined]
+        module: Any = odinn.laws if kind == "laws" else odinn.inputs
         found = [(name, getattr(module, name)) for name in module.__all__]
     usable = lambda k: inspect.isclass(k) and issubclass(k, bases) and not inspect.isabstract(k)
     formulas = ("Function",)  # takes Python

@@ -251,7 +251,8 @@ def _calibrated(model: Model, glaciers: list[Glacier], section: Any, say: Callab
         say(
             f"  calibrated {section.vary} of {glacier.rgi_id} = {found[glacier.rgi_id]:.4g} for {target:+.3f} m w.e. yr-1"
         )
-    return dataclasses.replace(model, mass_balance=dataclasses.replace(model.mass_balance, **{section.vary: found}))
+    balance: Any = model.mass_balance
+    return Model(model.flow, dataclasses.replace(balance, **{section.vary: found}))
 
 
 def _with_synthetic(
@@ -282,10 +283,10 @@ def _stand_in(glacier: Glacier, kinds: list[str], at: Any, span: tuple[float, fl
     """Observations that are where the glacier has ice now, to count what would be there."""
     ice = np.where(glacier.mask & (np.asarray(glacier.thickness) > 0), np.asarray(glacier.thickness), np.nan)
     names = {"velocity": ("vx", "vy", "speed")}
-    fields = [n for kind in kinds for n in names.get(kind, (kind,))]
+    fields: dict[str, Any] = {n: ice for kind in kinds for n in names.get(kind, (kind,))}
     date = span[1] if at is None else decimal_year(at)
     dates = {n: date for n in fields if n != "elevation_change"}
-    return Observations(**dict.fromkeys(fields, ice), dates=dates)
+    return Observations(**fields, dates=dates)
 
 
 def _count(term: Any, targets: Any) -> str:

@@ -210,7 +210,7 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
     default = {"bounds": (0.0, None) if name == "thickness" else (None, None), "per": "cell"}
     try:
         parameter = make(odinn.Parameter, {**default, **arguments, "initial": initial}, path, f"replace.{name}")
-        return glacier.replace(**{name: parameter}, keep=section.keep)  # type: ignore[arg-type]
+        return glacier.replace(**{name: parameter}, keep=section.keep)
     except InputError as error:
         text = str(error)
         raise InputError(text if glacier.rgi_id in text else where(glacier.rgi_id, text)) from error

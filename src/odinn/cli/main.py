@@ -368,8 +368,8 @@ def _print_study(study: Any, *, stand_in: bool) -> None:
         table.add_row(slot, what, str(count), between)
     console.print(table)
     table = Table("glacier", "term", "data", title="From which data")
-    for rgi_id, term, count in data:
-        table.add_row(rgi_id, term, f"about {count}" if stand_in else count)
+    for rgi_id, term, number in data:
+        table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
     console.print(table)
     t0, t1 = study.span
     total = sum(count for _, _, count, _ in learned)
