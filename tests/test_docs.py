@@ -41,6 +41,8 @@ def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
     import jax
 
     import odinn
+    from odinn.inversion import gradients, problem
+    from odinn.inversion.terms import as_total
 
     monkeypatch.chdir(tmp_path)
 
@@ -53,7 +55,7 @@ def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
     scope: dict = {"glaciers": twins}
     text = (ROOT / "docs" / "learning.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         short = (
             block.replace("(2010.0, 2012.0)", "(2001.0, 2001.5)")
@@ -73,6 +75,14 @@ def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
     assert scope["start"].misfit(odinn.laws.CuffeyPaterson()) < 0.1
     assert (tmp_path / "law.png").stat().st_size > 10_000
     assert len(scope["fit"].records["loss"]) >= 2
+    total = as_total(scope["loss"])
+    assert [name for name, _, _ in total.data] == ["thickness", "velocity", "velocity 2", "volume"]
+    settings = problem.make_settings((2001.0, 2001.5))
+    prepared = problem.prepare(scope["fit"].model, twins[0], total, settings)
+    params, static = odinn.trainable(scope["fit"].model, twins)
+    values = gradients.glacier_value(params, static, prepared, total, settings)[1]
+    volume = scope["fit"].simulate(progress=False)[0].thickness[-1][slab.mask].sum() * slab.grid.cell_area / 1e9
+    assert values[-1] == pytest.approx(((volume - 0.1) / 0.01) ** 2, rel=1e-6)  # the steps of the two runs differ
 
 
 def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):

@@ -55,35 +55,42 @@ class PointThickness(eqx.Module):
 
 
 class Observations(eqx.Module):
-    """What was measured on a glacier; None where nothing was. Fields are (ny, nx) with NaN where not measured.
+    """What was measured on a glacier; None where nothing was.
+
+    Fields are (ny, nx), or (K, ny, nx) for K dates or intervals, with NaN where not measured.
 
     Args:
         thickness: m. speed: surface speed, m yr⁻¹. vx, vy: surface velocity along projected x and y, m yr⁻¹.
         elevation_change: m yr⁻¹. mass_balance_field: m w.e. yr⁻¹.
-        dates: decimal year of each named field; a field without a date counts at the end of a span.
+        dates: decimal year of each named field, or (start, end) of a mean over an interval, or a list of K of either; a
+            field without a date counts at the end of a span.
+        errors: standard error of each named field in its unit, a number or a field.
         mass_balance: glacier-wide series. geodetic: (m w.e. yr⁻¹, first year, last year).
         points: thickness at points.
     """
 
-    thickness: Float[np.ndarray, "ny nx"] | None = None
-    speed: Float[np.ndarray, "ny nx"] | None = None
-    vx: Float[np.ndarray, "ny nx"] | None = None
-    vy: Float[np.ndarray, "ny nx"] | None = None
-    elevation_change: Float[np.ndarray, "ny nx"] | None = None
-    mass_balance_field: Float[np.ndarray, "ny nx"] | None = None
+    thickness: Float[np.ndarray, "... ny nx"] | None = None
+    speed: Float[np.ndarray, "... ny nx"] | None = None
+    vx: Float[np.ndarray, "... ny nx"] | None = None
+    vy: Float[np.ndarray, "... ny nx"] | None = None
+    elevation_change: Float[np.ndarray, "... ny nx"] | None = None
+    mass_balance_field: Float[np.ndarray, "... ny nx"] | None = None
     mass_balance: MassBalanceRecord | None = None
     geodetic: tuple[float, float, float] | None = None
     points: PointThickness | None = None
-    dates: dict[str, float] = eqx.field(default_factory=dict)
+    dates: dict[str, Any] = eqx.field(default_factory=dict)
+    errors: dict[str, Any] = eqx.field(default_factory=dict)
 
     FIELDS: ClassVar[tuple[str, ...]] = ("thickness", "speed", "vx", "vy", "elevation_change", "mass_balance_field")
 
     def coarsened(self, k: int) -> Observations:
         """Fields averaged over the measured cells of k x k blocks."""
 
-        def mean(field: np.ndarray | None) -> np.ndarray | None:
-            if field is None:
-                return None
+        def mean(field: Any) -> Any:
+            if np.ndim(field) < 2:  # None, or one number for all cells
+                return field
+            if np.ndim(field) > 2:
+                return np.stack([mean(one) for one in field])
             measured = np.isfinite(field)
             ny, nx = field.shape
             pad = ((0, -ny % k), (0, -nx % k))
@@ -92,10 +99,12 @@ class Observations(eqx.Module):
             total = blocks(np.where(measured, field, 0.0))
             return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-        fields = {name: mean(getattr(self, name)) for name in self.FIELDS}
-        return Observations(
-            **fields, mass_balance=self.mass_balance, geodetic=self.geodetic, points=self.points, dates=self.dates
-        )
+        averaged = {name: mean(getattr(self, name)) for name in self.FIELDS}
+        averaged |= {
+            "errors": {name: mean(error) for name, error in self.errors.items()}
+        }  # of one cell: errors go together
+        rest = {name: getattr(self, name) for name in ("mass_balance", "geodetic", "points", "dates")}
+        return Observations(**averaged, **rest)
 
 
 class Glacier(eqx.Module):

@@ -12,6 +12,7 @@ import odinn
 from odinn.cli import inverting, learning
 from odinn.cli.calls import registry, section_of, snake
 from odinn.cli.learning import build_loss, build_model, build_optimizer, read_invert_config
+from odinn.data.demo.rakaia import FOLDER, demo_climate
 from odinn.errors import InputError
 
 TEMPERATURE = {"long_term_temperature": {"per": "cell"}}
@@ -68,6 +69,28 @@ def test_a_configuration_builds_what_the_same_words_build_in_python(tmp_path):
     assert (one, tenth, weight) == (1.0, 0.1, 1e-3)
     assert isinstance(thickness, odinn.losses.Thickness)
     assert (velocity.component, smooth.slot) == ("xy", "flow.C")
+
+
+def test_laws_start_from_formulas_and_losses_take_tables_and_laws(tmp_path):
+    (tmp_path / "drill.csv").write_text("x,y,thickness\n1.0,2.0,30.0\n2.0,3.0,40.0\n")
+    law = {"basis": {"inputs": [TEMPERATURE], "bounds": [1e-18, 1e-15]}, "fit_to": {"cuffey_paterson": {}, "steps": 50}}
+    config = changed("model.flow.A", {"law": law})
+    config["loss"] = [
+        {"thickness": {"points": str(tmp_path / "drill.csv"), "error": {"RGI60-18.03141": 3.0}}},
+        {"prior": {"slot": "flow.A", "sigma": 0.5, "guess": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}},
+    ]
+    checked = read(tmp_path, config)
+    (_, thickness), (_, prior) = build_loss(checked, "c").terms
+    np.testing.assert_array_equal(thickness.points.columns["thickness"], [30.0, 40.0])
+    assert thickness.error == {"RGI60-18.03141": 3.0}
+    assert isinstance(prior.guess, odinn.laws.CuffeyPaterson)
+    glacier = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", climate=demo_climate(), coarsen=4)
+    started = build_model(checked.model, "c", "model", [glacier]).flow.A
+    assert started.misfit(odinn.laws.CuffeyPaterson()) < 0.1
+    with pytest.raises(InputError, match="law.basis.fit_to: 'cufey' is unknown; did you mean 'cuffey_paterson'"):
+        read(tmp_path, changed("model.flow.A", {"law": law | {"fit_to": "cufey"}}))
+    with pytest.raises(InputError, match=r"loss.0.thickness.points: .*nowhere.csv cannot be read as a table"):
+        read(tmp_path, changed("loss.0", {"thickness": {"points": "nowhere.csv"}}))
 
 
 @pytest.mark.parametrize("kind", ["losses", "laws", "inputs", "optimizers"])
@@ -168,7 +191,7 @@ def test_an_initial_thickness_or_bed_is_learned_from_a_scaled_guess(tmp_path):
     config = changed("glaciers.replace", {"thickness": {"parameter": None}, "keep": "surface", "factor": 0.8})
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
     (glacier,) = study.glaciers
-    own = odinn.open_glacier(odinn.data.demo.rakaia.FOLDER / "RGI60-18.03141.nc", coarsen=4)
+    own = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", coarsen=4)
     np.testing.assert_allclose(glacier.settled().volume, 0.8 * own.volume, rtol=0.01)  # bare cells start at 1 cm
     np.testing.assert_allclose(glacier.surface, own.surface, atol=1e-9)
     assert ("thickness of RGI60-18.03141", "a field", own.mask.size) in [r[:3] for r in inverting.described(study)[0]]

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import odinn
+from odinn.data.observations import read_observations
 from odinn.errors import ClimateError, InputError
 
 HEF = "gdirs/hef/per_glacier/RGI60-11/RGI60-11.00/RGI60-11.00897"
@@ -224,3 +225,19 @@ def test_files_that_are_missing_or_truncated_are_errors_that_name_them(data, tmp
         odinn.open_glacier(3)
     with pytest.raises(InputError, match="the list is empty"):
         odinn.open_glaciers([])
+
+
+def test_errors_come_with_their_field_and_are_coarsened_with_it():
+    speed, error = np.arange(24.0).reshape(4, 6), np.full((4, 6), 2.0)
+    speed[0, 0] = error[0, 0] = np.nan
+    ds = xr.Dataset({"velocity_obs": (("y", "x"), speed), "velocity_obs_error": (("y", "x"), error)})
+    read = read_observations(ds, odinn.Grid(6, 4, 100.0, 100.0), {})
+    np.testing.assert_array_equal(read.errors["speed"], error)
+    several = odinn.Observations(
+        speed=np.stack([speed, 2 * speed]), dates={"speed": [2000.5, 2001.5]}, errors=read.errors
+    )
+    coarse = several.coarsened(2)
+    assert coarse.speed.shape == (2, 2, 3)
+    assert coarse.speed[1, 0, 0] == pytest.approx(2 * np.mean([1.0, 6.0, 7.0]))
+    np.testing.assert_array_equal(coarse.errors["speed"], 2.0)
+    assert coarse.dates == several.dates

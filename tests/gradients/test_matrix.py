@@ -5,17 +5,10 @@ except where a cell crosses a kink (margin, slope cap, snow line), so the best o
 the gradient's norm; ODINN's own thresholds for the same rows run from 1e-5 to 3e-2.
 """
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
+from tests.gradients.differences import worst_error
 
 import odinn
-from odinn.binding import bind, trainable
-from odinn.inversion import gradients
-from odinn.inversion.losses import Total
 
 SPAN = (2010.0, 2011.0)
 BAR = 1e-6
@@ -92,36 +85,6 @@ INITIAL = {
 }
 
 
-def check(model, glaciers, loss, **options):
-    """Largest relative error of directional derivatives over glaciers and directions."""
-    settings, loss = gradients.make_settings(SPAN, **options), Total(loss.terms)
-    model = bind(model, glaciers)
-    params, static = trainable(model, glaciers)
-    random, worst = np.random.default_rng(0), 0.0
-    for glacier in glaciers:
-        problem = gradients.prepare(model, glacier, loss, settings)
-        gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings)[1]
-        record = gradients.glacier_value(params, static, problem, loss, settings)[2]
-        replay = gradients.record_as_replay(record, len(problem.windows.start))
-        how = gradients.run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
-        own, own_static, arrays = gradients.local_parts(params, static, problem)
-        local = jax.tree.leaves(gradients.local_parts(gradient, static, problem)[0])
-        norm = np.sqrt(sum(float(jnp.sum(g**2)) for g in local))
-        assert norm > 0
-        structure = jax.tree.structure(own)
-        for k in range(3):
-            draws = [np.asarray(g) if k == 0 else random.normal(size=g.shape) for g in local]
-            length = np.sqrt(sum((d**2).sum() for d in draws))
-            tangent = jax.tree.unflatten(structure, [jnp.asarray(d / length) for d in draws])
-            exact = sum(float(jnp.sum(g * t)) for g, t in zip(local, jax.tree.leaves(tangent), strict=True))
-            ours = settings.stepper, settings.coupling
-            at = partial(gradients.directional_difference, own, tangent, own_static, arrays, loss, ours, how)
-            # fourth order, or second order at a step short enough for kinks to stay away
-            tried = [(4 * at(h / 2) - at(h)) / 3 for h in (1e-3, 1e-4)] + [at(h) for h in (1e-5, 1e-6, 1e-7)]
-            worst = max(worst, min(abs(t - exact) for t in tried) / norm)
-    return worst
-
-
 FAST = {
     "A, glacier-wide balance",
     "A gridded, thickness and velocity",
@@ -137,7 +100,7 @@ fast_or_slow = lambda rows: [r if r in FAST else pytest.param(r, marks=pytest.ma
 @pytest.mark.parametrize("row", fast_or_slow(ROWS))
 def test_the_gradient_is_that_of_the_steps_that_ran(twins, row):
     flow, balance, loss = ROWS[row]
-    assert check(odinn.Model(flow, balance), twins if "two glaciers" in row else twins[:1], loss) < BAR
+    assert worst_error(odinn.Model(flow, balance), twins if "two glaciers" in row else twins[:1], loss, SPAN) < BAR
 
 
 @pytest.mark.parametrize("row", [pytest.param(r, marks=pytest.mark.slow) if "bed under" in r else r for r in INITIAL])
@@ -145,7 +108,7 @@ def test_the_gradient_reaches_the_initial_state(twins, row):
     name, keep, loss = INITIAL[row]
     bounds = (0.0, None) if name == "thickness" else (None, None)
     learned = twins[0].replace(**{name: Par(getattr(twins[0], name), bounds, per="cell")}, keep=keep)
-    assert check(odinn.Model(SIA(A=A), TI), [learned], loss) < BAR
+    assert worst_error(odinn.Model(SIA(A=A), TI), [learned], loss, SPAN) < BAR
 
 
 @pytest.mark.slow
@@ -153,14 +116,16 @@ def test_the_gradient_reaches_the_initial_state(twins, row):
     "stepper", [odinn.Euler(), odinn.SSPRK3(), odinn.Diffrax(atol=1e-2)], ids=lambda s: type(s).__name__
 )
 def test_the_gradient_is_exact_for_every_stepper(twins, stepper):
-    assert check(odinn.Model(SIA(A=A, C=1e-3), TI), twins[:1], H + 0.1 * V, stepper=stepper) < BAR
+    assert worst_error(odinn.Model(SIA(A=A, C=1e-3), TI), twins[:1], H + 0.1 * V, SPAN, stepper=stepper) < BAR
 
 
 @pytest.mark.slow
 def test_the_gradient_is_exact_for_jumps_at_month_ends(twins):
-    assert check(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], H, coupling="jump") < BAR
+    assert (
+        worst_error(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], H, SPAN, coupling="jump") < BAR
+    )
 
 
 def test_data_within_a_month_carry_the_balance_in_force(twins):
     loss = odinn.losses.Thickness(at=[2010.37, 2010.81])
-    assert check(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], loss) < BAR
+    assert worst_error(odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], loss, SPAN) < BAR

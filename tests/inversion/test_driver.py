@@ -1,11 +1,15 @@
 """invert: it finds what made the data, survives being killed, and reports."""
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.inversion import driver
+from odinn.inversion import driver, gradients
+from odinn.inversion.problem import make_settings, prepare_all
+from odinn.inversion.terms import as_total
 
 SPAN = (2000.0, 2001.0)
 TI = odinn.TemperatureIndex(4e-3, 2.0)
@@ -121,7 +125,62 @@ def test_a_fit_is_saved_without_pickle_and_read_again(twin, tmp_path):
     assert back.misfits == fit.misfits
 
 
-def test_gauss_newton_refuses_what_it_would_leave_out(twin):
-    loss = LOSS + odinn.regularization.Prior("flow.A")
-    with pytest.raises(InputError, match="regularisation gives no residuals"):
-        odinn.invert(model(), twin, loss, SPAN, optimizer=NEWTON(2), progress=False)
+def test_gauss_newton_weighs_data_against_a_prior_and_says_how_sure_it_is(twin):
+    number, error, sigma = int(twin.mask.sum()), 0.5, 1e-2
+    loss = odinn.losses.Thickness(error=error, where=twin.mask) + odinn.regularization.Prior("flow.A", sigma) * (
+        1 / number
+    )
+    fit = odinn.invert(model(), twin, loss, SPAN, optimizer=NEWTON(6), progress=False)
+    assert fit.records["gradient_norm"][-1] < 1e-6 * fit.records["gradient_norm"][0]
+    x, guess = float(fit.model.flow.A.raw), float(odinn.bind(model(), twin).flow.A.raw)
+    end = lambda raw: _end(fit.model, raw, twin)
+    slope = (end(x + 1e-4) - end(x - 1e-4)) / 2e-4
+    precision = (slope**2).sum() / error**2 + 1 / sigma**2
+    assert fit.covariance == pytest.approx(1 / precision, rel=1e-3)  # the steps of two runs differ
+    misfit = twin.observations.thickness[twin.mask] - end(x)
+    assert (slope * misfit).sum() / error**2 == pytest.approx((x - guess) / sigma**2, rel=1e-2)  # the two pull alike
+
+
+def _end(model, raw, glacier):
+    moved = eqx.tree_at(lambda m: m.flow.A.raw, model, jnp.asarray(raw))
+    sim = odinn.simulate(moved, glacier, *SPAN, save_every=1.0)
+    return sim.thickness[-1][glacier.mask]
+
+
+def test_a_glacier_left_out_of_a_term_does_not_count_in_its_mean(twin):
+    other = _renamed(twin, "TEST-00.00002")
+    keep = {twin.rgi_id: True, other.rgi_id: False}
+    loss = odinn.losses.Thickness() + odinn.losses.Velocity(where=keep)
+    bound = odinn.bind(model(), [twin, other])
+    settings = make_settings(SPAN)
+    problems = prepare_all(bound, [twin, other], as_total(loss), settings)
+    assert [p.shares.tolist() for p in problems] == [[0.5, 1.0], [0.5, 0.0]]
+    params, static = odinn.trainable(bound, [twin, other])
+    both = [gradients.glacier_value(params, static, p, as_total(loss), settings) for p in problems]
+    assert both[1][0] == pytest.approx(0.5 * both[0][1][0])
+    assert both[0][0] == pytest.approx(0.5 * both[0][1][0] + both[0][1][1])
+    nowhere = odinn.losses.Velocity(where={twin.rgi_id: False, other.rgi_id: False})
+    with pytest.raises(InputError, match="every glacier is left out"):
+        prepare_all(bound, [twin, other], as_total(nowhere), settings)
+
+
+@pytest.mark.parametrize("call", [odinn.value_and_gradient, odinn.invert])
+def test_a_list_is_no_loss(twin, call):
+    with pytest.raises(InputError, match="add losses up"):
+        call(model(), twin, [odinn.losses.Thickness()], SPAN)
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        (odinn.regularization.Smoothness("flow.A"), "667 numbers, at most 100"),
+        (odinn.regularization.Smoothness("flow.A", kind="variation"), "is no sum of squares"),
+    ],
+)
+def test_what_gauss_newton_cannot_do_is_said_before_the_first_run(twin, monkeypatch, term, message):
+    monkeypatch.setattr(driver, "prepare_all", None)
+    if "variation" in term.name:
+        monkeypatch.setattr(driver, "_MOST_GAUSS_NEWTON", 1000)
+    gridded = odinn.Model(odinn.SIA2D(A=odinn.Parameter(1e-16, (1e-18, 1e-14), "log", "cell")), TI)
+    with pytest.raises(InputError, match=message):
+        odinn.invert(gridded, twin, LOSS + term, SPAN, optimizer=[ADAM(), NEWTON(2)], progress=False)

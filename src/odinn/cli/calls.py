@@ -33,6 +33,7 @@ def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registr
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
     import odinn
     from odinn.inversion import losses, optimizers, regularization
+    from odinn.inversion.terms import AbstractTerm
     from odinn.laws.base import AbstractInput, AbstractLaw
 
     found: list[tuple[str, Any]]
@@ -40,10 +41,10 @@ def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registr
         own = lambda f: inspect.isfunction(f) and f.__module__ == optimizers.__name__
         return dict(inspect.getmembers(optimizers, own))
     if kind == "losses":
-        bases = losses.AbstractLoss, regularization.AbstractRegularization
+        bases: Any = AbstractTerm
         found = [*inspect.getmembers(losses), *inspect.getmembers(regularization)]
     else:
-        bases = (AbstractLaw, AbstractInput)  # type: ignore[assignment]
+        bases = (AbstractLaw, AbstractInput)
         module: Any = odinn.laws if kind == "laws" else odinn.inputs
         found = [(name, getattr(module, name)) for name in module.__all__]
     usable = lambda k: inspect.isclass(k) and issubclass(k, bases) and not inspect.isabstract(k)

@@ -22,9 +22,8 @@ from odinn.dates import decimal_year
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
 from odinn.inversion.driver import Inversion
-from odinn.inversion.losses import AbstractLoss
-from odinn.inversion.regularization import AbstractRegularization
 from odinn.inversion.synthetic import KINDS
+from odinn.inversion.terms import Total
 from odinn.laws.base import AbstractLaw
 from odinn.massbalance.calibration import measured_target
 from odinn.model import Model
@@ -40,15 +39,10 @@ class Study(eqx.Module):
 
     model: Model
     glaciers: list[Glacier]
-    loss: Any
+    loss: Total
     span: tuple[float, float]
     truth: Model | None
     options: dict[str, Any]
-
-    @property
-    def data_terms(self) -> list[Any]:
-        """The losses among the terms."""
-        return [term for _, term in self.loss.terms if isinstance(term, AbstractLoss)]
 
 
 def prepared(config: InvertConfig, path: str, *, trial: bool, say: Callable[[str], None]) -> Study:
@@ -100,9 +94,9 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
         between = " to ".join("-" if b is None else f"{b:g}" for b in (low, high))
         learned.append((slot, what, count, f"{between} ({getattr(value, 'scale', '-')})"))
     data = [
-        (g.rgi_id, term.name, _count(term, term.targets(g, study.span, lambda _: 0)))
+        (g.rgi_id, name, _count(term, term.targets(g, study.span, lambda _: 0)))
         for g in study.glaciers
-        for term in study.data_terms
+        for name, _, term in study.loss.data
     ]
     return learned, data
 
@@ -177,10 +171,11 @@ def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, d
     for start in glaciers:
         glacier, fields = start.settled(), {}
         runs: dict[float, Any] = {}
-        for term in study.data_terms:
-            if term.name not in ("thickness", "velocity"):
+        for _, _, term in study.loss.data:
+            dates = term.stops(start, study.span) if term.name in ("thickness", "velocity") else ()
+            if not dates:
                 continue
-            date = float(term.stops(start, study.span)[-1])
+            date = float(dates[-1])
             if date not in runs:
                 runs[date] = _at(model, glacier, study.span[0], date, study.options)
             fields[term.name] = runs[date][term.name]()
@@ -223,15 +218,14 @@ def _check(study: Study) -> None:
         check_run(
             study.model, glacier.settled(), t0, t1, t1 - t0, study.options["coupling"], None, study.options["dtype"]
         )
-        for term in study.data_terms:
+        for name, _, term in study.loss.data:
             for t in term.stops(glacier, study.span):
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:
-                    outside = f"{term.name}: an observation of {t:.4f} lies outside span: {t0:g} to {t1:g}"
+                    outside = f"{name}: an observation of {t:.4f} lies outside span: {t0:g} to {t1:g}"
                     raise InputError(where(glacier.rgi_id, outside))
             term.targets(glacier, study.span, lambda _: 0)
-    for _, term in study.loss.terms:
-        if isinstance(term, AbstractRegularization):
-            term.value(study.model, study.glaciers)
+    for _, _, penalty in study.loss.regularization:
+        penalty.value(study.model, study.glaciers)
 
 
 def _span(span: tuple[Any, Any], path: str) -> tuple[float, float]:
@@ -259,7 +253,7 @@ def _with_synthetic(
     config: InvertConfig,
     truth: Model,
     glaciers: list[Glacier],
-    loss: Any,
+    loss: Total,
     span: tuple[float, float],
     options: dict[str, Any],
     *,
@@ -268,7 +262,7 @@ def _with_synthetic(
 ) -> list[Glacier]:
     section = config.synthetic
     assert section is not None
-    names = [term.name for _, term in loss.terms if isinstance(term, AbstractLoss)]
+    names = [term.name for _, _, term in loss.data]
     kinds = [kind for kind in KINDS if kind in names] if section.of is None else section.of
     if trial:
         return [g.replace(observations=_stand_in(g, kinds, section.at, span)) for g in glaciers]
@@ -291,14 +285,7 @@ def _stand_in(glacier: Glacier, kinds: list[str], at: Any, span: tuple[float, fl
 
 def _count(term: Any, targets: Any) -> str:
     """How many data a term has on a glacier."""
-    if targets is None:
-        return "none"
-    if hasattr(term, "count"):
-        return str(int(term.count(targets)))
-    if term.name == "mass_balance" or getattr(term, "mean", False):
-        return "1"
-    weight = targets.weight if hasattr(targets, "weight") else targets[-1]
-    return str(int(np.count_nonzero(np.asarray(weight))))
+    return "none" if targets is None else str(int(term.count(targets)))
 
 
 def _settings(config: InvertConfig) -> dict[str, Any]:

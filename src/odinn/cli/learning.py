@@ -32,6 +32,7 @@ from odinn.cli.config import (
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.inversion.synthetic import KINDS
+from odinn.inversion.terms import Total, as_total
 from odinn.parameter import as_exponent, as_number, as_number_or_zero
 
 Time = float | str | dt.date
@@ -171,7 +172,7 @@ def build_truth(config: InvertConfig, model: Any, path: str) -> Any:
     return truth
 
 
-def build_loss(config: InvertConfig, path: str) -> Any:
+def build_loss(config: InvertConfig, path: str) -> Total:
     """The sum of the terms of ``loss``."""
     terms = []
     for i, entry in enumerate(config.loss):
@@ -182,8 +183,8 @@ def build_loss(config: InvertConfig, path: str) -> Any:
         weight = extra.get("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
             raise InputError(f"{path}: {place}.weight: found {weight!r}, expected a number >= 0")
-        terms.append(term if weight == 1.0 else float(weight) * term)
-    return functools.reduce(operator.add, terms)
+        terms.append(float(weight) * term)
+    return as_total(functools.reduce(operator.add, terms))
 
 
 def build_optimizer(config: InvertConfig, path: str) -> list[Any] | None:

@@ -25,17 +25,25 @@ def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, Any])
     """Whatever a dataset (row 0 = north) holds of measurements."""
     fields: dict[str, Any] = {}
     dates: dict[str, float] = {}
+    errors: dict[str, np.ndarray] = {}
     for key, names in _FIELDS.items():
         for name in names:
             if name in ds.data_vars and set(ds[name].dims) == {"y", "x"}:
                 fields[key] = np.array(ds[name].transpose("y", "x").values, float)
+                if f"{name}_error" in ds.data_vars and set(ds[f"{name}_error"].dims) == {"y", "x"}:
+                    errors[key] = np.array(ds[f"{name}_error"].transpose("y", "x").values, float)
                 if "date" in ds[name].attrs:
                     from odinn.dates import decimal_year
 
                     dates[key] = decimal_year(ds[name].attrs["date"])
                 break
     return Observations(
-        **fields, mass_balance=_mass_balance(ds), geodetic=_geodetic(attributes), points=_points(ds, grid), dates=dates
+        **fields,
+        mass_balance=_mass_balance(ds),
+        geodetic=_geodetic(attributes),
+        points=_points(ds, grid),
+        dates=dates,
+        errors=errors,
     )
 
 

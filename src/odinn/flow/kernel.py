@@ -110,8 +110,9 @@ def _divergence_backward(
     """
     ny, nx = bar.shape
     bar, H, S, D = (jnp.pad(a, 1) for a in (bar, *saved[1:], saved[0]))
-    flux_x = (bar[1:-1, 1:] - bar[1:-1, :-1]) * (_without_ends(ny)[:, None] * _without_ends(nx + 1) * (-0.5 / dx**2))
-    flux_y = (bar[1:, 1:-1] - bar[:-1, 1:-1]) * (_without_ends(ny + 1)[:, None] * _without_ends(nx) * (-0.5 / dy**2))
+    open_x, open_y = (_open_faces(n, m, bar.dtype) for n, m in ((ny, nx), (nx, ny)))
+    flux_x = (bar[1:-1, 1:] - bar[1:-1, :-1]) * (open_x * (-0.5 / dx**2))
+    flux_y = (bar[1:, 1:-1] - bar[:-1, 1:-1]) * (open_y.T * (-0.5 / dy**2))
     rise_x, before_x, after_x = S[1:-1, 1:] - S[1:-1, :-1], H[1:-1, :-1], H[1:-1, 1:]
     rise_y, before_y, after_y = S[1:, 1:-1] - S[:-1, 1:-1], H[:-1, 1:-1], H[1:, 1:-1]
     D_x, D_y = flux_x * _capped(rise_x, before_x, after_x), flux_y * _capped(rise_y, before_y, after_y)
@@ -124,9 +125,9 @@ def _divergence_backward(
     return D_bar, H_bar, S_bar
 
 
-def _without_ends(count: int) -> np.ndarray:
-    """1, but 0 at both ends: faces there, and faces between cells of the outermost ring, carry nothing."""
-    return np.pad(np.ones(count - 2), 1)
+def _open_faces(ny: int, nx: int, dtype: Any) -> np.ndarray:
+    """1 for faces along x, (ny, nx+1), but 0 on the edge and between cells of the outermost ring: they carry nothing."""
+    return np.pad(np.ones((ny - 2, nx - 1), dtype), 1)
 
 
 def _shares(bar: Face, rise: Face, before: Face, after: Face) -> tuple[Face, Face, Face]:

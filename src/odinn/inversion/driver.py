@@ -18,9 +18,18 @@ from odinn.errors import InputError, SolverError
 from odinn.glacier import Glacier
 from odinn.inversion import gradients
 from odinn.inversion.checkpoint import read_checkpoint, write_checkpoint
-from odinn.inversion.losses import AbstractLoss, Total
 from odinn.inversion.optimizers import Stage, adam, lbfgs
+from odinn.inversion.problem import (
+    Problem,
+    Settings,
+    local_parts,
+    make_settings,
+    prepare_all,
+    record_as_replay,
+    run_options,
+)
 from odinn.inversion.progress import InversionProgress
+from odinn.inversion.terms import Total, as_total
 from odinn.model import Model
 
 _MOST_GAUSS_NEWTON = 100
@@ -31,8 +40,9 @@ class Inversion(eqx.Module):
 
     ``model`` and ``glaciers`` hold what was learned. ``records`` has, per step, the loss, each term, the gradient norm,
     seconds, stage, and whether a trial was rejected; ``history`` is the same as an ``xarray.Dataset``. ``misfits`` are the
-    final values of the data terms of each glacier. ``covariance`` (after Gauss–Newton) is that of the unconstrained numbers
-    under the data's errors.
+    final values of the data terms of each glacier, but for those it is left out of. ``covariance`` (after Gauss–Newton, at
+    its last linearisation) is that of the unconstrained numbers to first order, if every datum errs independently by its
+    error, and what a prior or a smoothness says by its sigma (1 for a smoothness); weights shape it as they shape the fit.
     """
 
     model: Model
@@ -90,7 +100,7 @@ def invert(
     Raises:
         InputError: nothing to learn, data missing. SolverError: the first evaluation already fails.
     """
-    listed = as_list(glaciers)
+    loss, listed = as_total(loss), as_list(glaciers)
     model = bind(model, listed)
     params, static = trainable(model, listed)
     if not jax.tree.leaves(params):
@@ -100,15 +110,19 @@ def invert(
     )
     if not stages:
         raise InputError("optimizer: the list of stages is empty")
-    if isinstance(loss, AbstractLoss):
-        loss = Total(loss.terms)
-    settings = gradients.make_settings(span, **options)
-    problems = [gradients.prepare(model, g, loss, settings) for g in listed]
+    gradients.regularization_values(params, static, loss)  # what is wrong with it is said before the first run
+    if any(stage.method == "gauss-newton" for stage in stages):
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
+        if numbers > _MOST_GAUSS_NEWTON:
+            raise InputError(f"gauss_newton: {numbers} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
+        gradients.regularization_residuals(params, static, loss)
+    settings = make_settings(span, **options)
+    problems = prepare_all(model, listed, loss, settings)
     search = _Search(params, static, problems, loss, settings)
     state = None if checkpoint is None else read_checkpoint(Path(checkpoint), search.signature(stages, seed))
     with InversionProgress(sum(s.steps for s in stages), progress) as bar:
         if state is None:
-            state = search.first_state()
+            state = search.first_state(stages[0])
         bar.show(state)
         while int(state["stage"]) < len(stages):
             stage = stages[int(state["stage"])]
@@ -135,22 +149,27 @@ def invert(
 class _Search:
     """The loss as a function of a flat vector, glacier by glacier."""
 
-    def __init__(self, params: Any, static: Any, problems: list, loss: Any, settings: gradients.Settings) -> None:
+    def __init__(self, params: Any, static: Any, problems: list[Problem], loss: Total, settings: Settings) -> None:
         self.static, self.problems, self.loss, self.settings = static, problems, loss, settings
         start, self.unravel = ravel_pytree(params)
         self.start = np.asarray(start)
-        self.names = [term.name for _, term in loss.terms if isinstance(term, AbstractLoss)]
+        self.names = [name for name, _, _ in loss.data]
         self.sizes: gradients.Sizes = {}
 
     def signature(self, stages: list[Stage], seed: int) -> str:
         """What a checkpoint has to agree with."""
         ids = ",".join(p.glacier.rgi_id for p in self.problems)
-        return f"{ids}|{self.start.size}|{self.settings.span}|{self.names}|{stages}|{seed}"
+        terms = [(name, weight) for name, weight, _ in self.loss.named]
+        return f"{ids}|{self.start.size}|{self.settings.span}|{terms}|{stages}|{seed}"
 
-    def first_state(self) -> dict[str, Any]:
-        """Before the first step."""
+    def first_state(self, stage: Stage) -> dict[str, Any]:
+        """Before the first step; Gauss–Newton needs no adjoint, so none is compiled for it."""
         began = clock.perf_counter()
-        value, gradient, terms = self.value_and_gradient(self.start)
+        memory: dict[str, Any] = {}
+        if stage.method == "gauss-newton":
+            value, gradient, terms, memory = self.linearised(self.start)
+        else:
+            value, gradient, terms = self.value_and_gradient(self.start)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise SolverError(f"the loss at the start is {value:g}: look at the initial values of what is learned")
         state = {
@@ -163,9 +182,11 @@ class _Search:
             "stage": 0,
             "step": 0,
             "total": 0,
-            "memory": {},
+            "memory": memory,
             "records": {},
         }
+        if "covariance" in memory:
+            state["covariance"] = memory["covariance"]
         return self.recorded(state, terms, clock.perf_counter() - began, rejected=False)
 
     def recorded(self, state: dict, terms: dict, seconds: float, *, rejected: bool) -> dict:
@@ -186,18 +207,19 @@ class _Search:
         params = self.unravel(jnp.asarray(x))
         indices = range(len(self.problems)) if chosen is None else chosen
         value, gradient, terms = 0.0, np.zeros_like(x), dict.fromkeys(self.names, 0.0)
-        weights = [w for w, term in self.loss.terms if isinstance(term, AbstractLoss)]
+        scale = len(self.problems) / len(indices)  # a batch stands for all
         for i in indices:
+            problem = self.problems[i]
             try:
                 own, grad, values = gradients.glacier_value_and_gradient(
-                    params, self.static, self.problems[i], self.loss, self.settings, sizes=self.sizes
+                    params, self.static, problem, self.loss, self.settings, sizes=self.sizes
                 )
             except SolverError:
                 return np.inf, np.full_like(x, np.nan), terms
-            value += own / len(indices)
-            gradient = gradient + np.asarray(ravel_pytree(grad)[0]) / len(indices)
-            for name, weight, v in zip(self.names, weights, values, strict=True):
-                terms[name] += weight * float(v) / len(indices)
+            value += scale * own
+            gradient = gradient + scale * np.asarray(ravel_pytree(grad)[0])
+            for (name, weight, _), share, v in zip(self.loss.data, problem.shares, values, strict=True):
+                terms[name] += scale * weight * float(share) * float(v)
         penalty, slope = gradients.regularization_value_and_gradient(params, self.static, self.loss)
         parts = gradients.regularization_values(params, self.static, self.loss)
         terms |= {k: float(v) for k, v in parts.items()}
@@ -212,7 +234,7 @@ class _Search:
                 own = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[0]
             except SolverError:
                 return np.inf
-            total += own / len(self.problems)
+            total += own
         total += float(sum(gradients.regularization_values(params, self.static, self.loss).values()))
         return total if np.isfinite(total) else np.inf
 
@@ -221,33 +243,37 @@ class _Search:
         out = {}
         for problem in self.problems:
             _, values, _ = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)
-            out[problem.glacier.rgi_id] = dict(zip(self.names, (float(v) for v in values), strict=True))
+            rows = zip(self.names, problem.targets, values, strict=True)
+            out[problem.glacier.rgi_id] = {name: float(v) for name, own, v in rows if own is not None}
         return out
 
-    def residuals_and_jacobian(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted residuals (N,) of all glaciers and their derivatives (N, numbers)."""
-        params = self.unravel(jnp.asarray(x))
-        rows, columns = [], []
+    def linearised(self, x: np.ndarray) -> tuple[float, np.ndarray, dict, dict[str, np.ndarray]]:
+        """(value, gradient, weighted terms, {"normal": half the Gauss–Newton Hessian, "covariance": of the numbers when the
+        residuals have unit variance}) from all residuals and their derivatives, without the adjoint."""
+        params, own = self.unravel(jnp.asarray(x)), (self.static, self.loss)
+        tangents = [self.unravel(unit) for unit in jnp.eye(x.size)]
+        penalty = lambda v: gradients.regularization_residuals(self.unravel(v), *own)
+        residual, weight = penalty(jnp.asarray(x))
+        rows = [(residual, jax.jacfwd(lambda v: penalty(v)[0])(jnp.asarray(x)), weight)]
+        terms = dict.fromkeys(self.names, 0.0)
         for problem in self.problems:
-            own_params, own_static, arrays = gradients.local_parts(params, self.static, problem)
+            own_params, own_static, arrays = local_parts(params, self.static, problem)
             record = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[2]
-            how = gradients.run_options(problem, self.loss, self.settings) | {
-                "capacity": 1,
-                "replay": gradients.record_as_replay(record, len(problem.windows.start)),
-            }
+            replay = record_as_replay(record, len(problem.windows.start))
+            how = run_options(problem, self.loss, self.settings) | {"capacity": 1, "replay": replay}
             ours = self.settings.stepper, self.settings.coupling
-            jacobian = []
-            for j in range(x.size):
-                unit = np.zeros_like(x)
-                unit[j] = 1.0
-                tangent = gradients.local_parts(self.unravel(jnp.asarray(unit)), self.static, problem)[0]
-                residual, column = gradients._residual_column(
-                    own_params, tangent, own_static, arrays, self.loss, ours, how
-                )
-                jacobian.append(np.asarray(column))
-            rows.append(np.asarray(residual) / np.sqrt(len(self.problems)))
-            columns.append(np.stack(jacobian, axis=1) / np.sqrt(len(self.problems)))
-        return np.concatenate(rows), np.concatenate(columns)
+            along = [local_parts(tangent, self.static, problem)[0] for tangent in tangents]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *along)
+            parts = gradients.residuals_with_jacobian(own_params, stacked, own_static, arrays, self.loss, ours, how)
+            for name, (residual, _, weight) in zip(self.names, parts, strict=True):
+                terms[name] += float(jnp.sum(weight * residual**2))
+            rows += parts
+        residuals, jacobian, weights = (np.concatenate([np.asarray(row[i]) for row in rows]) for i in range(3))
+        weighted = weights[:, None] * jacobian
+        normal, inverse = jacobian.T @ weighted, np.linalg.pinv(jacobian.T @ weighted)
+        terms |= {k: float(v) for k, v in gradients.regularization_values(params, self.static, self.loss).items()}
+        quadratic = {"normal": normal, "covariance": inverse @ (weighted.T @ weighted) @ inverse}
+        return float(weights @ residuals**2), 2.0 * weighted.T @ residuals, terms, quadratic
 
 
 def _adam_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
@@ -320,27 +346,23 @@ def _lbfgs_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
 def _gauss_newton_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
     """One damped Gauss–Newton step; the damping falls after a success and grows until there is one."""
     began = clock.perf_counter()
-    x = state["x"]
-    if x.size > _MOST_GAUSS_NEWTON:
-        raise InputError(f"gauss_newton: {x.size} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs")
-    if any(not isinstance(term, AbstractLoss) for _, term in search.loss.terms):
-        raise InputError("gauss_newton: regularisation gives no residuals; use lbfgs, or leave it out")
-    residuals, jacobian = search.residuals_and_jacobian(x)
-    normal, slope = jacobian.T @ jacobian, jacobian.T @ residuals
-    damping = float(state["memory"].get("damping", stage.damping))
+    x, memory = state["x"], state["memory"]
+    if "normal" not in memory:
+        memory = memory | search.linearised(x)[3]
+    normal, damping = memory["normal"], float(memory.get("damping", stage.damping))
     for _ in range(8):
-        trial = x - np.linalg.solve(normal + damping * np.diag(np.maximum(np.diag(normal), 1e-12)), slope)
-        value = search.value(trial)
-        if np.isfinite(value) and value <= state["value"]:
+        scale = np.diag(np.maximum(np.diag(normal), 1e-12))
+        trial = x - 0.5 * np.linalg.solve(normal + damping * scale, state["gradient"])
+        if search.value(trial) <= state["value"]:  # False for NaN
             break
         damping *= 10.0
     else:
-        state = _moved(search, state, x, state["value"], state["gradient"], {}, {"stuck": np.asarray(1)}, began, True)
-        return state | {"covariance": np.linalg.pinv(normal)}
-    value, gradient, terms = search.value_and_gradient(trial)
-    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))}
+        memory = {"stuck": np.asarray(1)}
+        return _moved(search, state, x, state["value"], state["gradient"], {}, memory, began, True)
+    value, gradient, terms, quadratic = search.linearised(trial)
+    memory = {"damping": np.asarray(max(damping / 10.0, 1e-12))} | quadratic
     state = _moved(search, state, trial, value, gradient, terms, memory, began, False)
-    return state | {"covariance": np.linalg.pinv(normal)}
+    return state | {"covariance": quadratic["covariance"]}
 
 
 _STEPS = {"adam": _adam_step, "lbfgs": _lbfgs_step, "gauss-newton": _gauss_newton_step}

@@ -1,314 +1,355 @@
-"""Misfits between a run and observations. Each returns weighted residuals; a loss is the sum of their squares.
+"""Misfits between a run and observations. Each returns residuals in units of the data's error.
 
 Sums and multiples of losses are losses: ``Thickness() + 0.1 * Velocity()``. Every datum has the same weight, so a
-single snapshot counts: a term's value is the mean of its squared residuals over all data of a glacier.
+single snapshot counts: a term's value is the mean of its squared residuals over all data of a glacier, and, of several
+glaciers, the mean over those that have data of its kind.
 """
 
-import abc
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage
 
-from odinn.dates import decimal_year
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Array
+from odinn.inversion.choices import Time, as_dates, as_fields, as_intervals, chosen, inside, months
+from odinn.inversion.fields import AbstractFieldLoss, shaped
+from odinn.inversion.points import Points, as_points
+from odinn.inversion.terms import AbstractLoss, Outcome, Span, Total
 
-Span = tuple[float, float]
-
-
-class Outcome(eqx.Module):
-    """A run as a loss sees it: its start and the dates at which losses asked it to stop (1 + stops).
-
-    Args:
-        thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start; there if a loss has
-            ``uses_balance``. times: (1 + stops,), decimal years.
-        velocity: function of a thickness: (vx, vy) at the surface on cells, m yr⁻¹.
-        water: m w.e. per m of ice.
-    """
-
-    thickness: Array
-    balance: Any
-    times: Array
-    velocity: Callable[[Array], tuple[Array, Array]]
-    water: float
+__all__ = [
+    "AbstractLoss",
+    "ElevationChange",
+    "MassBalance",
+    "Outcome",
+    "Points",
+    "SmoothVelocity",
+    "Thickness",
+    "Total",
+    "Velocity",
+]
 
 
-class AbstractLoss(eqx.Module):
-    """A misfit. ``error`` is the standard error of the data in their unit: a number, or a field."""
-
-    name: eqx.AbstractClassVar[str]
-    uses_balance: ClassVar[bool] = False
-
-    @abc.abstractmethod
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
-        """Decimal years at which the loss wants to see the run, which stops there."""
-
-    @abc.abstractmethod
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
-        """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of :class:`Outcome`."""
-
-    @abc.abstractmethod
-    def residuals(self, outcome: Outcome, targets: Any) -> Array:
-        """Weighted residuals, any shape, 0 where there are no data; their squares add up to the term's value."""
-
-    @property
-    def terms(self) -> tuple[tuple[float, Any], ...]:
-        """(weight, loss) pairs."""
-        return ((1.0, self),)
-
-    def __add__(self, other: Any) -> "Total":
-        return Total(self.terms + other.terms)
-
-    def __mul__(self, factor: float) -> "Total":
-        return Total(tuple((float(factor) * w, term) for w, term in self.terms))
-
-    __rmul__ = __mul__
-
-
-class Total(eqx.Module):
-    """A weighted sum of losses and regularisations."""
-
-    terms: tuple[tuple[float, Any], ...]
-
-    def __add__(self, other: Any) -> "Total":
-        return Total(self.terms + other.terms)
-
-    def __mul__(self, factor: float) -> "Total":
-        return Total(tuple((float(factor) * w, term) for w, term in self.terms))
-
-    __rmul__ = __mul__
-
-
-class Targets(eqx.Module):
-    """Data of one kind: window ends (dates,), values, and inverse errors, 0 where there is no datum."""
-
-    index: Array
-    values: Array
-    weight: Array
-
-
-class Thickness(AbstractLoss):
+class Thickness(AbstractFieldLoss):
     """Ice thickness, m.
 
     Args:
         at: date or dates of the data; default the observation's own, else the end of the span.
-        error: standard error, m. margin: only cells at least this many cells inside the observed ice.
+        error: standard error, m: a number, a field, or {rgi_id: either}; default the data's own, else 1 m.
+        margin: only data at least this many cells inside the outline.
+        where: True where data count: a field (for points: (N,)), or {rgi_id: field, True or False}; False leaves it out.
+        points: data at points instead of cells: a table with columns x, y, thickness (or value) and, if there are,
+            date, error; {rgi_id: table}; or "observed", the glacier's own. Read bilinearly; ice-free cells count as 0 m.
     """
 
-    at: Any = None
-    error: Any = 1.0
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: Any = eqx.field(default=None, converter=as_fields)
     margin: int = 0
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "thickness"
+    usual_error: ClassVar[float] = 1.0
+    counts_bare_ground: ClassVar[bool] = True
+    mean: ClassVar[bool] = False
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
-        """See :class:`AbstractLoss`."""
-        return _dates(self.at, glacier, "thickness", span)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """thickness"""
+        return ("thickness",)
 
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Targets:
-        """See :class:`AbstractLoss`."""
-        fields = _observed(glacier, "thickness", self.at)
-        measured = np.isfinite(fields) & _inside(np.isfinite(fields) & (np.nan_to_num(fields) > 0), self.margin)
-        return _targets(self, glacier, span, index, fields, measured, self.error)
+    @property
+    def asked(self) -> tuple[Time, ...] | None:
+        """See :class:`AbstractFieldLoss`."""
+        return self.at
 
-    def residuals(self, outcome: Outcome, targets: Targets) -> Array:
-        """See :class:`AbstractLoss`."""
-        return _each(targets, lambda i: outcome.thickness[i])
+    def usual(self, span: Span) -> Time:
+        """The end of the span."""
+        return (span[1],)
+
+    def moments(self, time: Time) -> dict[float, float]:
+        """The date itself."""
+        if len(time) != 1:
+            raise InputError(f"losses.thickness: thickness has a date, but its data have an interval, {time}")
+        return {time[0]: 1.0}
+
+    def state(self, outcome: Outcome, index: Array) -> Array:
+        """Thickness, m."""
+        return outcome.thickness_at(index)[None]
+
+    def observable(self, fields: Array) -> Array:
+        """Thickness, m."""
+        return fields
+
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """As they are."""
+        return values
+
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return error
 
 
-class Velocity(AbstractLoss):
-    """Surface velocity, m yr⁻¹.
+class Velocity(AbstractFieldLoss):
+    """Surface velocity, m yr⁻¹, at dates or as the mean over intervals.
 
     Args:
         component: "speed", "xy" (both components), or "log" (ratio of speeds: log((v + floor)/(v_obs + floor))).
-        at: as for :class:`Thickness`. error: m yr⁻¹, or of the logarithm. margin: as for thickness.
+        at: date or dates. between: (start, end) or a list of such: the mean velocity over each, by the trapezoid rule over
+            its ends and the months between; the speed is that of the mean vector, as between two images or two surveys.
+            Default the observation's own dates, else the end of the span.
+        error: m yr⁻¹, or of the logarithm; default the data's own (m yr⁻¹, converted for "log"), else 1.
+        margin, where: as for :class:`Thickness`.
+        points: as for :class:`Thickness`, with columns speed, or vx and vy, and, if there are, date, or start and end, and
+            error. Read bilinearly from the cells inside the outline.
         floor: m yr⁻¹, for "log".
     """
 
     component: Literal["speed", "xy", "log"] = eqx.field(static=True, default="speed")
-    at: Any = None
-    error: Any = 1.0
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: Any = eqx.field(default=None, converter=as_fields)
     margin: int = 0
     floor: float = 1.0
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "velocity"
+    usual_error: ClassVar[float] = 1.0
+    counts_bare_ground: ClassVar[bool] = False
+    mean: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
         if self.component not in ("speed", "xy", "log"):
             raise InputError(f"Velocity(component={self.component!r}): expected 'speed', 'xy' or 'log'")
+        if self.at is not None and self.between is not None:
+            raise InputError("Velocity(at=..., between=...): give one of the two, or add two losses up")
+        if not self.floor > 0:
+            raise InputError(f"Velocity(floor={self.floor!r}): expected a positive speed, m/yr")
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
-        """See :class:`AbstractLoss`."""
-        return _dates(self.at, glacier, "vx" if self.component == "xy" else "speed", span)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """speed, or vx and vy"""
+        return ("vx", "vy") if self.component == "xy" else ("speed",)
 
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Targets:
-        """See :class:`AbstractLoss`."""
+    @property
+    def asked(self) -> tuple[Time, ...] | None:
+        """See :class:`AbstractFieldLoss`."""
+        return self.at if self.between is None else self.between
+
+    def usual(self, span: Span) -> Time:
+        """The end of the span."""
+        return (span[1],)
+
+    def moments(self, time: Time) -> dict[float, float]:
+        """The date, or the trapezoid rule over an interval's ends and the months between."""
+        if len(time) == 1:
+            return {time[0]: 1.0}
+        nodes = months(time[0], time[1])
+        length = np.diff(nodes) / (nodes[-1] - nodes[0])
+        factors = 0.5 * (np.append(length, 0.0) + np.append(0.0, length))
+        return dict(zip(nodes, factors.tolist(), strict=True))
+
+    def state(self, outcome: Outcome, index: Array) -> Array:
+        """(vx, vy), m yr⁻¹."""
+        return jnp.stack(outcome.velocity(outcome.thickness_at(index)))
+
+    def observable(self, fields: Array) -> Array:
+        """Components, speed, or its logarithm."""
         if self.component == "xy":
-            fields = np.stack([_observed(glacier, k, self.at) for k in ("vx", "vy")], axis=1)
-        else:
-            fields = _observed(glacier, "speed", self.at)
-        measured = np.isfinite(fields) & _inside(np.asarray(glacier.mask), self.margin)
-        if self.component == "log":
-            fields = np.log(np.maximum(fields, 0.0) + self.floor)
-        return _targets(self, glacier, span, index, fields, measured, self.error)
+            return fields
+        squared = jnp.sum(fields * fields, axis=1, keepdims=True)
+        moving = squared > 0
+        speed = jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
+        return jnp.log(speed + self.floor) if self.component == "log" else speed
 
-    def residuals(self, outcome: Outcome, targets: Targets) -> Array:
-        """See :class:`AbstractLoss`."""
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """As they are, or logarithms."""
+        return np.log(np.maximum(values, 0.0) + self.floor) if self.component == "log" else values
 
-        def modelled(i: Array) -> Array:
-            vx, vy = outcome.velocity(outcome.thickness[i])
-            if self.component == "xy":
-                return jnp.stack([vx, vy])
-            squared = vx * vx + vy * vy
-            moving = squared > 0
-            speed = jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
-            return jnp.log(speed + self.floor) if self.component == "log" else speed
-
-        return _each(targets, modelled)
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is, or that of the logarithm to first order."""
+        return error / (np.maximum(values, 0.0) + self.floor) if self.component == "log" else error
 
 
-class ElevationChange(AbstractLoss):
-    """Mean rate of thickness change between two dates on cells, m yr⁻¹.
+class ElevationChange(AbstractFieldLoss):
+    """Mean rate of thickness change between two dates, m yr⁻¹.
 
     Args:
-        between: (start, end), default the span. error: m yr⁻¹.
-        mean: compare the mean over initially ice-covered cells instead of each cell.
+        between: (start, end), or a list of such with a field each; default the observation's own, else the span.
+        error: m yr⁻¹, default the data's own, else 0.1; otherwise as for :class:`Thickness`.
+        mean: compare the mean over the measured cells inside the outline (or points) instead of each.
+        margin, where, points: as for :class:`Thickness`, with columns elevation_change (or value) and start and end.
     """
 
-    between: tuple[Any, Any] | None = None
-    error: Any = 0.1
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    error: Any = eqx.field(default=None, converter=as_fields)
     mean: bool = eqx.field(static=True, default=False)
+    margin: int = 0
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "elevation_change"
+    usual_error: ClassVar[float] = 0.1
+    counts_bare_ground: ClassVar[bool] = True
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
-        """See :class:`AbstractLoss`."""
-        return span if self.between is None else tuple(decimal_year(t) for t in self.between)
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """elevation_change"""
+        return ("elevation_change",)
 
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
-        """See :class:`AbstractLoss`."""
-        first, last = self.stops(glacier, span)
-        field = _observed(glacier, "elevation_change", None)[0]
-        measured = np.isfinite(field)
-        if self.mean:
-            measured &= np.asarray(glacier.mask)
-        weight = _weights(self.error, measured, glacier, self.name)
-        ends = np.array([index(first), index(last)], np.int32)
-        return ends, np.array(last - first), np.nan_to_num(field), weight
+    @property
+    def asked(self) -> tuple[Time, ...] | None:
+        """See :class:`AbstractFieldLoss`."""
+        return self.between
 
-    def residuals(self, outcome: Outcome, targets: Any) -> Array:
-        """See :class:`AbstractLoss`."""
-        ends, years, field, weight = targets
-        rate = (outcome.thickness[ends[1]] - outcome.thickness[ends[0]]) / years
-        difference = weight * (rate - field)
-        if not self.mean:
-            return difference
-        return jnp.sum(difference) / jnp.sqrt(jnp.sum(weight > 0))
+    def usual(self, span: Span) -> Time:
+        """The span."""
+        return span
+
+    def moments(self, time: Time) -> dict[float, float]:
+        """The difference of the ends over the years between."""
+        if len(time) != 2:
+            raise InputError(
+                f"losses.elevation_change: needs an interval (start, end), but its data have a date, {time[0]}"
+            )
+        rate = 1.0 / (time[1] - time[0])
+        return {time[0]: -rate, time[1]: rate}
+
+    def state(self, outcome: Outcome, index: Array) -> Array:
+        """Thickness, m."""
+        return outcome.thickness_at(index)[None]
+
+    def observable(self, fields: Array) -> Array:
+        """The rate, m yr⁻¹."""
+        return fields
+
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """As they are."""
+        return values
+
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return error
 
 
 class MassBalance(AbstractLoss):
     """Glacier-wide balance between two dates, m w.e. yr⁻¹: the mean inside the outline.
 
     Args:
-        target: m w.e. yr⁻¹; default the glacier's geodetic balance. between: default the span. error: m w.e. yr⁻¹.
+        target: m w.e. yr⁻¹, a number or one for each interval; default the glacier's geodetic balance.
+        between: (start, end), or a list of such; default the span. error: m w.e. yr⁻¹, a number or one for each interval.
+        where: cells to take the mean over, a field or {rgi_id: field, True or False}; False leaves the glacier out.
     """
 
-    target: float | None = None
-    between: tuple[Any, Any] | None = None
-    error: float = 0.1
+    target: Any = eqx.field(default=None, converter=as_fields)
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    error: Any = eqx.field(default=0.1, converter=as_fields)
+    where: Any = eqx.field(default=None, converter=as_fields)
 
     name: ClassVar[str] = "mass_balance"
     uses_balance: ClassVar[bool] = True
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
-        return span if self.between is None else tuple(decimal_year(t) for t in self.between)
+        if chosen(self.where, glacier, self.name) is False:
+            return ()
+        return tuple(sorted({t for interval in self._intervals(span) for t in interval}))
 
     def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
         """See :class:`AbstractLoss`."""
-        target = self.target
-        if target is None:
+        selected = chosen(self.where, glacier, self.name)
+        if selected is False:
+            return None
+        target = chosen(self.target, glacier, self.name)
+        if self.target is None:
             if glacier.observations.geodetic is None:
                 raise InputError(where(glacier.rgi_id, "losses.MassBalance: no geodetic balance; give target="))
             target = glacier.observations.geodetic[0]
-        first, last = self.stops(glacier, span)
-        ends = np.array([index(first), index(last)], np.int32)
-        return ends, np.array(last - first), np.array(float(target)), np.asarray(glacier.mask, float)
+        mask = np.asarray(glacier.mask) & (
+            True if selected is True else shaped(selected, glacier.grid.shape, glacier, self.name)
+        )
+        if not mask.any():
+            raise InputError(where(glacier.rgi_id, "losses.mass_balance: there are no cells inside its mask"))
+        intervals = self._intervals(span)
+        target, error = (np.asarray(v, float) for v in (target, chosen(self.error, glacier, self.name)))
+        for label, value in (("target", target), ("error", error)):
+            if value.shape not in ((), (len(intervals),)) or not np.isfinite(value).all():
+                raise InputError(
+                    where(glacier.rgi_id, f"losses.mass_balance: {label}={value}, expected {len(intervals)} finite")
+                )
+        if not (error > 0).all():
+            raise InputError(f"losses.mass_balance: error={error.min():g}, expected a positive standard error")
+        ends = np.array([[index(t) for t in interval] for interval in intervals], np.int32)
+        years = np.array([last - first for first, last in intervals])
+        wide = lambda a: np.broadcast_to(a, years.shape)
+        return ends, years, wide(target), wide(error), mask.astype(float)
 
     def residuals(self, outcome: Outcome, targets: Any) -> Array:
         """See :class:`AbstractLoss`."""
-        ends, years, target, mask = targets
-        total = outcome.balance[ends[1]] - outcome.balance[ends[0]]
-        mean = jnp.sum(total * mask) / jnp.sum(mask) * outcome.water / years
-        return (mean - target) / self.error
+        ends, years, target, error, mask = targets
+        mean = jnp.sum(outcome.balance * mask[None], axis=(1, 2)) / jnp.sum(mask) * outcome.water  # since the start
+        return ((mean[ends[:, 1]] - mean[ends[:, 0]]) / years - target) / error
+
+    def count(self, targets: Any) -> int:
+        """See :class:`AbstractLoss`."""
+        return len(targets[1])
+
+    def _intervals(self, span: Span) -> tuple[Time, ...]:
+        return (span,) if self.between is None else self.between
 
 
-def _dates(at: Any, glacier: Glacier, field: str, span: Span) -> tuple[float, ...]:
-    if at is None:
-        dated = glacier.observations.dates.get(field, span[1])
-        at = dated
-    listed = at if isinstance(at, list | tuple | np.ndarray) else [at]
-    return tuple(decimal_year(t) for t in listed)
+class SmoothVelocity(AbstractLoss):
+    """Smoothness of the modelled surface velocity: each component's difference from the mean of the four cells around it.
 
+    It needs no data: it keeps learned fields from making velocities that jump from cell to cell.
 
-def _observed(glacier: Glacier, field: str, at: Any) -> np.ndarray:
-    """(dates, ny, nx); one field serves all the dates asked for."""
-    values = getattr(glacier.observations, field)
-    if values is None:
-        raise InputError(
-            where(glacier.rgi_id, f"no observed {field}: open a glacier that has it, or leave out this loss")
-        )
-    values = np.asarray(values)
-    return values if values.ndim == 3 else values[None]
+    Args:
+        at: date or dates; default the end of the span. error: the difference that is expected, m yr⁻¹.
+        margin: only cells at least this many (>= 1) cells inside the outline. where: as for :class:`Thickness`.
+    """
 
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: float = 1.0
+    margin: int = 1
+    where: Any = eqx.field(default=None, converter=as_fields)
 
-def _targets(
-    loss: Any,
-    glacier: Glacier,
-    span: Span,
-    index: Callable[[float], int],
-    fields: np.ndarray,
-    measured: np.ndarray,
-    error: Any,
-) -> Targets:
-    ends = np.array([index(t) for t in loss.stops(glacier, span)], np.int32)
-    if fields.shape[0] != len(ends):
-        if fields.shape[0] != 1:
-            raise InputError(
-                where(glacier.rgi_id, f"losses.{loss.name}: {fields.shape[0]} observed fields for {len(ends)} dates")
-            )
-        fields, measured = (np.repeat(a, len(ends), axis=0) for a in (fields, measured))
-    return Targets(ends, np.nan_to_num(fields), _weights(error, measured, glacier, loss.name))
+    name: ClassVar[str] = "smooth_velocity"
 
+    def __check_init__(self) -> None:
+        if not self.error > 0:
+            raise InputError(f"SmoothVelocity(error={self.error!r}): expected a positive difference, m/yr")
+        if self.margin < 1:
+            raise InputError(f"SmoothVelocity(margin={self.margin}): expected >= 1, for there is no velocity outside")
 
-def _weights(error: Any, measured: np.ndarray, glacier: Glacier, name: str) -> np.ndarray:
-    """1 / (error √N) where measured, else 0: the squares of the residuals then add up to their mean."""
-    error = np.asarray(error, float)
-    if not (error > 0).all():
-        raise InputError(f"losses.{name}: error={error.min():g}, expected a positive standard error")
-    count = int(measured.sum())
-    if count == 0:
-        raise InputError(where(glacier.rgi_id, f"losses.{name}: there are no data inside its mask"))
-    return np.where(measured, 1.0 / np.broadcast_to(error, measured.shape), 0.0) / np.sqrt(count)
+    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+        """See :class:`AbstractLoss`."""
+        if chosen(self.where, glacier, self.name) is False:
+            return ()
+        return (span[1],) if self.at is None else tuple(time[0] for time in self.at)
 
+    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
+        """See :class:`AbstractLoss`."""
+        selected = chosen(self.where, glacier, self.name)
+        if selected is False:
+            return None
+        core = inside(np.asarray(glacier.mask), self.margin)
+        core &= True if selected is True else shaped(selected, core.shape, glacier, self.name)
+        if not core.any():
+            raise InputError(where(glacier.rgi_id, "losses.smooth_velocity: there are no cells inside its mask"))
+        return np.array([index(t) for t in self.stops(glacier, span)], np.int32), core[1:-1, 1:-1].astype(float)
 
-def _inside(ice: np.ndarray, margin: int) -> np.ndarray:
-    """Cells at least ``margin`` cells inside, by erosion with the five-point cross."""
-    if margin == 0:
-        return np.ones_like(ice)
-    cross = ndimage.generate_binary_structure(2, 1)
-    erode = lambda a: ndimage.binary_erosion(a, cross, iterations=margin)
-    return np.stack([erode(a) for a in ice]) if ice.ndim == 3 else erode(ice)
+    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+        """See :class:`AbstractLoss`."""
+        index, core = targets
+        fields = jax.lax.map(lambda i: jnp.stack(outcome.velocity(outcome.thickness_at(i))), index)
+        around = fields[..., :-2, 1:-1] + fields[..., 2:, 1:-1] + fields[..., 1:-1, :-2] + fields[..., 1:-1, 2:]
+        return core[None, None] * (fields[..., 1:-1, 1:-1] - 0.25 * around) / self.error
 
-
-def _each(targets: Targets, modelled: Callable[[Array], Array]) -> Array:
-    """Weighted residuals of each date."""
-    rows = [
-        targets.weight[k] * (modelled(targets.index[k]) - targets.values[k]) for k in range(targets.values.shape[0])
-    ]
-    return jnp.stack(rows)
+    def count(self, targets: Any) -> Array:
+        """See :class:`AbstractLoss`."""
+        return 2 * len(targets[0]) * jnp.sum(targets[1])

@@ -1,0 +1,201 @@
+"""Misfits of fields, on cells or at points, at dates or over intervals: what thickness, velocity and elevation have in common."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.grid import Array
+from odinn.inversion.choices import Time, chosen, errors_of, inside, times_of
+from odinn.inversion.points import Points, as_points, at_points, corners_of, only_inside
+from odinn.inversion.terms import AbstractLoss, Outcome, Span
+
+
+class Targets(eqx.Module):
+    """Data of one kind on one glacier.
+
+    Args:
+        index: (D,) window ends that are looked at. mix: (K, D), what is compared at each of K dates or intervals.
+        values: (K, c, ny, nx) of c components, or (N, c) at points. weight: 1/error, 0 where there is no datum.
+        points: (row in K (N,), cells (N, 4), shares (N, 4)), or None on cells.
+    """
+
+    index: Array
+    mix: Array
+    values: Array
+    weight: Array
+    points: tuple[Array, Array, Array] | None
+
+
+class AbstractFieldLoss(AbstractLoss):
+    """A misfit of a field, on cells or at points, at dates or over intervals."""
+
+    error: eqx.AbstractVar[Any]
+    margin: eqx.AbstractVar[int]
+    where: eqx.AbstractVar[Any]
+    points: eqx.AbstractVar[Any]
+    mean: eqx.AbstractVar[bool]
+    usual_error: eqx.AbstractClassVar[float]
+    counts_bare_ground: eqx.AbstractClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the observed fields, a component each."""
+
+    @property
+    @abc.abstractmethod
+    def asked(self) -> tuple[Time, ...] | None:
+        """Dates (t,) or intervals (start, end) that were asked for; None: the data's own."""
+
+    @abc.abstractmethod
+    def usual(self, span: Span) -> Time:
+        """The date or interval of data that have none."""
+
+    @abc.abstractmethod
+    def moments(self, time: Time) -> dict[float, float]:
+        """{decimal year: factor}: what is modelled at a date or over an interval is the sum of factor times state."""
+
+    @abc.abstractmethod
+    def state(self, outcome: Outcome, index: Array) -> Array:
+        """The modelled fields at a window end, (components, ny, nx)."""
+
+    @abc.abstractmethod
+    def observable(self, fields: Array) -> Array:
+        """What is compared, from fields or values at points with components in axis 1; axis 1 of the result fits the data's."""
+
+    @abc.abstractmethod
+    def observed(self, values: np.ndarray) -> np.ndarray:
+        """Data as what is compared."""
+
+    @abc.abstractmethod
+    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Errors that data bring along, as those of what is compared."""
+
+    def times(self, glacier: Glacier, span: Span) -> list[Time]:
+        """Dates or intervals of the data: those asked for, else their own, else the usual one."""
+        if self.asked is not None:
+            return list(self.asked)
+        own = self.own_points(glacier)
+        listed = times_of(glacier.observations.dates.get(self.kinds[0])) if own is None else own.times()
+        return [self.usual(span)] if listed is None else listed
+
+    def own_points(self, glacier: Glacier) -> Points | None:
+        """The points of a glacier, None for data on cells."""
+        points = self.points
+        if isinstance(points, str):
+            points = as_points(glacier.observations.points)
+            if points is None:
+                raise InputError(where(glacier.rgi_id, f"losses.{self.name}: the glacier has no observed points"))
+        if isinstance(points, dict):
+            if glacier.rgi_id not in points:
+                raise InputError(where(glacier.rgi_id, f"losses.{self.name}: points has no entry for this glacier"))
+            points = points[glacier.rgi_id]
+        return points
+
+    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+        """See :class:`AbstractLoss`."""
+        if chosen(self.where, glacier, self.name) is False:
+            return ()
+        return tuple(sorted({t for time in self.times(glacier, span) for t in self.moments(time)}))
+
+    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Targets | None:
+        """See :class:`AbstractLoss`."""
+        selected = chosen(self.where, glacier, self.name)
+        if selected is False:
+            return None
+        times, points = self.times(glacier, span), self.own_points(glacier)
+        core = inside(np.asarray(glacier.mask), self.margin)
+        core = core & np.asarray(glacier.mask) if self.mean else core
+        parts = (
+            self._on_cells(glacier, times, core) if points is None else self._at_points(glacier, times, core, points)
+        )
+        times, values, own, select, place = parts
+        if selected is not True:
+            select = select & shaped(selected, select.shape, glacier, self.name)
+        measured = np.isfinite(values) & (select if points is None else select[:, None])
+        if not measured.any():
+            raise InputError(where(glacier.rgi_id, f"losses.{self.name}: there are no data inside its mask"))
+        values = np.where(measured, values, 0.0)
+        own = [None if e is None else self.own_error(np.asarray(e, float), values[:, i]) for i, e in enumerate(own)]
+        error = errors_of(self.error, own, self.usual_error, measured, glacier, self.name)
+        factors = [self.moments(time) for time in times]
+        dates = sorted({t for moments in factors for t in moments})
+        mix = np.array([[moments.get(t, 0.0) for t in dates] for moments in factors])
+        weight = np.where(measured, 1.0 / error, 0.0)
+        return Targets(np.array([index(t) for t in dates], np.int32), mix, self.observed(values), weight, place)
+
+    def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> tuple:
+        """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
+        values = _fields(glacier, self.kinds)
+        if len(values) not in (1, len(times)):
+            message = f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or intervals"
+            raise InputError(where(glacier.rgi_id, message))
+        values = np.broadcast_to(values, (len(times), *values.shape[1:]))
+        return times, values, [glacier.observations.errors.get(kind) for kind in self.kinds], core, None
+
+    def _at_points(self, glacier: Glacier, times: list[Time], core: np.ndarray, points: Points) -> tuple:
+        """(times without repetition, values (N, c), own errors, chosen points, where they are)."""
+        if len(times) not in (1, len(points)):
+            message = f"{len(times)} dates for {len(points)} points; use a column 'date'"
+            raise InputError(f"losses.{self.name}: {message}")
+        cells, shares = corners_of(points, glacier)
+        nearest = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]
+        unique = sorted(set(times))
+        row = np.broadcast_to(np.array([unique.index(t) for t in times], np.int32), (len(points),))
+        shares = shares if self.counts_bare_ground else only_inside(cells, shares, glacier)
+        own = [points.columns.get("error")] * len(self.kinds)
+        return unique, points.values(self.kinds), own, core.ravel()[nearest], (row, cells, shares)
+
+    def residuals(self, outcome: Outcome, targets: Targets) -> Array:
+        """See :class:`AbstractLoss`."""
+        fields = jax.lax.map(jax.checkpoint(lambda i: self.state(outcome, i)), targets.index)
+        fields = jnp.tensordot(targets.mix, fields, 1, precision="highest")
+        modelled = fields if targets.points is None else at_points(fields, *targets.points)
+        each = targets.weight * (self.observable(modelled) - targets.values)
+        return _over_rows(each, targets) / jnp.maximum(_counts(targets), 1) if self.mean else each
+
+    def count(self, targets: Targets) -> Array:
+        """See :class:`AbstractLoss`."""
+        return jnp.sum(_counts(targets) > 0) if self.mean else jnp.sum(targets.weight > 0)
+
+
+def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
+    """(K, components, ny, nx); one field serves all the dates asked for."""
+    found = []
+    for kind in kinds:
+        values = getattr(glacier.observations, kind)
+        if values is None:
+            raise InputError(
+                where(glacier.rgi_id, f"no observed {kind}: open a glacier that has it, or leave out this loss")
+            )
+        values = np.asarray(values, float)
+        found.append(values if values.ndim == 3 else values[None])
+    return np.stack(found, axis=1)
+
+
+def _counts(targets: Targets) -> Array:
+    """Number of data of each date or interval."""
+    return _over_rows((targets.weight > 0).astype(targets.weight.dtype), targets)
+
+
+def _over_rows(each: Array, targets: Targets) -> Array:
+    """Sums over the data of each date or interval."""
+    if targets.points is None:
+        return jnp.sum(each, axis=(1, 2, 3))
+    return jax.ops.segment_sum(jnp.sum(each, axis=1), targets.points[0], targets.mix.shape[0])
+
+
+def shaped(selected: Any, shape: tuple[int, ...], glacier: Glacier, name: str) -> np.ndarray:
+    """A boolean choice of the shape that the data have."""
+    selected = np.asarray(selected)
+    if selected.shape != shape or selected.dtype != bool:
+        message = f"losses.{name}: where is {selected.dtype} of shape {selected.shape}, expected bool of shape {shape}"
+        raise InputError(where(glacier.rgi_id, message))
+    return selected
