@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from odinn.cli.main import app
-from odinn.errors import InputError
+from odinn.errors import InputError, SolverError
 from odinn.inversion import driver
 
 TEMPERATURE = {"long_term_temperature": {"per": "cell"}}
@@ -111,3 +111,11 @@ def test_changed_settings_do_not_continue_by_accident(learned):
     out = odinn("invert", "c.yaml", "-s", "loss.0.velocity.error=0.02", cwd=folder)
     assert isinstance(out.exception, InputError)
     assert "loss.0.velocity.error: 0.01 there, 0.02 here" in str(out.exception)
+
+
+def test_a_run_that_fails_names_its_glacier(learned, tmp_path):
+    folder, *_ = learned
+    wild = "model.flow.A.law.basis.bounds=[1.0, 10.0]"
+    out = odinn("invert", "c.yaml", "-s", wild, "-s", f"output.directory={tmp_path}", cwd=folder)
+    assert isinstance(out.exception, SolverError)
+    assert "RGI60-18.03141: the thickness stopped being finite" in str(out.exception)
