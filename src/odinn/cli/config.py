@@ -1,4 +1,7 @@
-"""The configuration of a run: YAML that mirrors the Python arguments one to one, checked by one schema."""
+"""The configuration of a run: YAML that mirrors the Python arguments one to one, checked by one schema.
+
+That of an inversion is in :mod:`odinn.cli.learning` and shares what is here.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import dataclasses
 import datetime as dt
 import difflib
 import os
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
@@ -102,7 +108,7 @@ class GlacierSection(Section):
     """Which glacier(s): arguments of ``odinn.open_glacier``."""
 
     source: str | list[str] = Field(
-        description="path of a NetCDF file or OGGM directory, or a list; $VARIABLES are filled in"
+        description="path of a NetCDF file or OGGM directory, demo:RGI-id or demo, or a list; $VARIABLES are filled in"
     )
     climate: ClimateSection = Field(
         default_factory=lambda: ClimateSection.model_validate({}), description="climate product, file or scenario"
@@ -163,12 +169,21 @@ class RunConfig(Section):
     output: OutputSection = Field(default_factory=OutputSection)
 
 
-def read_config(path: Path, overrides: list[str]) -> RunConfig:
-    """The checked configuration of a YAML file with ``section.key=value`` overrides on top."""
+class Loader(yaml.SafeLoader):
+    """YAML whose numbers may be written 4e-17, as everywhere else (YAML 1.1 wants 4.0e-17)."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(path: Path, overrides: list[str]) -> dict[str, Any]:
+    """The sections of a YAML file with ``section.key=value`` overrides on top; items of lists go by number."""
     if not path.exists():
         raise InputError(f"{path}: no such configuration file")
     try:
-        raw = yaml.safe_load(path.read_text()) or {}
+        raw = yaml.load(path.read_text(), Loader) or {}
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(raw, dict):
@@ -177,25 +192,32 @@ def read_config(path: Path, overrides: list[str]) -> RunConfig:
         key, found, value = item.partition("=")
         if not found or not key:
             raise InputError(f"-s {item}: expected section.key=value")
-        place = raw
+        place: Any = raw
         *parents, last = key.split(".")
         for part in parents:
-            inner = _product(place.get(part)) if part == "climate" else place.get(part)
-            place[part] = inner if isinstance(inner, dict) else {}
-            place = place[part]
+            index = _index(place, part, item)
+            inner = place[index] if isinstance(place, list) else place.get(part)
+            inner = _product(inner) if part == "climate" else inner
+            place[index] = inner if isinstance(inner, dict | list) else {}
+            place = place[index]
         try:
-            place[last] = yaml.safe_load(value)
+            place[_index(place, last, item)] = yaml.load(value, Loader)
         except (yaml.YAMLError, ValueError) as error:
             raise InputError(f"-s {item}: the value is not understood ({error})") from error
-    config = _checked(RunConfig, raw, str(path), "")
+    return raw
+
+
+def read_config(path: Path, overrides: list[str]) -> RunConfig:
+    """The checked configuration of a run."""
+    config = checked(RunConfig, read_yaml(path, overrides), str(path), "")
     model = config.model
     sections = {
-        "flow": _chosen(model.flow, FLOWS, path, "model.flow"),
-        "mass_balance": _chosen(model.mass_balance, BALANCES, path, "model.mass_balance"),
+        "flow": chosen(model.flow, FLOWS, str(path), "model.flow"),
+        "mass_balance": chosen(model.mass_balance, BALANCES, str(path), "model.mass_balance"),
     }
     update: dict[str, Any] = {"model": ModelSection(**sections)}
     if config.run is not None:
-        stepper = _chosen(config.run.stepper, STEPPERS, path, "run.stepper")
+        stepper = chosen(config.run.stepper, STEPPERS, str(path), "run.stepper")
         update["run"] = config.run.model_copy(update={"stepper": stepper})
     return config.model_copy(update=update)
 
@@ -204,15 +226,15 @@ def build_model(config: RunConfig) -> odinn.Model:
     """The model of a configuration."""
     flow, balance = config.model.flow, config.model.mass_balance
     return odinn.Model(
-        flow=None if flow is None else _build(flow),
-        mass_balance=None if balance is None else _build(balance),
+        flow=None if flow is None else build_part(flow),
+        mass_balance=None if balance is None else build_part(balance),
     )
 
 
 def build_stepper(section: dict[str, Any]) -> Any:
     """The stepper of a ``run.stepper`` section."""
     if section["type"] != "Diffrax":
-        return _build(section)
+        return build_part(section)
     import diffrax
 
     from odinn.stepping.reference import Diffrax
@@ -220,44 +242,50 @@ def build_stepper(section: dict[str, Any]) -> Any:
     return Diffrax(getattr(diffrax, section["solver"])(), section["atol"], section["rtol"])
 
 
-def sources(config: RunConfig) -> list[str]:
-    """The glaciers' sources with environment variables and ~ filled in."""
-    listed = config.glacier.source if isinstance(config.glacier.source, list) else [config.glacier.source]
-    return [os.path.expanduser(os.path.expandvars(s)) for s in listed]
+def opened(section: GlacierSection) -> Iterator[tuple[str, Callable[[], odinn.Glacier]]]:
+    """Of each source of a section, its name and how to open it."""
+    listed = section.source if isinstance(section.source, list) else [section.source]
+    for source in listed:
+        path = os.path.expanduser(os.path.expandvars(source))
+        if source == "demo" or source.startswith("demo:"):
+            for rgi_id in _demo_ids(source.partition(":")[2]):
+                yield f"demo:{rgi_id}", partial(_open_demo, rgi_id, section)
+        else:
+            yield path, partial(_open, path, section)
 
 
-def climate_of(config: RunConfig) -> Any:
+def climate_of(section: GlacierSection) -> Any:
     """The ``climate=`` of ``odinn.open_glacier``: a product's name, a series that was read from a file, or None."""
-    section = config.glacier.climate
-    chosen = None if section.product is None else os.path.expanduser(os.path.expandvars(section.product))
-    if section.ref_height is None:
-        return chosen
+    climate = section.climate
+    name = None if climate.product is None else os.path.expanduser(os.path.expandvars(climate.product))
+    if climate.ref_height is None:
+        return name
     from odinn.data.series import is_series
 
-    if not is_series(chosen):
+    if not is_series(name):
         raise InputError("glacier.climate.ref_height: belongs to a file (product: series.csv); products have their own")
-    return odinn.open_climate(str(chosen), ref_height=section.ref_height)
+    return odinn.open_climate(str(name), ref_height=climate.ref_height)
 
 
-def in_scenario(glacier: odinn.Glacier, config: RunConfig) -> odinn.Glacier:
-    """The glacier under the scenario of the configuration; itself where there is none."""
-    section = config.glacier.climate
+def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacier:
+    """The glacier under the scenario of its section; itself where there is none."""
+    scenario = section.climate
     climate = glacier.climate
-    if section.scenario is None and (section.temp, section.precip) == (0.0, 1.0):
+    if scenario.scenario is None and (scenario.temp, scenario.precip) == (0.0, 1.0):
         return glacier
     if climate is None:
         raise InputError(where(glacier.rgi_id, "glacier.climate: a scenario needs a series, and this glacier has none"))
     try:
-        if section.scenario == "random":
-            climate = climate.random(section.years, section.seed, section.block_years)  # type: ignore[arg-type]
-        elif section.scenario is not None:
-            climate = getattr(climate, section.scenario)(section.years)
-        return glacier.replace(climate=climate.shift(section.temp, section.precip))
+        if scenario.scenario == "random":
+            climate = climate.random(scenario.years, scenario.seed, scenario.block_years)  # type: ignore[arg-type]
+        elif scenario.scenario is not None:
+            climate = getattr(climate, scenario.scenario)(scenario.years)
+        return glacier.replace(climate=climate.shift(scenario.temp, scenario.precip))
     except InputError as error:
         raise type(error)(where(glacier.rgi_id, str(error))) from error
 
 
-def to_yaml(config: RunConfig) -> str:
+def to_yaml(config: Section) -> str:
     """The resolved configuration: every key with its value."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
@@ -267,7 +295,45 @@ def _product(climate: Any) -> Any:
     return {"product": climate} if isinstance(climate, str | Path) else {} if climate is None else climate
 
 
-def _build(section: dict[str, Any]) -> Any:
+def _open(path: str, section: GlacierSection) -> odinn.Glacier:
+    climate = climate_of(section)
+    return odinn.open_glacier(path, climate=climate, thickness=section.thickness, coarsen=section.coarsen)
+
+
+def _demo_ids(rgi_id: str) -> list[str]:
+    """Ids of the embedded glaciers: the one that is named, or all of them."""
+    from odinn.data.demo.rakaia import FOLDER
+
+    known = sorted(path.stem for path in FOLDER.glob("*.nc"))
+    if rgi_id and rgi_id not in known:
+        raise InputError(f"demo:{rgi_id}: no such embedded glacier{suggest(rgi_id, known)}; known: {', '.join(known)}")
+    return [rgi_id] if rgi_id else known
+
+
+def _open_demo(rgi_id: str, section: GlacierSection) -> odinn.Glacier:
+    """An embedded glacier, under its idealised climate unless another is named."""
+    from odinn.data.demo.rakaia import FOLDER, demo_climate
+
+    climate = climate_of(section)
+    return odinn.open_glacier(
+        FOLDER / f"{rgi_id}.nc",
+        climate=demo_climate() if climate is None else climate,
+        thickness=section.thickness,
+        coarsen=section.coarsen,
+    )
+
+
+def _index(place: Any, part: str, item: str) -> Any:
+    """A key of a mapping, or the number of an item of a list."""
+    if not isinstance(place, list):
+        return part
+    if not part.isdigit() or int(part) >= len(place):
+        raise InputError(f"-s {item}: {part!r} is no item of that list; expected 0 to {len(place) - 1}")
+    return int(part)
+
+
+def build_part(section: dict[str, Any]) -> Any:
+    """A flow, mass balance or stepper from its section: ``type`` and arguments."""
     arguments = {k: v for k, v in section.items() if k != "type"}
     if isinstance(arguments.get("temperature_std"), list):
         import numpy as np
@@ -276,7 +342,8 @@ def _build(section: dict[str, Any]) -> Any:
     return getattr(odinn, section["type"])(**arguments)
 
 
-def _chosen(section: dict[str, Any] | None, kinds: dict[str, Any], path: Path, place: str) -> dict[str, Any] | None:
+def chosen(section: dict[str, Any] | None, kinds: dict[str, Any], path: str, place: str) -> dict[str, Any] | None:
+    """A section checked by the schema that its ``type`` names, with the defaults filled in."""
     if section is None:
         return None
     name = section.get("type")
@@ -285,12 +352,13 @@ def _chosen(section: dict[str, Any] | None, kinds: dict[str, Any], path: Path, p
         section = {"type": name, **section}
     if name not in kinds:
         raise InputError(
-            f"{path}: {place}.type: {name!r} is unknown{_suggest(str(name), kinds)}; known: {', '.join(kinds)}"
+            f"{path}: {place}.type: {name!r} is unknown{suggest(str(name), kinds)}; known: {', '.join(kinds)}"
         )
-    return _checked(kinds[name], section, str(path), place + ".").model_dump()
+    return checked(kinds[name], section, path, place + ".").model_dump()
 
 
-def _checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str) -> Any:
+def checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str) -> Any:
+    """A section checked by its schema; the first mistake names its key, and what is known there."""
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
@@ -299,7 +367,7 @@ def _checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str)
         if first["type"] == "extra_forbidden":
             known = _keys_at(schema, first["loc"][:-1])
             name = str(first["loc"][-1])
-            message = f"unknown key{_suggest(name, known)}; known: {', '.join(known)}"
+            message = f"unknown key{suggest(name, known)}; known: {', '.join(known)}"
         elif first["type"] == "missing":
             message = "is required"
         else:
@@ -310,12 +378,18 @@ def _checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str)
 
 def _keys_at(schema: Any, location: tuple[Any, ...]) -> list[str]:
     for part in location:
-        annotation = schema.model_fields[part].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        schema = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+        if not isinstance(part, int):  # an item of a list has the schema of the list
+            schema = _schema_in(schema.model_fields[part].annotation)
     return list(schema.model_fields)
 
 
-def _suggest(name: str, known: Any) -> str:
+def _schema_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for o in get_args(annotation) if (found := _schema_in(o)) is not None), None)
+
+
+def suggest(name: str, known: Any) -> str:
+    """Half a sentence with the nearest known name, if one is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""

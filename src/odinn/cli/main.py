@@ -1,6 +1,7 @@
-"""``odinn``: run, calibrate, info, plot, verify, demo.
+"""``odinn``: run, invert, calibrate, info, plot, verify, demo.
 
-Exit codes: 0 done; 1 a run, a calibration or a verification failed; 2 the input is wrong.
+Exit codes: 0 done; 1 a run, a calibration or a verification failed; 2 the input is wrong;
+130 an inversion was interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from odinn.errors import InputError, OdinnError
+from odinn.errors import InputError, OdinnError, SolverError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics.")
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
@@ -51,7 +52,7 @@ def run(
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
     import odinn
-    from odinn.cli.config import build_model, build_stepper, in_scenario, read_config, sources, to_yaml
+    from odinn.cli.config import build_model, build_stepper, in_scenario, opened, read_config, to_yaml
 
     settings = read_config(config, overrides or [])
     if settings.run is None:
@@ -59,11 +60,11 @@ def run(
     folder = Path(settings.output.directory)
     model, stepper = build_model(settings), build_stepper(settings.run.stepper)
     failures, seen = 0, set()
-    for source in sources(settings):
+    for _, open_it in opened(settings.glacier):
         try:
-            glacier = _opened(source, settings)
+            glacier = open_it()
             _describe(glacier)
-            under = in_scenario(glacier, settings)
+            under = in_scenario(glacier, settings.glacier)
             if under is not glacier:
                 console.print(f"  run under  {under.climate}")
             if glacier.rgi_id in seen:
@@ -111,29 +112,96 @@ def calibrate(
     overrides: Overrides = None,
 ) -> None:
     """Solve for one number of the mass balance so that the mean balance meets a target; compare with measurements."""
-    from odinn.cli.config import CalibrateSection, build_model, read_config, sources
+    from odinn.cli.config import CalibrateSection, build_model, opened, read_config
 
     settings = read_config(config, overrides or [])
-    for source in sources(settings):
-        glacier = _opened(source, settings)
+    for _, open_it in opened(settings.glacier):
+        glacier = open_it()
         _describe(glacier)
         _calibrated(build_model(settings), glacier, settings.calibrate or CalibrateSection())
 
 
 @app.command()
+def invert(
+    config: Annotated[Path, typer.Argument(help="YAML file; see examples/invert_law.yaml.")],
+    overrides: Overrides = None,
+    check: Annotated[
+        bool, typer.Option("--check", "--dry-run", help="Only say what would be learned from which data.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if there is a checkpoint.")] = False,
+) -> None:
+    """Learn numbers, fields or laws of a model from observations; a run that was cut is continued."""
+    import odinn
+    from odinn.cli import inverting, pictures
+    from odinn.cli.config import to_yaml
+    from odinn.cli.learning import build_optimizer, read_invert_config
+
+    settings, place = read_invert_config(config, overrides or []), str(config)
+    if not check:
+        _writable(settings.folder)
+        done = None if fresh else inverting.steps_to_continue(settings)
+    study = inverting.prepared(settings, place, trial=check, say=console.print)
+    _print_study(study, stand_in=check and settings.synthetic is not None)
+    if check:
+        console.print("Nothing was run. Without --check this inversion starts.")
+        return
+    checkpoint = settings.checkpoint_path
+    if done is None:
+        inverting.begin_checkpoint(settings)
+    else:
+        console.print(f"Continuing from {checkpoint}: {done} steps are done (--fresh starts anew)")
+    try:
+        before = inverting.modelled(study, study.model, study.glaciers) if settings.output.plots else {}
+        fit = odinn.invert(
+            study.model,
+            study.glaciers,
+            study.loss,
+            study.span,
+            optimizer=build_optimizer(settings, place),
+            checkpoint=checkpoint,
+            seed=settings.seed,
+            **study.options,
+        )
+        _print_fit(fit)
+        folder = settings.folder
+        written = [odinn.save(fit, folder), odinn.save(study, folder / "start.nc")]
+        written += inverting.write_tables(fit, folder)
+        (folder / "config.yaml").write_text(to_yaml(settings))
+        if settings.output.plots:
+            written += pictures.save_all(fit, study, before, folder)
+    except KeyboardInterrupt:
+        steps = inverting.steps_done(checkpoint)
+        kept = f"{checkpoint} holds {steps} steps" if steps is not None else "no step was done yet"
+        errors.print(f"Interrupted: {kept}. The same command continues from there.")
+        raise typer.Exit(130) from None
+    except SolverError as error:
+        raise inverting.failing_glacier(study, error) from error
+    _listed([*written, folder / "config.yaml"])
+    _print_where_to_look(fit, folder, plots=settings.output.plots)
+
+
+@app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result.")],
+    path: Annotated[
+        Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result (of odinn invert its folder).")
+    ],
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
 ) -> None:
     """Show what a glacier or a result holds."""
     import odinn
+    from odinn.inversion.driver import Inversion
     from odinn.simulation import Simulation
 
     try:
         loaded: Any = odinn.load(path) if path.exists() and not (path / "gridded_data.nc").exists() else None
     except InputError:
         loaded = None
+    if isinstance(loaded, Inversion):
+        for glacier in loaded.glaciers:
+            console.print(str(glacier.settled()))
+        _print_fit(loaded)
+        return
     if isinstance(loaded, Simulation):
         _describe(loaded.glacier)
         _summarise(loaded)
@@ -143,14 +211,23 @@ def info(
 
 @app.command()
 def plot(
-    path: Annotated[Path, typer.Argument(help="A result of odinn run.")],
+    path: Annotated[Path, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: beside the result.")] = None,
 ) -> None:
     """Draw maps and series of a result."""
     import odinn
+    from odinn.inversion.driver import Inversion
     from odinn.simulation import Simulation
 
     sim = odinn.load(path)
+    if isinstance(sim, Inversion):
+        from odinn.cli import inverting, pictures
+
+        folder = path if path.is_dir() else path.parent
+        study = odinn.load(folder / "start.nc")
+        before = inverting.modelled(study, study.model, study.glaciers)
+        _listed(pictures.save_all(sim, study, before, folder if output is None else output))
+        return
     if not isinstance(sim, Simulation):
         raise InputError(f"{path}: holds a {type(sim).__name__}, expected the result of a run")
     _listed(odinn.plot.save_all(sim, output or path.with_suffix("")))
@@ -221,14 +298,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _opened(source: str, settings: Any) -> Any:
-    import odinn
-    from odinn.cli.config import climate_of
-
-    chosen = settings.glacier
-    return odinn.open_glacier(source, climate=climate_of(settings), thickness=chosen.thickness, coarsen=chosen.coarsen)
-
-
 def _writable(folder: Path) -> None:
     """Fail before a run whose result could not be written."""
     try:
@@ -297,6 +366,57 @@ def _summarise(sim: Any) -> None:
         )
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
+
+
+def _print_study(study: Any, *, stand_in: bool) -> None:
+    from odinn.cli.inverting import described
+
+    learned, data = described(study)
+    table = Table("slot", "learned as", "numbers", "between", title="What is learned")
+    for slot, what, count, between in learned:
+        table.add_row(slot, what, str(count), between)
+    console.print(table)
+    table = Table("glacier", "term", "data", title="From which data")
+    for rgi_id, term, number in data:
+        table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
+    console.print(table)
+    t0, t1 = study.span
+    total = sum(count for _, _, count, _ in learned)
+    console.print(f"{total} numbers from {len(study.glaciers)} glacier(s), {t0:g} to {t1:g}")
+
+
+def _print_fit(fit: Any) -> None:
+    import numpy as np
+
+    from odinn.cli.inverting import slots
+    from odinn.parameter import Parameter
+
+    console.print(f"[bold]{fit}[/]")
+    for slot, value in slots(fit.model, []).items():
+        if isinstance(value, Parameter):
+            own = value.physical()
+            for rgi_id, number in own.items() if isinstance(own, dict) else [("all glaciers", own)]:
+                shown = np.asarray(number)
+                field = f"{shown.min():.4g} to {shown.max():.4g}" if shown.ndim else f"{float(shown):.4g}"
+                console.print(f"  {slot} = {field} ({rgi_id})")
+    names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
+    table = Table(
+        "glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
+    )
+    for rgi_id, own in fit.misfits.items():
+        table.add_row(rgi_id, *(f"{own[n]:.3g}" if n in own else "-" for n in names))
+    console.print(table)
+
+
+def _print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
+    from odinn.cli.inverting import slots
+    from odinn.laws.base import AbstractLaw
+
+    if plots:
+        laws = [folder / f"{k}.png" for k, v in slots(fit.model, []).items() if isinstance(v, AbstractLaw)]
+        first = [str(p) for p in [*laws, folder / "history.png"] if p.exists()]
+        console.print(f"Look at {' and '.join(first)} first, then at the maps in {folder / fit.glaciers[0].rgi_id}.")
+    console.print(f'In Python: fit = odinn.load("{folder}"); fit.model, fit.history, fit.simulate()')
 
 
 def _write_markdown(path: Path, rows: Sequence[tuple[str, ...]]) -> None:

@@ -31,19 +31,21 @@ from odinn.simulation import Simulation
 
 _GROUP = "odinn"
 _IN_DATASET: Final[dict[type, tuple[str, ...]]] = {Simulation: ("thickness", "smb"), Hydrology: tuple(WATER_FIELDS)}
+_INVERSION = "inversion.nc"
 _PACKAGES = ("odinn.", "diffrax.")  # modules whose classes a file may name
 
 
 def save(obj: Any, path: str | Path) -> Path:
-    """Save a simulation, a model, a glacier or a state.
+    """Save a simulation, an inversion, a model, a glacier or a state.
 
     Args:
-        path: ending in ``.nc`` (NetCDF-4) or ``.zarr``. An existing file is replaced when the new one is complete.
+        path: ending in ``.nc`` (NetCDF-4) or ``.zarr``, or, for an inversion, a folder, in which it becomes ``inversion.nc``. An
+            existing file is replaced when the new one is complete.
 
     Returns:
         The path.
     """
-    path = Path(path)
+    path = _file_in(Path(path)) if type(obj).__name__ == "Inversion" else Path(path)
     if path.suffix not in (".nc", ".zarr"):
         raise InputError(f"{path}: expected a name that ends in .nc or .zarr")
     if not isinstance(obj, eqx.Module):
@@ -66,8 +68,9 @@ def save(obj: Any, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> Any:
-    """What :func:`save` saved."""
+    """What :func:`save` saved; of an inversion the folder will do."""
     path = Path(path)
+    path = _file_in(path) if path.is_dir() else path
     group = _read_group(path)
     try:
         tree = json.loads(group.attrs["tree"])
@@ -96,6 +99,11 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
     if tree.get("class") != "odinn.simulation:Simulation":
         raise InputError(f"{path}: holds {tree.get('class', 'nothing of odinn')}, expected a saved simulation")
     return _decode(tree["fields"]["glacier"], group), _decode(tree["fields"]["state"], group)
+
+
+def _file_in(path: Path) -> Path:
+    """Where an inversion is in a folder; a file or store itself."""
+    return path if path.suffix in (".nc", ".zarr") else path / _INVERSION
 
 
 def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: Mapping[type, tuple[str, ...]]) -> Any:
