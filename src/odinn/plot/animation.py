@@ -22,6 +22,7 @@ Moving = Literal["thickness", "speed", "change"]
 SUFFIXES: Final = (".gif", ".mp4")
 _FIELDS: Final = get_args(Moving)
 _DPI: Final = 100
+_SECONDS: Final = 10.0
 _NO_FFMPEG: Final = (
     "MP4 needs the program ffmpeg, which was not found: install it (conda install ffmpeg, apt install ffmpeg, brew install "
     "ffmpeg), name it in matplotlib's rcParams['animation.ffmpeg_path'], or write a .gif, which needs nothing"
@@ -33,7 +34,7 @@ def animate(
     path: str | Path,
     what: Moving = "thickness",
     *,
-    fps: float = 10.0,
+    fps: float | None = None,
     frames: int = 200,
     progress: bool | None = None,
 ) -> Path:
@@ -42,7 +43,7 @@ def animate(
     Args:
         path: ends in .gif or .mp4. An existing file is replaced when the new one is complete.
         what: "thickness", "speed", or "change" since the start; colours keep their limits through the run.
-        fps: frames per second.
+        fps: frames per second; default: the run takes about ten seconds, with 2 to 20 frames in each.
         frames: at most; of more saved times, that many are chosen evenly, with the first and the last.
         progress: show a progress bar; by default when a terminal is there.
 
@@ -53,11 +54,13 @@ def animate(
         InputError: before anything is drawn, for another suffix or field, a run with a single time, or no ffmpeg.
     """
     path = Path(path)
-    writer = writer_for(path, fps)
+    writer = writer_for(path, fps or float(np.clip(min(frames, len(sim.times)) / _SECONDS, 2.0, 20.0)))
     if what not in _FIELDS:
         raise InputError(where(sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"))
     if len(sim.times) < 2 or frames < 2:
-        raise InputError(where(sim.glacier.rgi_id, f"animate: {min(len(sim.times), frames)} frame; expected two or more"))
+        raise InputError(
+            where(sim.glacier.rgi_id, f"animate: {min(len(sim.times), frames)} frame; expected two or more")
+        )
     chosen = np.unique(np.linspace(0, len(sim.times) - 1, min(frames, len(sim.times))).round().astype(int))
     fields, ice = _fields(sim, what, chosen)
     fig, show = _stage(sim, what, chosen, fields, ice)
@@ -82,7 +85,7 @@ def writer_for(path: Path, fps: float = 10.0) -> AbstractMovieWriter:
     """What writes a moving picture of that name, or an error that says what to do."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
-    if not fps > 0:
+    if fps <= 0:
         raise InputError(f"{path}: fps={fps}: expected frames per second above 0")
     if path.suffix == ".gif":
         return PillowWriter(fps=fps)
@@ -124,7 +127,8 @@ def _stage(
     curve = volume_and_area(sim, below)
     curve.set_title("")
     now = curve.axvline(sim.times[0], color="black", linewidth=1.2)
-    fig.draw_without_rendering()
+    for _ in range(2):  # the place of the colour bar follows from the size that the map got
+        fig.draw_without_rendering()
     fig.set_layout_engine("none")  # what is laid out once stays where it is
 
     def show(frame: int) -> None:

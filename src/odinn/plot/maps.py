@@ -119,7 +119,9 @@ def draw(
     return ax
 
 
-def draw_run(sim: Simulation, what: What = "thickness", index: int = -1, ax: Axes | None = None, **options: Any) -> Axes:
+def draw_run(
+    sim: Simulation, what: What = "thickness", index: int = -1, ax: Axes | None = None, **options: Any
+) -> Axes:
     """Draw a field of a run, as :func:`draw` does, at one of the saved times (``index`` of ``sim.times``).
 
     Args:

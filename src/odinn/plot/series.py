@@ -133,7 +133,9 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
     known = {str(k): v.attrs.get("units", "1") for k, v in ds.data_vars.items() if v.dims in (("time",), ("window",))}
     unknown = [n for n in names if n not in known]
     if unknown or not names:
-        raise InputError(f"no series {unknown[0]!r}: known are {', '.join(known)}" if unknown else "series: no name given")
+        raise InputError(
+            f"no series {unknown[0]!r}: known are {', '.join(known)}" if unknown else "series: no name given"
+        )
     if len({known[n] for n in names}) > 1:
         found = ", ".join(f"{n} ({known[n]})" for n in names)
         raise InputError(f"series of different units: {found}; draw them on axes of their own")
