@@ -25,7 +25,8 @@ def test_the_central_line_follows_the_thickest_ice_from_the_highest_to_the_lowes
     grid = glacier.grid
     row, column = (grid.y0 - line[:, 1]) / grid.dy, (line[:, 0] - grid.x0) / grid.dx
     # The shortest way cuts corners, where the ice is hardly thinner; a quarter of the glacier's width at most.
-    assert np.abs(column - (20 + 8 * np.sin(row / 9.0))).max() < 2.3
+    between = (row > 9) & (row < 50)  # the highest and the lowest ice may be at the side
+    assert np.abs(column - (20 + 8 * np.sin(row / 9.0)))[between].max() < 2.3
     surface = np.where((glacier.thickness >= 1) & (np.arange(60)[:, None] > 4), glacier.surface, np.nan)
     for point, place in ((0, np.nanargmax(surface)), (-1, np.nanargmin(surface))):
         assert (round(row[point]), round(column[point])) == np.unravel_index(place, grid.shape)

@@ -33,7 +33,7 @@ def to_geotiff(source: Simulation | xr.Dataset, field: str, path: str | Path, at
 
     Returns:
         The path. Cells without ice are nodata (-9999; for "change": without ice at both times); "surface", "bed" and
-        "glacier_mask" are whole. Values are in single precision. Unit and description are in the band's metadata.
+        "glacier_mask" are whole. Values are in single precision. Unit and description are in the file's metadata.
 
     Raises:
         InputError: for an unknown field, a time that was not saved, or a grid without projection.

@@ -34,7 +34,7 @@ def animate(
     path: str | Path,
     what: Moving = "thickness",
     *,
-    fps: float | None = None,
+    fps: int | None = None,
     frames: int = 200,
     progress: bool | None = None,
 ) -> Path:
@@ -54,7 +54,7 @@ def animate(
         InputError: before anything is drawn, for another suffix or field, a run with a single time, or no ffmpeg.
     """
     path = Path(path)
-    writer = writer_for(path, fps or float(np.clip(min(frames, len(sim.times)) / _SECONDS, 2.0, 20.0)))
+    writer = writer_for(path, round(np.clip(min(frames, len(sim.times)) / _SECONDS, 2, 20)) if fps is None else fps)
     if what not in _FIELDS:
         raise InputError(where(sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"))
     if len(sim.times) < 2 or frames < 2:
@@ -81,7 +81,7 @@ def animate(
     return path
 
 
-def writer_for(path: Path, fps: float = 10.0) -> AbstractMovieWriter:
+def writer_for(path: Path, fps: int = 10) -> AbstractMovieWriter:
     """What writes a moving picture of that name, or an error that says what to do."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
@@ -112,7 +112,7 @@ def _stage(
 ) -> tuple[Figure, Callable[[int], None]]:
     """The figure, and a function that puts a frame on it. Limits are those of all frames; nothing moves but the ice."""
     glacier = sim.glacier
-    ever = ice.any(axis=0)
+    ever = np.asarray(ice.any(axis=0))
     west, east, south, north = view = maps.view_of(glacier, ever)
     ratio = np.clip((north - south) / (east - west), 0.5, 1.6)
     fig = Figure(figsize=(6.0, round(4.6 * ratio + 2.2, 1)), layout="constrained")

@@ -5,7 +5,7 @@ The axes are in projected metres, so that points, profiles and outlines can be d
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 from cmcrameri import cm
@@ -160,8 +160,8 @@ def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
     """Ice thickness and surface speed side by side, at one of the saved times (``index`` of ``sim.times``)."""
     view = view_of(sim.glacier, sim.thickness[index] >= AREA_THRESHOLD)
     fig, axes = _panels(1, 2, view, f"{name_of(sim)}, {date_label(sim.times[index])}")
-    for ax, what in zip(axes[0], ("thickness", "speed"), strict=True):
-        draw_run(sim, what, index, ax, view=view, title=None)
+    draw_run(sim, "thickness", index, axes[0, 0], view=view, title=None)
+    draw_run(sim, "speed", index, axes[0, 1], view=view, title=None)
     return fig
 
 
@@ -228,9 +228,9 @@ def repaint(ax: Axes, glacier: Glacier, field: Float[np.ndarray, "ny nx"], ice: 
     image.set_data(_drawable(np.ma.masked_where(~(ice & np.isfinite(field)), field), image.norm))
 
 
-def _drawable(shown: np.ma.MaskedArray, norm: Normalize) -> np.ma.MaskedArray:
+def _drawable(shown: np.ma.MaskedArray, norm: Any) -> np.ma.MaskedArray:
     """Lower speeds take the colour of the lower limit: the logarithm of 0 would leave a hole in the map."""
-    return np.ma.maximum(shown, norm.vmin) if isinstance(norm, LogNorm) else shown
+    return np.ma.maximum(shown, cast("float", norm.vmin)) if isinstance(norm, LogNorm) else shown
 
 
 def _unknown(glacier: Glacier, what: str) -> InputError:

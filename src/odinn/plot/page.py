@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.output.dataset import describe
@@ -27,8 +28,7 @@ def summary(sim: Simulation, line: Any = None) -> Figure:
     Args:
         line: of the section, (N, 2), m; default: the central line.
     """
-    fig = Figure(figsize=_A4, layout="constrained")
-    fig.get_layout_engine().set(h_pad=0.06, w_pad=0.08, hspace=0.02)  # type: ignore[union-attr]
+    fig = Figure(figsize=_A4, layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.02))
     ever = maps.ever_ice(sim)
     west, east, south, north = maps.view_of(sim.glacier, ever)
     maps_height = 0.3 + 1.9 * float(np.clip((north - south) / (east - west), 0.5, 1.7))

@@ -143,9 +143,9 @@ def cross_section(sim: Simulation, line: Any = None, ax: Axes | None = None, *, 
     years = ax.figure.colorbar(ScalarMappable(norm, _YEARS), cax=bar)
     years.set_label("year", fontsize=9)
     years.locator = MaxNLocator(5, integer=bool(np.ptp(sim.times) > 3))
-    years.formatter.set_useOffset(False)
     years.update_ticks()
-    years.ax.tick_params(labelsize=8)
+    bar.ticklabel_format(axis="y", useOffset=False)
+    bar.tick_params(labelsize=8)
     for end, side in (("A", "left"), ("B", "right")):
         ax.set_title(end, loc=side, fontsize=10, weight="bold")  # type: ignore[arg-type]
     return ax
@@ -157,7 +157,18 @@ def draw_line(line: Line, ax: Axes) -> None:
         ax.plot(*line.T, color=color, linewidth=width, solid_capstyle="round", zorder=4)
     for point, name in ((line[0], "A"), (line[-1], "B")):
         box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": _INK, "linewidth": 0.8}
-        ax.text(*point, name, fontsize=7, weight="bold", ha="center", va="center", bbox=box, zorder=5, clip_on=True)
+        ax.text(
+            point[0],
+            point[1],
+            name,
+            fontsize=7,
+            weight="bold",
+            ha="center",
+            va="center",
+            bbox=box,
+            zorder=5,
+            clip_on=True,
+        )
 
 
 def map_and_section(sim: Simulation, line: Any = None) -> Figure:
