@@ -1,6 +1,7 @@
 """Make the figures of README and docs: ``python tools/make_figures.py`` (Argentière needs the real glaciers)."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,24 +20,24 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         run_demo(Path(folder), print)
-        _keep(Path(folder) / "same_climate" / "thickness_speed.png", "demo")
+        shutil.copy(Path(folder) / "same_climate" / "thickness_speed.png", IMAGES / "demo.png")
         glacier = odinn.open_glacier(DATA / "glaciers" / "argentiere_RGI60-11.03638.nc")
         model = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
         model = odinn.calibrate(model, glacier, target=-1.206, period=(2009.75, 2019.75))
         sim = odinn.simulate(model, glacier, 2009.75, 2019.75, save_every=0.25)
         names = ("overview", "series", "summary", "section")
         odinn.plot.save_all(sim, Path(folder) / "argentiere", names)
-        for name in names:
+        for name in names[:2]:
+            shutil.copy(Path(folder) / "argentiere" / f"{name}.png", IMAGES / f"argentiere_{name}.png")
+        for name in names[2:]:
             _keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
     print(f"wrote {', '.join(sorted(p.name for p in IMAGES.iterdir()))}")
 
 
 def _keep(drawn: Path, name: str) -> None:
-    """Keep a figure small, for the repository: less than 300 kB, by size and 256 colours."""
+    """Keep a figure with hundreds of colours small: as WebP, which a palette of 256 would band."""
     with Image.open(drawn) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((1250, 820 if picture.width > 0.8 * picture.height else 1500), Image.Resampling.LANCZOS)
-        small.quantize(256, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+        picture.convert("RGB").save(IMAGES / f"{name}.webp", quality=85, method=6)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
     _time_axis(ax, years)
     ax.ticklabel_format(axis="y", useOffset=False)
     if len(names) > 1:
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     else:
         ax.set_title(ds[names[0]].attrs.get("long_name", names[0]), fontsize=10)
     return ax
