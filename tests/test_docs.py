@@ -113,6 +113,28 @@ def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
     assert GlacierSection.model_validate(section).climate.scenario == "constant"
 
 
+def test_the_code_of_the_page_on_plots_runs(slab, tmp_path, monkeypatch):
+    """Every block, as it stands; figures it names are there, and its commands' figures and fields exist."""
+    import odinn
+    from odinn.output.geotiff import FIELDS
+    from odinn.plot import figures
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(figures, "_DPI", 40)
+    model = odinn.Model(odinn.SIA2D(A=5e-17), odinn.LinearBalance(gradient=0.02, ela=2680.0))
+    scope: dict = {"odinn": odinn, "sim": odinn.simulate(model, slab, 2000.0, 2002.0, save_every=1.0)}
+    text = (ROOT / "docs" / "plots.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(block, scope)
+    made = {"summary.pdf", "section.pdf", "change.gif", "own.png", "thickness.tif", "change.tif"}
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == made
+    for names in re.findall(r"--what (\S+)", text):
+        figures.check([name for name in names.split(",") if name != "mp4"])
+    assert {f for names in re.findall(r"export .*--field (\S+)", text) for f in names.split(",")} <= set(FIELDS)
+
+
 def test_every_command_in_the_readme_exists():
     from typer.main import get_command
 

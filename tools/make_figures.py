@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 import odinn
 from odinn.cli.demo import run_demo
 
@@ -23,10 +25,19 @@ def main() -> None:
         model = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
         model = odinn.calibrate(model, glacier, target=-1.206, period=(2009.75, 2019.75))
         sim = odinn.simulate(model, glacier, 2009.75, 2019.75, save_every=0.25)
-        odinn.plot.save_all(sim, Path(folder) / "argentiere")
-        for name in ("overview", "series"):
+        names = ("overview", "series", "summary", "section")
+        odinn.plot.save_all(sim, Path(folder) / "argentiere", names)
+        for name in names[:2]:
             shutil.copy(Path(folder) / "argentiere" / f"{name}.png", IMAGES / f"argentiere_{name}.png")
+        for name in names[2:]:
+            _keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
     print(f"wrote {', '.join(sorted(p.name for p in IMAGES.iterdir()))}")
+
+
+def _keep(drawn: Path, name: str) -> None:
+    """Keep a figure with hundreds of colours small: as WebP, which a palette of 256 would band."""
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").save(IMAGES / f"{name}.webp", quality=85, method=6)
 
 
 if __name__ == "__main__":

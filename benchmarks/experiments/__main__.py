@@ -45,7 +45,7 @@ def page(stored: dict) -> str:
         "# Experiments",
         "",
         "Twin experiments and real data on real glaciers, with a calibrated balance (−0.5 m w.e. yr⁻¹ in 2010–2015; Argentière",
-        "−1.206, as measured). This page is written by `python -m benchmarks.experiments`; the code is in `benchmarks/experiments/`.",
+        "−1.206, as measured). `python -m benchmarks.experiments` writes this page from `benchmarks/experiments/`.",
         "",
     ]
     for name, entry in stored.items():

@@ -47,6 +47,7 @@ _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on
     "open_glaciers": "odinn.data.opening",
     "restart": "odinn.output.snapshot",
     "save": "odinn.output.snapshot",
+    "to_geotiff": "odinn.output.geotiff",
 }
 _MODULES = {
     "inputs": "odinn.laws.inputs",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from odinn.data.demo.rakaia import demo_glaciers, demo_model
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
+    from odinn.output.geotiff import to_geotiff
     from odinn.output.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
 
@@ -106,6 +108,7 @@ __all__ = [
     "restart",
     "save",
     "simulate",
+    "to_geotiff",
     "verification",
 ]
 

@@ -246,9 +246,10 @@ def test_no_label_is_cut_and_color_bars_are_as_high_as_their_maps(figure, narrow
 
 
 def test_all_figures_are_saved_as_png(sim, tmp_path, monkeypatch):
-    monkeypatch.setattr("odinn.plot._DPI", 40)  # quick
+    monkeypatch.setattr("odinn.plot.figures._DPI", 40)  # quick
     paths = save_all(sim, tmp_path / "a" / "b")
-    assert [p.name for p in paths] == ["thickness_speed.png", "before_after.png", "overview.png", "series.png"]
+    names = ["thickness_speed.png", "before_after.png", "overview.png", "series.png", "summary.png"]
+    assert [p.name for p in paths] == names
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == sorted(p.name for p in paths)
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

@@ -96,6 +96,29 @@ def test_intervals_count_by_their_length():
     assert gained == pytest.approx((uneven.volume[-1] - uneven.volume[0]) * 0.9, rel=1e-9)
 
 
+def test_series_are_drawn_by_the_names_that_they_have_in_the_file(sim):
+    ds = sim.to_dataset()
+    ax = series.named(sim, "volume_m3")
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), ds.volume_m3.values / 1e9)
+    assert ax.get_ylabel() == "km³"
+    ax = series.named(ds, "budget_accumulation", "budget_ablation")
+    values, edges, _ = ax.patches[1].get_data()
+    np.testing.assert_allclose(values * 1e6, ds.budget_ablation.values)
+    np.testing.assert_array_equal(edges, [2000.0, *ds.window_end.values])
+    assert ax.get_ylabel() == "per window, 10⁶ m³"
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["budget_accumulation", "budget_ablation"]
+
+
+def test_series_that_cannot_be_drawn_are_named(sim):
+    ds = sim.to_dataset()
+    with pytest.raises(odinn.InputError, match=r"no series 'runof': known are .*volume_m3"):
+        series.named(ds, "runof")
+    with pytest.raises(odinn.InputError, match=r"volume_m3 \(m3\), area_m2 \(m2\)"):
+        series.named(ds, "volume_m3", "area_m2")
+    with pytest.raises(odinn.InputError, match="no name"):
+        series.named(ds)
+
+
 def test_annual_balance_compares_the_years_that_both_have():
     years = np.arange(2000, 2006)
     measured = np.array([-1.0, np.nan, -0.5, 0.2, -1.4, np.nan])

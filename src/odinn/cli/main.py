@@ -1,4 +1,4 @@
-"""``odinn``: run, invert, calibrate, info, plot, verify, demo.
+"""``odinn``: run, invert, calibrate, info, plot, export, verify, demo.
 
 Exit codes: 0 done; 1 a run, a calibration or a verification failed; 2 the input is wrong;
 130 an inversion was interrupted.
@@ -211,26 +211,77 @@ def info(
 
 @app.command()
 def plot(
-    path: Annotated[Path, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")],
+    path: Annotated[Path | None, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Option("-w", "--what", help="Figures by name, with commas between or repeated; see --list."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: beside the result.")] = None,
+    format: Annotated[str, typer.Option("--format", help="Of figures: png, pdf or svg.")] = "png",
+    line: Annotated[
+        str | None,
+        typer.Option(help="Of cross-sections, in projected metres: 'x,y x,y ...'; default: the central line."),
+    ] = None,
+    field: Annotated[str, typer.Option(help="That gif and mp4 show: thickness, speed or change.")] = "thickness",
+    listing: Annotated[bool, typer.Option("--list", help="Only list the figures.")] = False,
 ) -> None:
-    """Draw maps and series of a result."""
+    """Draw maps, curves, cross-sections, a one-page summary or a moving picture of a result."""
     import odinn
     from odinn.inversion.driver import Inversion
-    from odinn.simulation import Simulation
+    from odinn.plot import figures
 
+    if listing:
+        for name, shows in [(n, kind.shows) for n, kind in figures.FIGURES.items()] + list(figures.MOVING.items()):
+            console.print(f"{name:20s} {shows}{' (drawn by default)' if name in figures.DEFAULT else ''}")
+        return
+    if path is None:
+        raise InputError("plot: no result given, such as results/argentiere/RGI60-11.03638.nc")
+    chosen = _names(what) or list(figures.DEFAULT)
+    figures.check(chosen, format, field)
+    corners = None if line is None else _corners(line)
+    folder = output or path.with_suffix("")
     sim = odinn.load(path)
     if isinstance(sim, Inversion):
-        from odinn.cli import inverting, pictures
-
-        folder = path if path.is_dir() else path.parent
-        study = odinn.load(folder / "start.nc")
-        before = inverting.modelled(study, study.model, study.glaciers)
-        _listed(pictures.save_all(sim, study, before, folder if output is None else output))
+        _listed(_plots_of_inversion(sim, path if path.is_dir() else path.parent, output))
         return
-    if not isinstance(sim, Simulation):
-        raise InputError(f"{path}: holds a {type(sim).__name__}, expected the result of a run")
-    _listed(odinn.plot.save_all(sim, output or path.with_suffix("")))
+    _simulation(sim, path)
+    _writable(folder, "--output")
+    drawn = odinn.plot.save_all(sim, folder, chosen, format=format, line=corners, field=field)  # type: ignore[arg-type]
+    _listed(drawn)
+
+
+@app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="A result of odinn run or odinn.save.")],
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-f", "--field", help="thickness, surface, speed, vx, vy, smb, bed, glacier_mask, change; repeatable."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .tif file, or a folder for several; default: beside the result."),
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="A saved time: 2015-10-01 or 2015.75; default: the last.")] = None,
+) -> None:
+    """Write maps of a result as GeoTIFF, for QGIS and the like."""
+    import odinn
+    from odinn.output.geotiff import FIELDS
+
+    fields = _names(field) or ["thickness"]
+    for unknown in [f for f in fields if f not in FIELDS]:
+        raise InputError(f"--field: no field {unknown!r}: choose from {', '.join(FIELDS)}")
+    one = output is not None and output.suffix.lower() in (".tif", ".tiff")
+    if one and len(fields) > 1:
+        raise InputError(f"--output: {output} is one file for {len(fields)} fields; give a folder")
+    folder = path.parent if output is None else output.parent if one else output
+    time = None if at is None else _time(at)
+    sim = _simulation(odinn.load(path), path)
+    _writable(folder, "--output")
+    ds = sim.to_dataset()
+    targets = [output if one and output is not None else folder / f"{path.stem}_{f}.tif" for f in fields]
+    _listed([odinn.to_geotiff(ds, f, target, at=time) for f, target in zip(fields, targets, strict=True)])
 
 
 @app.command()
@@ -298,17 +349,62 @@ def main() -> None:
         sys.exit(1)
 
 
-def _writable(folder: Path) -> None:
-    """Fail before a run whose result could not be written."""
+def _names(given: list[str] | None) -> list[str]:
+    """Names that were given with commas between or by repeating the option, each once."""
+    return list(dict.fromkeys(name.strip() for part in given or [] for name in part.split(",") if name.strip()))
+
+
+def _corners(line: str) -> list[tuple[float, float]]:
+    """The corners of a line written as 'x,y x,y ...'."""
+    try:
+        corners = [tuple(float(number) for number in corner.split(",")) for corner in line.split()]
+    except ValueError:
+        corners = []
+    if len(corners) < 2 or any(len(corner) != 2 for corner in corners):
+        raise InputError(
+            f"--line: found {line!r}, expected two or more corners such as '350200,5091800 351000,5092400'"
+        )
+    return corners  # type: ignore[return-value]
+
+
+def _time(text: str) -> float:
+    """A decimal year or a date."""
+    from odinn.dates import decimal_year
+
+    try:
+        return float(text)
+    except ValueError:
+        return decimal_year(text)
+
+
+def _simulation(found: Any, path: Path) -> Any:
+    """What was found in a file, if it is a simulation."""
+    from odinn.simulation import Simulation
+
+    if not isinstance(found, Simulation):
+        raise InputError(f"{path}: holds a {type(found).__name__}, expected the result of a run")
+    return found
+
+
+def _plots_of_inversion(fit: Any, folder: Path, output: Path | None) -> list[Path]:
+    """The pictures of an inversion, drawn again."""
+    import odinn
+    from odinn.cli import inverting, pictures
+
+    study = odinn.load(folder / "start.nc")
+    before = inverting.modelled(study, study.model, study.glaciers)
+    return pictures.save_all(fit, study, before, folder if output is None else output)
+
+
+def _writable(folder: Path, option: str = "output.directory") -> None:
+    """Fail before a run or a drawing whose result could not be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".odinn-probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(
-            f"output.directory: {folder} cannot be written to ({error.strerror}); choose another"
-        ) from error
+        raise InputError(f"{option}: {folder} cannot be written to ({error.strerror}); choose another") from error
 
 
 def _calibrated(model: Any, glacier: Any, section: Any) -> Any:

@@ -47,7 +47,9 @@ def save(obj: Any, path: str | Path) -> Path:
     """
     path = _file_in(Path(path)) if type(obj).__name__ == "Inversion" else Path(path)
     if path.suffix not in (".nc", ".zarr"):
-        raise InputError(f"{path}: expected a name that ends in .nc or .zarr")
+        raise InputError(
+            f"{path}: expected a name that ends in .nc or .zarr (for one map as GeoTIFF: odinn.to_geotiff)"
+        )
     if not isinstance(obj, eqx.Module):
         raise InputError(f"save: found {type(obj).__name__}; expected a Simulation, Model, Glacier or State")
     root = obj.to_dataset() if isinstance(obj, Simulation) else xr.Dataset(attrs={"Conventions": "CF-1.11"})

@@ -12,48 +12,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from odinn.plot import laws, maps, series
+from odinn.plot import figures, laws, maps, section, series
+from odinn.plot.animation import animate
+from odinn.plot.figures import save_all
 from odinn.plot.laws import law
+from odinn.plot.page import summary
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from odinn.simulation import Simulation
-
-__all__ = ["law", "laws", "maps", "save_all", "series"]
-
-_DPI = 150
-
-
-def save_all(sim: Simulation, folder: str | Path) -> list[Path]:
-    """Draw a run into thickness_speed.png, before_after.png, overview.png and series.png.
-
-    Args:
-        folder: made if it is not there. An existing file is replaced when the new one is complete.
-
-    Returns:
-        The paths.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "thickness_speed.png": maps.thickness_and_speed,
-        "before_after.png": maps.before_after,
-        "overview.png": maps.overview,
-        "series.png": series.summary,
-    }
-    return [_save(draw(sim), folder / name) for name, draw in figures.items()]
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        figure.savefig(partial, format="png", dpi=_DPI)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+__all__ = ["animate", "figures", "law", "laws", "maps", "save_all", "section", "series", "summary"]

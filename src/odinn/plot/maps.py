@@ -5,7 +5,7 @@ The axes are in projected metres, so that points, profiles and outlines can be d
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 from cmcrameri import cm
@@ -74,8 +74,7 @@ def draw(
 
     Args:
         field: (ny, nx), in the unit of ``what``; NaN is left out.
-        ax: axes to draw on; by default those of a new figure, ``ax.figure``. In a figure of your own,
-            ``layout="compressed"`` makes the colour bar as high as the map.
+        ax: axes to draw on; by default those of a new figure, ``ax.figure``.
         what: "thickness", "change", "bed", "surface" (m), "speed" (m yr⁻¹, colours by its logarithm) or "smb"
             (m w.e. yr⁻¹). "change" and "smb" are blue for gain and red for loss, symmetric about 0.
         label: of the colour bar, with its unit.
@@ -96,18 +95,16 @@ def draw(
         view = view_of(glacier, ice) if view is None else view
         ax = _panels(1, 1, view)[1][0, 0]
     west, east, south, north = view_of(glacier, ice) if view is None else view
-    extent = _extent(glacier.grid)
-    ax.imshow(hillshade(glacier), cmap="gray", vmin=-0.8, vmax=1.3, extent=extent, interpolation="bilinear")
+    edges = extent(glacier.grid)
+    ax.imshow(hillshade(glacier), cmap="gray", vmin=-0.8, vmax=1.3, extent=edges, interpolation="bilinear")
     shown = np.ma.masked_where(~(ice & np.isfinite(field)), field)
     if shown.count():
-        low, high = _limits(shown.compressed(), style.scale, limits, glacier.rgi_id)
+        low, high = limits_of(shown.compressed(), style.scale, limits, glacier.rgi_id)
         norm = LogNorm(low, high) if style.scale == "log" else Normalize(low, high)
         colors = ListedColormap(getattr(cm, style.colors)(np.linspace(*style.span, 256)))
-        # Lower speeds take the colour of the lower limit: the logarithm of 0 would leave a hole in the map.
-        clipped = np.ma.maximum(shown, low) if style.scale == "log" else shown
-        image = ax.imshow(clipped, cmap=colors, norm=norm, extent=extent, interpolation="none")
+        image = ax.imshow(_drawable(shown, norm), cmap=colors, norm=norm, extent=edges, interpolation="none")
         extend = _EXTEND[bool(shown.min() < low), bool(shown.max() > high)]
-        _color_bar(ax, image, style.label if label is None else label, extend)
+        _color_bar(ax, image, style.label if label is None else label, extend, (north - south) / (east - west))
     else:
         why = "no data" if ice.any() else "no ice"
         ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=14, backgroundcolor="white")
@@ -122,41 +119,77 @@ def draw(
     return ax
 
 
+def draw_run(
+    sim: Simulation, what: What = "thickness", index: int = -1, ax: Axes | None = None, **options: Any
+) -> Axes:
+    """Draw a field of a run, as :func:`draw` does, at one of the saved times (``index`` of ``sim.times``).
+
+    Args:
+        what: "change" is since the start of the run, "smb" the mean of the whole run whatever the index.
+        options: of :func:`draw`.
+    """
+    field, ice = field_of(sim, what, index)
+    start, end = date_label(sim.times[0]), date_label(sim.times[index])
+    title = {"change": f"{start} to {end}", "smb": f"mean of {period(sim)}"}.get(what, end)
+    options = {"view": view_of(sim.glacier, ever_ice(sim)), "title": title, "ice": ice} | options
+    return draw(_at(sim, index), field, ax, what=what, **options)
+
+
+def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    """A field of a run, (ny, nx), in the unit of :data:`STYLES`, and where it is drawn."""
+    thickness = sim.thickness[index]
+    match what:
+        case "thickness":
+            field = thickness
+        case "speed":
+            field = velocity_of(sim.model, sim.glacier, thickness[None])[2][0]
+        case "surface":
+            field = sim.glacier.bed + thickness
+        case "bed":
+            field = sim.glacier.bed
+        case "change":
+            return thickness - sim.thickness[0], (thickness >= AREA_THRESHOLD) | (sim.thickness[0] >= AREA_THRESHOLD)
+        case "smb":
+            return mean_balance(sim), ever_ice(sim)
+        case _:
+            raise _unknown(sim.glacier, what)
+    return field, thickness >= AREA_THRESHOLD
+
+
 def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
     """Ice thickness and surface speed side by side, at one of the saved times (``index`` of ``sim.times``)."""
-    glacier = _at(sim, index)
-    view = view_of(glacier, sim.thickness[index] >= AREA_THRESHOLD)
+    view = view_of(sim.glacier, sim.thickness[index] >= AREA_THRESHOLD)
     fig, axes = _panels(1, 2, view, f"{name_of(sim)}, {date_label(sim.times[index])}")
-    draw(glacier, sim.thickness[index], axes[0, 0], what="thickness", view=view)
-    draw(glacier, _speed(sim, index), axes[0, 1], what="speed", view=view)
+    draw_run(sim, "thickness", index, axes[0, 0], view=view, title=None)
+    draw_run(sim, "speed", index, axes[0, 1], view=view, title=None)
     return fig
 
 
 def before_after(sim: Simulation) -> Figure:
     """Thickness at the start and at the end, in the same colours, and the change between."""
-    before, after = sim.thickness[0], sim.thickness[-1]
-    ever = _ever(sim)
-    drawn, view = np.concatenate([h[h >= AREA_THRESHOLD] for h in (before, after)]), view_of(sim.glacier, ever)
-    limits = _limits(drawn, "linear", None, sim.glacier.rgi_id) if drawn.size else None
-    fig, axes = _panels(1, 3, view, name_of(sim))
+    drawn = np.concatenate([h[h >= AREA_THRESHOLD] for h in (sim.thickness[0], sim.thickness[-1])])
+    limits = limits_of(drawn, "linear") if drawn.size else None
+    fig, axes = _panels(1, 3, view_of(sim.glacier, ever_ice(sim)), name_of(sim))
     for ax, index in ((axes[0, 0], 0), (axes[0, 1], -1)):
-        title = date_label(sim.times[index])
-        draw(_at(sim, index), sim.thickness[index], ax, limits=limits, view=view, title=title)
-    draw(_at(sim, -1), after - before, axes[0, 2], what="change", ice=ever, view=view, title=period(sim))
+        draw_run(sim, "thickness", index, ax, limits=limits)
+    draw_run(sim, "change", ax=axes[0, 2])
     return fig
 
 
 def overview(sim: Simulation) -> Figure:
     """Thickness and speed at the end, thickness change and mean balance over the run."""
-    last, ever = _at(sim, -1), _ever(sim)
-    view, end = view_of(last, ever), date_label(sim.times[-1])
+    view = view_of(sim.glacier, ever_ice(sim))
     fig, axes = _panels(2, 2, view, f"{name_of(sim)}, {period(sim)}")
-    draw(last, sim.thickness[-1], axes[0, 0], what="thickness", view=view, title=end)
-    draw(last, _speed(sim, -1), axes[0, 1], what="speed", view=view, title=end)
-    change = sim.thickness[-1] - sim.thickness[0]
-    draw(last, change, axes[1, 0], what="change", ice=ever, view=view, title="over the run")
-    draw(last, mean_balance(sim), axes[1, 1], what="smb", ice=ever, view=view, title="mean of the run")
+    end = date_label(sim.times[-1])
+    titles = {"thickness": end, "speed": end, "change": "over the run", "smb": "mean of the run"}
+    for ax, (what, title) in zip(axes.flat, titles.items(), strict=True):
+        draw_run(sim, what, ax=ax, title=title)  # type: ignore[arg-type]
     return fig
+
+
+def ever_ice(sim: Simulation) -> Bool[np.ndarray, "ny nx"]:
+    """Where there was at least 1 m of ice at the start or at the end of a run."""
+    return (sim.thickness[0] >= AREA_THRESHOLD) | (sim.thickness[-1] >= AREA_THRESHOLD)
 
 
 def hillshade(glacier: Glacier) -> Float[np.ndarray, "ny nx"]:
@@ -167,7 +200,7 @@ def hillshade(glacier: Glacier) -> Float[np.ndarray, "ny nx"]:
 
 def view_of(glacier: Glacier, ice: Bool[np.ndarray, "ny nx"]) -> View:
     """West, east, south, north (m) of outline and ice with a margin; of the grid where there is neither."""
-    west, east, south, north = _extent(glacier.grid)
+    west, east, south, north = extent(glacier.grid)
     shown, grid = ice | glacier.mask, glacier.grid
     if not shown.any():
         return west, east, south, north
@@ -178,7 +211,7 @@ def view_of(glacier: Glacier, ice: Bool[np.ndarray, "ny nx"]) -> View:
 
 def _checked(glacier: Glacier, field: Any, what: str, ice: Any) -> tuple[Style, np.ndarray, np.ndarray]:
     if what not in STYLES:
-        raise InputError(where(glacier.rgi_id, f"draw(what={what!r}): expected one of {', '.join(STYLES)}"))
+        raise _unknown(glacier, what)
     field = np.asarray(field, float)
     ice = np.asarray(glacier.thickness) >= AREA_THRESHOLD if ice is None else np.asarray(ice, bool)
     for name, array in (("field", field), ("ice", ice)):
@@ -186,6 +219,22 @@ def _checked(glacier: Glacier, field: Any, what: str, ice: Any) -> tuple[Style, 
             expected = f"expected {glacier.grid.shape} (ny, nx); of a run, draw one time"
             raise InputError(where(glacier.rgi_id, f"draw: {name} has shape {array.shape}, {expected}"))
     return STYLES[what], field, ice
+
+
+def repaint(ax: Axes, glacier: Glacier, field: Float[np.ndarray, "ny nx"], ice: Bool[np.ndarray, "ny nx"]) -> None:
+    """Put another field and the hillshade of another surface on a map that :func:`draw` drew; colours keep their limits."""
+    shade, image = ax.images
+    shade.set_data(hillshade(glacier))
+    image.set_data(_drawable(np.ma.masked_where(~(ice & np.isfinite(field)), field), image.norm))
+
+
+def _drawable(shown: np.ma.MaskedArray, norm: Any) -> np.ma.MaskedArray:
+    """Lower speeds take the colour of the lower limit: the logarithm of 0 would leave a hole in the map."""
+    return np.ma.maximum(shown, cast("float", norm.vmin)) if isinstance(norm, LogNorm) else shown
+
+
+def _unknown(glacier: Glacier, what: str) -> InputError:
+    return InputError(where(glacier.rgi_id, f"draw(what={what!r}): expected one of {', '.join(STYLES)}"))
 
 
 def _percentiles(drawn: np.ndarray, scale: str) -> tuple[float, float]:
@@ -197,7 +246,9 @@ def _percentiles(drawn: np.ndarray, scale: str) -> tuple[float, float]:
     return low, high
 
 
-def _limits(drawn: np.ndarray, scale: str, given: tuple[float, float] | None, rgi_id: str) -> tuple[float, float]:
+def limits_of(
+    drawn: np.ndarray, scale: str, given: tuple[float, float] | None = None, rgi_id: str = ""
+) -> tuple[float, float]:
     """Limits of the colours that a norm accepts, also for a field that is the same everywhere."""
     if given is not None and not (given[0] < given[1] and (scale != "log" or given[0] > 0)):
         expected = "expected low < high" + (", both above 0: speeds are drawn by logarithm" if scale == "log" else "")
@@ -212,8 +263,11 @@ def _limits(drawn: np.ndarray, scale: str, given: tuple[float, float] | None, rg
     return low, high if high > low else low + 1.0
 
 
-def _color_bar(ax: Axes, image: AxesImage, label: str, extend: str) -> None:
-    bar = ax.figure.colorbar(image, ax=ax, extend=extend, fraction=0.12, pad=0.03, aspect=24)
+def _color_bar(ax: Axes, image: AxesImage, label: str, extend: str, ratio: float) -> None:
+    """The colour bar of a map whose height is ``ratio`` times its width."""
+    # An inset is as high as the map in every layout, also where the map does not fill its place.
+    place = ax.inset_axes((1.0 + 0.03 * ratio, 0.0, 0.042 * ratio, 1.0))
+    bar = ax.figure.colorbar(image, cax=place, extend=extend)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=_SMALL)
     if isinstance(image.norm, LogNorm):
@@ -269,7 +323,8 @@ def _emptiest_corners(glacier: Glacier, shown: np.ndarray, view: View) -> tuple[
     return bar, min((c for c in reversed(_CORNERS) if c != bar), key=filled.__getitem__)
 
 
-def _extent(grid: Grid) -> View:
+def extent(grid: Grid) -> View:
+    """West, east, south, north (m) of the outer edges of a grid."""
     west, north = grid.x0 - grid.dx / 2, grid.y0 + grid.dy / 2
     return west, west + grid.nx * grid.dx, north - grid.ny * grid.dy, north
 
@@ -287,11 +342,3 @@ def _panels(rows: int, columns: int, view: View, title: str | None = None) -> tu
 
 def _at(sim: Simulation, index: int) -> Glacier:
     return sim.glacier.replace(thickness=sim.thickness[index], keep="bed")
-
-
-def _ever(sim: Simulation) -> np.ndarray:
-    return (sim.thickness[0] >= AREA_THRESHOLD) | (sim.thickness[-1] >= AREA_THRESHOLD)
-
-
-def _speed(sim: Simulation, index: int) -> np.ndarray:
-    return velocity_of(sim.model, sim.glacier, sim.thickness[index][None])[2][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,9 @@ from odinn.errors import InputError
 from odinn.output.dataset import zero_crossing
 from odinn.simulation import Simulation
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 BAND: Final = 50.0  # m of altitude
 _BLUE, _RED, _GREY, _ORANGE = "#1f4e79", "#b03a2e", "#c8ccd0", "#c26a10"
 
@@ -30,7 +33,7 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
     ax = _axes() if ax is None else ax
     area = (sim.thickness >= AREA_THRESHOLD).sum(axis=(1, 2)) * sim.glacier.grid.cell_area
     volume, area_ax = sim.volume, ax.twinx()
-    factor, unit = (1e9, "km³") if volume.max() >= 1e7 else (1e6, "10⁶ m³")
+    factor, unit = _readable("m3", volume.max())
     marker = "o" if len(sim.times) <= 40 else ""
     ax.plot(sim.times, volume / factor, color=_BLUE, marker=marker, markersize=3.5)
     area_ax.plot(sim.times, area / 1e6, color=_ORANGE, linestyle="--", marker=marker, markersize=3.5)
@@ -39,8 +42,8 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
         axis.tick_params(axis="y", colors=color)
         axis.ticklabel_format(useOffset=False)
     ax.set_xlabel("year")
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.ptp(sim.times) > 3)))
-    ax.set_title(f"volume {_percent(volume)}, area {_percent(area)}", fontsize=10)
+    _time_axis(ax, sim.times)
+    ax.set_title(f"volume {percent(volume)}, area {percent(area)}", fontsize=10)
     return ax
 
 
@@ -116,6 +119,45 @@ def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = N
     return ax
 
 
+def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) -> Axes:
+    """Draw series of a result by the names that they have in its file, such as "melt" and "rain".
+
+    Args:
+        source: a run, or the dataset of one (``sim.to_dataset()``, ``xr.open_dataset("run.nc")``).
+        names: variables along ``time``, drawn as lines, or along ``window``, as steps from window to window; of one unit.
+
+    Raises:
+        InputError: for a name that is not a series of the result, no name, or names of different units.
+    """
+    ds = source.to_dataset() if isinstance(source, Simulation) else source
+    known = {str(k): v.attrs.get("units", "1") for k, v in ds.data_vars.items() if v.dims in (("time",), ("window",))}
+    unknown = [n for n in names if n not in known]
+    if unknown or not names:
+        raise InputError(
+            f"no series {unknown[0]!r}: known are {', '.join(known)}" if unknown else "series: no name given"
+        )
+    if len({known[n] for n in names}) > 1:
+        found = ", ".join(f"{n} ({known[n]})" for n in names)
+        raise InputError(f"series of different units: {found}; draw them on axes of their own")
+    ax = _axes() if ax is None else ax
+    factor, unit = _readable(known[names[0]], max(float(abs(ds[n]).max()) for n in names))
+    years = ds["decimal_year"].values
+    for name in names:
+        values = ds[name].values / factor
+        if ds[name].dims == ("window",):
+            ax.stairs(values, [years[0], *ds["window_end"].values], baseline=None, linewidth=1.5, label=name)
+        else:
+            ax.plot(years, values, label=name)
+    ax.set(xlabel="year", ylabel=f"{'per window, ' if 'window' in ds[names[0]].dims else ''}{unit}")
+    _time_axis(ax, years)
+    ax.ticklabel_format(axis="y", useOffset=False)
+    if len(names) > 1:
+        ax.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    else:
+        ax.set_title(ds[names[0]].attrs.get("long_name", names[0]), fontsize=10)
+    return ax
+
+
 def summary(sim: Simulation) -> Figure:
     """Volume and area, balance by altitude, thickness change by altitude: one figure."""
     fig = Figure(figsize=(15.0, 4.4), layout="constrained")
@@ -168,18 +210,33 @@ def _profile(ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray,
     if not height.size:
         ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
         return
-    ax.barh(height, values, height=0.9 * band, color=np.where(values < 0, _RED, _BLUE), alpha=0.85)
+    colors = np.where(values < 0, _RED, _BLUE)
+    ax.barh(height, values, height=band, color=colors, alpha=0.85, edgecolor="white", linewidth=0.5)
     ax.axvline(0.0, color="black", linewidth=0.8)
     beside = make_axes_locatable(ax).append_axes("right", size="30%", pad=0.08, sharey=ax)
     beside.barh(height, area, height=band, color=_GREY, edgecolor="white", linewidth=0.5)
     beside.set_xlabel("area (km²)")
     beside.tick_params(axis="y", labelleft=False)
+    beside.tick_params(axis="x", labelsize=8)
     beside.xaxis.set_major_locator(MaxNLocator(3, prune="lower"))  # 0 would run into the label of the axes beside
     ax.set_ylim(height[0] - band, height[-1] + band)
 
 
-def _percent(series: np.ndarray) -> str:
+def percent(series: np.ndarray) -> str:
+    """Change from the first to the last value, signed."""
     return f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−") if series[0] > 0 else "from 0"
+
+
+def _readable(unit: str, largest: float) -> tuple[float, str]:
+    """By what numbers in a unit of the file are divided for a curve, and the unit that they have then."""
+    if unit == "m3":
+        return (1e9, "km³") if largest >= 1e7 else (1e6, "10⁶ m³")
+    return (1e6, "km²") if unit == "m2" else (1.0, unit)
+
+
+def _time_axis(ax: Axes, years: np.ndarray) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.ptp(years) > 3)))
+    ax.ticklabel_format(axis="x", useOffset=False)
 
 
 def _axes() -> Axes:

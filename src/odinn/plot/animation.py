@@ -1,0 +1,142 @@
+"""A run as a moving picture: the map, and the volume up to that time, as GIF or MP4."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import numpy as np
+from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
+from matplotlib.figure import Figure
+
+from odinn.constants import AREA_THRESHOLD
+from odinn.errors import InputError, where
+from odinn.plot import maps
+from odinn.plot.series import date_label, name_of, volume_and_area
+from odinn.progress import Progress
+from odinn.simulation import Simulation, velocity_of
+
+Moving = Literal["thickness", "speed", "change"]
+SUFFIXES: Final = (".gif", ".mp4")
+_FIELDS: Final = get_args(Moving)
+_DPI: Final = 100
+_SECONDS: Final = 10.0
+_NO_FFMPEG: Final = (
+    "MP4 needs the program ffmpeg, which was not found: install it (conda install ffmpeg, apt install ffmpeg, brew install "
+    "ffmpeg), name it in matplotlib's rcParams['animation.ffmpeg_path'], or write a .gif, which needs nothing"
+)
+
+
+def animate(
+    sim: Simulation,
+    path: str | Path,
+    what: Moving = "thickness",
+    *,
+    fps: int | None = None,
+    frames: int = 200,
+    progress: bool | None = None,
+) -> Path:
+    """Write a run as GIF (through Pillow) or MP4 (through ffmpeg), a frame for each saved time.
+
+    Args:
+        path: ends in .gif or .mp4. An existing file is replaced when the new one is complete.
+        what: "thickness", "speed", or "change" since the start; colours keep their limits through the run.
+        fps: frames per second; default: the run takes about ten seconds, with 2 to 20 frames in each.
+        frames: at most; of more saved times, that many are chosen evenly, with the first and the last.
+        progress: show a progress bar; by default when a terminal is there.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: before anything is drawn, for another suffix or field, a run with a single time, or no ffmpeg.
+    """
+    path = Path(path)
+    writer = writer_for(path, round(np.clip(min(frames, len(sim.times)) / _SECONDS, 2, 20)) if fps is None else fps)
+    if what not in _FIELDS:
+        raise InputError(where(sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"))
+    if len(sim.times) < 2 or frames < 2:
+        raise InputError(
+            where(sim.glacier.rgi_id, f"animate: {min(len(sim.times), frames)} frame; expected two or more")
+        )
+    chosen = np.unique(np.linspace(0, len(sim.times) - 1, min(frames, len(sim.times))).round().astype(int))
+    fields, ice = _fields(sim, what, chosen)
+    fig, show = _stage(sim, what, chosen, fields, ice)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")  # writers go by the suffix
+    try:
+        with (
+            Progress(f"{name_of(sim)}: {path.name}", sim.times[0], sim.times[-1], progress) as bar,
+            writer.saving(fig, str(partial), _DPI),
+        ):
+            for frame, index in enumerate(chosen):
+                show(frame)
+                writer.grab_frame()
+                bar.advance(sim.times[index])
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def writer_for(path: Path, fps: int = 10) -> AbstractMovieWriter:
+    """What writes a moving picture of that name, or an error that says what to do."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if fps <= 0:
+        raise InputError(f"{path}: fps={fps}: expected frames per second above 0")
+    if path.suffix == ".gif":
+        return PillowWriter(fps=fps)
+    if not FFMpegWriter.isAvailable():
+        raise InputError(f"{path}: {_NO_FFMPEG}")
+    return FFMpegWriter(fps=fps, bitrate=2500)
+
+
+def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The field at the chosen times, (T, ny, nx), and where it is drawn."""
+    thickness = sim.thickness[chosen]
+    ice = thickness >= AREA_THRESHOLD
+    match what:
+        case "thickness":
+            return thickness, ice
+        case "speed":
+            return velocity_of(sim.model, sim.glacier, thickness)[2], ice
+        case "change":
+            return thickness - thickness[0], ice | ice[0]
+
+
+def _stage(
+    sim: Simulation, what: Moving, chosen: np.ndarray, fields: np.ndarray, ice: np.ndarray
+) -> tuple[Figure, Callable[[int], None]]:
+    """The figure, and a function that puts a frame on it. Limits are those of all frames; nothing moves but the ice."""
+    glacier = sim.glacier
+    ever = np.asarray(ice.any(axis=0))
+    west, east, south, north = view = maps.view_of(glacier, ever)
+    ratio = np.clip((north - south) / (east - west), 0.5, 1.6)
+    fig = Figure(figsize=(6.0, round(4.6 * ratio + 2.2, 1)), layout="constrained")
+    ax, below = fig.subplots(2, 1, height_ratios=(4.6 * ratio, 1.5))
+    fig.suptitle(name_of(sim), fontsize=12)
+    scale = maps.STYLES[what].scale
+    drawn = fields[-1][ever] if what == "change" else fields[ice]  # change grows through the run
+    limits = maps.limits_of(drawn, scale) if ever.any() else None
+    # All ice there ever was is drawn first, so that the map has its image and its colour bar whatever the first frame has.
+    most = np.where(ever, np.take_along_axis(fields, np.abs(fields).argmax(axis=0)[None], 0)[0], 0.0)
+    maps.draw(glacier, most, ax, what=what, limits=limits, ice=ever, view=view, title=date_label(sim.times[0]))
+    curve = volume_and_area(sim, below)
+    curve.set_title("")
+    now = curve.axvline(sim.times[0], color="black", linewidth=1.2)
+    for _ in range(2):  # the place of the colour bar follows from the size that the map got
+        fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # what is laid out once stays where it is
+
+    def show(frame: int) -> None:
+        index = chosen[frame]
+        if len(ax.images) > 1:
+            at = glacier.replace(thickness=sim.thickness[index], keep="bed")
+            maps.repaint(ax, at, fields[frame], ice[frame])
+        ax.set_title(date_label(sim.times[index]), fontsize=10)
+        now.set_xdata([sim.times[index]] * 2)
+
+    return fig, show
