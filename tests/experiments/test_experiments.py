@@ -1,7 +1,6 @@
 """The experiments of benchmarks/experiments reach their bars; the slow ones run with ``make slow``."""
 
 import pytest
-
 from benchmarks.experiments import EXPERIMENTS
 
 FAST = {"plumbing_spline", "exponent_with_creep"}
