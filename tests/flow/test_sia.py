@@ -69,7 +69,7 @@ def test_flux_is_thickness_times_mean_velocity():
         jnp.full(g.grid.corner_shape, 100.0), jnp.full(g.grid.corner_shape, 0.01 + 1e-10), values
     )
     qx, _ = face_fluxes(diffusivity, jnp.asarray(g.thickness), jnp.asarray(g.surface), 50.0, 50.0)
-    np.testing.assert_allclose(qx[1:-1, 1:-1], 100.0 * velocity(flow, g, "mean")[0][0, 0], rtol=1e-9)
+    np.testing.assert_allclose(qx[:, 1:-1], 100.0 * velocity(flow, g, "mean")[0][0, 0], rtol=1e-9)
 
 
 def test_velocity_points_down_the_slope_with_y_to_the_north(slab):

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
 from odinn.grid import Array, Cell, Corner, corner_gradient, corner_mean
 
-Face = Float[Array, "faces_y faces_x"]
+Face = Float[Array, "faces_y faces_x"]  # of one direction: (ny-2, nx-1) along x, (ny-1, nx-2) along y
+FaceX = Float[Array, "rows faces_x"]
+FaceY = Float[Array, "faces_y columns"]
 
 
 def corner_geometry(thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner, Corner]:
@@ -31,20 +32,18 @@ def corner_geometry(thickness: Cell, surface: Cell, dx: float, dy: float) -> tup
     return corner_mean(thickness), gx, gy
 
 
-def face_fluxes(
-    diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float
-) -> tuple[Float[Array, "ny nx+1"], Float[Array, "ny+1 nx"]]:
-    """Volume flux per unit width, m² yr⁻¹, through the faces between cells.
+def face_fluxes(diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float) -> tuple[FaceX, FaceY]:
+    """Volume flux per unit width, m² yr⁻¹, through the faces between cells, but for those between two cells of the outermost
+    ring, which carry nothing.
 
     Returns:
-        qx (ny, nx+1), positive eastward, and qy (ny+1, nx), positive southward (towards higher rows). Faces on the
-        edge of the domain and between two cells of the outermost ring carry nothing.
+        qx (ny-2, nx-1), positive eastward, and qy (ny-1, nx-2), positive southward (towards higher rows).
     """
     drop_x = _capped(surface[1:-1, 1:] - surface[1:-1, :-1], thickness[1:-1, :-1], thickness[1:-1, 1:])
     drop_y = _capped(surface[1:, 1:-1] - surface[:-1, 1:-1], thickness[:-1, 1:-1], thickness[1:, 1:-1])
     qx = (diffusivity[:-1] + diffusivity[1:]) * drop_x * (-0.5 / dx)
     qy = (diffusivity[:, :-1] + diffusivity[:, 1:]) * drop_y * (-0.5 / dy)
-    return jnp.pad(qx, 1), jnp.pad(qy, 1)
+    return qx, qy
 
 
 def capped_divergence(diffusivity: Corner, thickness: Cell, surface: Cell, dx: float, dy: float) -> Cell:
@@ -54,7 +53,25 @@ def capped_divergence(diffusivity: Corner, thickness: Cell, surface: Cell, dx: f
     caller empties the ring and books it as lost.
     """
     qx, qy = face_fluxes(diffusivity, thickness, surface, dx, dy)
-    return (qx[:, :-1] - qx[:, 1:]) * (1.0 / dx) + (qy[:-1] - qy[1:]) * (1.0 / dy)
+    return _on_cells(qx * (1.0 / dx), -qx * (1.0 / dx), qy * (1.0 / dy), -qy * (1.0 / dy))
+
+
+def _on_cells(to_east: FaceX, to_west: FaceX, to_south: FaceY, to_north: FaceY) -> Cell:
+    """What faces give to the cells on either side, added up. Pieces are joined, not padded and summed: a join is a few loops
+    that the compiler vectorises, a pad inside a loop is a branch in each cell."""
+    along_x = _joined(to_west, to_east, axis=1)
+    along_y = _joined(to_north, to_south, axis=0)
+    inner = along_x[:, 1:-1] + along_y[1:-1]
+    middle = jnp.concatenate([along_x[:, :1], inner, along_x[:, -1:]], axis=1)
+    north, south = (jnp.pad(row, ((0, 0), (1, 1))) for row in (along_y[:1], along_y[-1:]))
+    return jnp.concatenate([north, middle, south], axis=0)
+
+
+def _joined(before: Array, after: Array, axis: int) -> Array:
+    """One longer along an axis: each point gives ``before`` to the place before it and ``after`` to the one after it."""
+    first, last = (slice(None),) * axis + (slice(None, 1),), (slice(None),) * axis + (slice(-1, None),)
+    left, right = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
+    return jnp.concatenate([before[first], after[left] + before[right], after[last]], axis=axis)
 
 
 def _capped(rise: Face, before: Face, after: Face) -> Face:
@@ -80,10 +97,12 @@ def _geometry_forward(thickness: Cell, surface: Cell, dx: float, dy: float) -> t
 
 def _geometry_backward(dx: float, dy: float, _: None, bars: tuple[Corner, Corner, Corner]) -> tuple[Cell, Cell]:
     """A cell is the south-east neighbour of its north-west corner, and so on around."""
-    thickness, gx, gy = (jnp.pad(bar, 1) for bar in bars)
-    along_x = (gx[:-1, :-1] + gx[1:, :-1]) - (gx[:-1, 1:] + gx[1:, 1:])
-    along_y = (gy[1:, 1:] + gy[1:, :-1]) - (gy[:-1, 1:] + gy[:-1, :-1])
-    return corner_mean(thickness), along_x * (0.5 / dx) + along_y * (0.5 / dy)
+    thickness, gx, gy = bars
+    around = lambda a: _joined(a, a, axis=0)
+    along_x = _joined(-gx, gx, axis=1)
+    along_y = _joined(gy, gy, axis=1)
+    to_surface = around(along_x) * (0.5 / dx) + _joined(along_y, -along_y, axis=0) * (0.5 / dy)
+    return 0.25 * around(_joined(thickness, thickness, axis=1)), to_surface
 
 
 _geometry.defvjp(_geometry_forward, _geometry_backward)
@@ -103,31 +122,22 @@ def _divergence_forward(
 def _divergence_backward(
     dx: float, dy: float, saved: tuple[Corner, Cell, Cell], bar: Cell
 ) -> tuple[Corner, Cell, Cell]:
-    """Back through the flux differences, the diffusivity means, and the cap (which passes to slope or donor).
-
-    Fields are made wider by one cell, so that every cell and corner gathers from faces around it: a gather is one
-    vectorised loop, where the sum of padded pieces is not.
-    """
-    ny, nx = bar.shape
-    bar, H, S, D = (jnp.pad(a, 1) for a in (bar, *saved[1:], saved[0]))
-    open_x, open_y = (_open_faces(n, m, bar.dtype) for n, m in ((ny, nx), (nx, ny)))
-    flux_x = (bar[1:-1, 1:] - bar[1:-1, :-1]) * (open_x * (-0.5 / dx**2))
-    flux_y = (bar[1:, 1:-1] - bar[:-1, 1:-1]) * (open_y.T * (-0.5 / dy**2))
+    """Back through the flux differences, the diffusivity means, and the cap (which passes to slope or donor)."""
+    D, H, S = saved
+    flux_x = (bar[1:-1, 1:] - bar[1:-1, :-1]) * (-0.5 / dx**2)
+    flux_y = (bar[1:, 1:-1] - bar[:-1, 1:-1]) * (-0.5 / dy**2)
     rise_x, before_x, after_x = S[1:-1, 1:] - S[1:-1, :-1], H[1:-1, :-1], H[1:-1, 1:]
     rise_y, before_y, after_y = S[1:, 1:-1] - S[:-1, 1:-1], H[:-1, 1:-1], H[1:, 1:-1]
     D_x, D_y = flux_x * _capped(rise_x, before_x, after_x), flux_y * _capped(rise_y, before_y, after_y)
-    D_bar = (D_x[:-1, 1:-1] + D_x[1:, 1:-1]) + (D_y[1:-1, :-1] + D_y[1:-1, 1:])
+    D_bar = _joined(D_x, D_x, axis=0) + _joined(D_y, D_y, axis=1)
     drop_x, drop_y = flux_x * (D[:-1] + D[1:]), flux_y * (D[:, :-1] + D[:, 1:])
     to_after_x, to_before_x, slope_x = _shares(drop_x, rise_x, before_x, after_x)
     to_after_y, to_before_y, slope_y = _shares(drop_y, rise_y, before_y, after_y)
-    H_bar = (to_after_x[:, :-1] + to_before_x[:, 1:]) + (to_after_y[:-1] + to_before_y[1:])
-    S_bar = (slope_x[:, :-1] - slope_x[:, 1:]) + (slope_y[:-1] - slope_y[1:])
-    return D_bar, H_bar, S_bar
-
-
-def _open_faces(ny: int, nx: int, dtype: Any) -> np.ndarray:
-    """1 for faces along x, (ny, nx+1), but 0 on the edge and between cells of the outermost ring: they carry nothing."""
-    return np.pad(np.ones((ny - 2, nx - 1), dtype), 1)
+    return (
+        D_bar,
+        _on_cells(to_after_x, to_before_x, to_after_y, to_before_y),
+        _on_cells(slope_x, -slope_x, slope_y, -slope_y),
+    )
 
 
 def _shares(bar: Face, rise: Face, before: Face, after: Face) -> tuple[Face, Face, Face]:
