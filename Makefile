@@ -23,7 +23,7 @@ demo: $(STAMP)   ## run a glacier and write maps and NetCDF to demo/
 	$(BIN)/odinn demo --output demo
 
 test: $(STAMP)   ## the test suite
-	$(BIN)/python -m pytest -m "not slow" tests src/odinn
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests src/odinn
 
 slow: $(STAMP)   ## the long tests
 	$(BIN)/python -m pytest -m slow tests
