@@ -1,4 +1,4 @@
-"""A progress bar over simulated time, and the announcement of a compilation."""
+"""A progress bar over simulated time, and one for what has no end that is known, such as a compilation."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ class Progress:
 
     @contextmanager
     def compiling(self, function: Any) -> Iterator[None]:
-        """Say so once if the call inside is going to compile."""
-        if self._show and self._done == self._t0 and _has_no_program(function):
-            print(f"{self._label}: compiling (a few seconds, once per grid size) ...", file=sys.stderr, flush=True)
-        yield
+        """Say so if the call inside is going to compile."""
+        if self._done == self._t0 and _has_no_program(function):
+            with waiting(f"{self._label}: compiling (a few seconds, once per grid size) ...", self._show):
+                yield
+        else:
+            yield
 
     def _start(self) -> None:
         from rich.console import Console
@@ -61,6 +63,29 @@ class Progress:
         )
         self._bar.start()
         self._task = self._bar.add_task(self._label, total=self._t1 - self._t0, year=f"{self._t0:.1f}")
+
+
+@contextmanager
+def waiting(label: str, show: bool | None = None) -> Iterator[None]:
+    """A bar that moves and counts seconds while something runs, and is gone afterwards; without a terminal a line.
+
+    Args:
+        show: by default when a terminal is there.
+    """
+    if not (sys.stderr.isatty() if show is None else show):
+        yield
+    elif not sys.stderr.isatty():
+        print(label, file=sys.stderr, flush=True)
+        yield
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+            bar.add_task(label, total=None)
+            yield
 
 
 def _has_no_program(function: Any) -> bool:

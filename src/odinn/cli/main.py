@@ -325,15 +325,20 @@ def verify(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("demo"),
+    years: Annotated[int, typer.Option(help="Length of the runs.")] = 50,
+    coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells of 50 m in the runs.")] = 1,
 ) -> None:
-    """Grow a synthetic valley glacier, run it under two climates, and write NetCDF and maps."""
+    """Show two embedded glaciers, run them under two climates, and learn a law: pictures and NetCDF, in a few minutes."""
     from odinn.cli.demo import run_demo
 
     began = time.perf_counter()
-    _listed(run_demo(output, console.print))
-    console.print(
-        f"Done in {time.perf_counter() - began:.0f} s. Look at {output / 'same_climate' / 'overview.png'} first."
-    )
+    files = run_demo(output, console.print, years=years, coarsen=coarsen)
+    pictures = [p for p in files if p.suffix == ".png"]
+    console.print(f"Done in {time.perf_counter() - began:.0f} s. Open [bold]{pictures[0]}[/] first, then, in this order:")
+    for path in pictures[1:]:
+        console.print(f"  {path}")
+    others = ", ".join(p.name for p in files if p not in pictures)
+    console.print(f"Beside them, for xarray, odinn.load() and spreadsheets: {others}")
 
 
 def main() -> None:
