@@ -56,14 +56,20 @@ class Twin(NamedTuple):
 
 
 def run_demo(
-    output: Path, say: Callable[[str], None], *, years: int = 50, coarsen: int = 1, steps: int = 40
+    output: Path,
+    say: Callable[[str], None],
+    *,
+    years: int = 50,
+    coarsen: int = 1,
+    steps: int = 40,
+    learn_from: int = 2,
 ) -> list[Path]:
     """Run the demonstration and return the files made, pictures first.
 
     Args:
         output: folder for them. say: is called with each line that is for the user.
         years: length of the runs. coarsen: cells averaged along each side of a cell of 50 m, in the runs.
-        steps: of the inversion.
+        steps, learn_from: of the inversion, and how many glaciers it has.
     """
     if not 1 <= years <= 69:
         raise InputError(f"demo: years={years}: expected 1 to 69, which the embedded climate covers")
@@ -92,9 +98,9 @@ def run_demo(
         own, table = futures(glacier, model, years)
         runs[glacier.name], yearly[glacier.name] = own, table
         for key, sim in own.items():
-            change = f"{100 * (sim.volume[-1] / sim.volume[0] - 1):+.0f} %".replace("-", "−")
+            change = f"{100 * (sim.volume[-1] / sim.volume[0] - 1):+.0f} %"
             first = float(table[key].specific_balance[0]) / 1000
-            note(f"{CLIMATES[key]}: volume {change}, balance of the first year {first:+.1f} m w.e., {sim.seconds:.0f} s")
+            note(f"{CLIMATES[key]}: volume {change}, balance of the first year {first:+.1f} m w.e.; {sim.seconds:.0f} s".replace("-", "−"))
             stem = glacier.name.split()[0].lower()
             data.append(odinn.save(sim, output / f"{stem}_{key}.nc"))
     data.append(_table(yearly, output / "yearly.csv"))
@@ -117,32 +123,40 @@ def run_demo(
     tell(f"Learning the rate factor A as a function of temperature: {steps} steps (compiles for some ten seconds)")
     for line in demo_pictures.TWIN.split("\n"):
         note(line)
-    with waiting("learning A(T)"):
-        twin = learn(steps)
+    with waiting(f"learning A(T), {steps} steps"):
+        twin = learn(steps, learn_from)
     error = twin.errors()
-    note(f"{twin.fit}; {np.median(error):.1%} from the truth in the median, {np.percentile(error, 95):.1%} at most in 95 %")
+    shares = f"half of the ice is within {np.median(error):.1%} of the truth, 95 % of it within {np.percentile(error, 95):.1%}"
+    note(f"{twin.fit}; {shares}")
     data.append(odinn.save(twin.fit, output / "learned_law.nc"))
     draw("5_learned_law.png", "the learned law, the truth, and where there are data", lambda: demo_pictures.learned(twin))
+    tell(f"Done. Open {pictures[0]} first, then, in this order:")
+    for path in pictures[1:]:
+        note(str(path))
+    note(f"Beside them, for xarray, odinn.load() and spreadsheets: {', '.join(p.name for p in data)}")
     return pictures + data
 
 
 def futures(glacier: Glacier, model: odinn.Model, years: int) -> tuple[dict[str, Simulation], dict[str, Any]]:
-    """Runs of a glacier under the two climates, and the series of their years over one domain."""
+    """Runs of a glacier under the two climates, and the series of their years, the water that of the outline's cells."""
     assert glacier.climate is not None
     under = {"constant": glacier, "warmer": glacier.replace(climate=glacier.climate.shift(temp=WARMER))}
-    with warnings.catch_warnings():  # the first year after a sudden warming is meant to be far from balance, and is shown
-        warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
-        sims = {k: odinn.simulate(model, g, START, START + years, save_every=1.0, hydrology=True) for k, g in under.items()}
-    water = [sim.hydrology for sim in sims.values() if sim.hydrology is not None]
-    domain = np.any([w.domain for w in water], axis=0)
-    yearly = {k: sim.annual("hydro", domain=domain).assign(_monthly(sim, domain)) for k, sim in sims.items()}
-    # The water by cell and month is hundreds of megabytes, and its series are kept.
-    return {k: eqx.tree_at(lambda s: s.hydrology, sim, None) for k, sim in sims.items()}, yearly
+    sims, yearly = {}, {}
+    for key, own in under.items():
+        with warnings.catch_warnings():  # the first year after a sudden warming is meant to be far from balance
+            warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
+            sim = odinn.simulate(model, own, START, START + years, save_every=1.0, hydrology=True)
+        assert sim.hydrology is not None
+        months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
+        yearly[key] = sim.annual("hydro", domain=glacier.mask).assign(runoff_of_months=(("year", "month"), months))
+        # The water by cell and month is hundreds of megabytes; its series are kept.
+        sims[key] = eqx.tree_at(lambda s: s.hydrology, sim, None)
+    return sims, yearly
 
 
-def learn(steps: int = 40, coarsen: int = 4) -> Twin:
+def learn(steps: int = 40, count: int = 2) -> Twin:
     """A(T) as a network of 13 weights, learned from noisy surface speeds that the textbook's law made."""
-    warm = odinn.demo_glaciers(coarsen)[:2]
+    warm = odinn.demo_glaciers(coarsen=4)[:count]
     cold = [g.replace(climate=g.climate.shift(temp=COLDER)) for g in warm if g.climate is not None]
     temperature = odinn.inputs.LongTermTemperature(per="cell")
     truth = odinn.laws.CuffeyPaterson([temperature])
@@ -155,7 +169,7 @@ def learn(steps: int = 40, coarsen: int = 4) -> Twin:
     model = odinn.bind(odinn.Model(odinn.SIA2D(A=law), None), glaciers)
     loss = odinn.losses.Velocity("log", error=NOISE)
     method = odinn.optimizers.gauss_newton(steps)
-    fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=None)
+    fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=False)
     return Twin(fit, truth, model.flow.A, glaciers)
 
 
@@ -179,12 +193,6 @@ def real_data() -> tuple[Path | None, str]:
         return folder, ""
     where = f"in ODINN_DATA={named}" if named else f"in {folder} (ODINN_DATA may name another folder)"
     return None, f"the real glacier {ARGENTIERE.name} is not {where}"
-
-
-def _monthly(sim: Simulation, domain: np.ndarray) -> dict[str, Any]:
-    """Runoff of the months of each year, (year, month), m³."""
-    assert sim.hydrology is not None
-    return {"runoff_of_months": (("year", "month"), sim.hydrology.series(domain)["runoff"].reshape(-1, 12))}
 
 
 def _table(yearly: dict[str, dict[str, Any]], path: Path) -> Path:

@@ -25,8 +25,8 @@ CAPTION: Final = (
     "state, temperature is idealised, and debris and lakes are not modelled."
 )
 TWIN: Final = (
-    "A twin experiment: the speeds come from the model itself with the A(T) of Cuffey & Paterson (2010), under air 10 K colder\n"
-    "so that A varies, on the same 200 m cells by another stepper, with 5 % noise. The network (13 weights) sees speeds only."
+    "A twin experiment: the speeds come from the model itself with the A(T) of Cuffey & Paterson (2010), under air 10 K colder than the demo's\n"
+    "so that A varies sixfold, on the same 200 m cells, by another stepper and with 5 % noise. The network (13 weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
 _MONTHS: Final = "AMJJASONDJFM"
@@ -81,6 +81,7 @@ def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figur
             left.plot(ds.year, ds.runoff / 1e6, color=_COLORS[key], linewidth=2.0, label=climates[key])
         rain = next(iter(own.values())).precipitation / 1e6
         left.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label="precipitation (rain and snow)")
+        left.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
         _time_axis(left, "runoff (10⁶ m³ per year)", f"{name}: years, April to March")
         count = min(_WINDOW, len(rain))
         for key, ds in own.items():
@@ -91,7 +92,7 @@ def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figur
         right.set(xticks=range(12), xticklabels=_MONTHS, ylim=(0.0, None), ylabel="runoff (10⁶ m³ per month)")
         right.set_title(f"{name}: months", fontsize=10)
         right.legend(frameon=False, fontsize=8)
-    text = "Runoff is rain and melt of the cells that have ice in either run: what ice loses, runoff has more than precipitation."
+    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow stays and ice grows."
     return _captioned(fig, f"{CAPTION}\n{text}")
 
 

@@ -331,14 +331,7 @@ def demo(
     """Show two embedded glaciers, run them under two climates, and learn a law: pictures and NetCDF, in a few minutes."""
     from odinn.cli.demo import run_demo
 
-    began = time.perf_counter()
-    files = run_demo(output, console.print, years=years, coarsen=coarsen)
-    pictures = [p for p in files if p.suffix == ".png"]
-    console.print(f"Done in {time.perf_counter() - began:.0f} s. Open [bold]{pictures[0]}[/] first, then, in this order:")
-    for path in pictures[1:]:
-        console.print(f"  {path}")
-    others = ", ".join(p.name for p in files if p not in pictures)
-    console.print(f"Beside them, for xarray, odinn.load() and spreadsheets: {others}")
+    run_demo(output, console.print, years=years, coarsen=coarsen)
 
 
 def main() -> None:
