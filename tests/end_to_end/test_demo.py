@@ -14,17 +14,17 @@ from odinn.cli.main import main
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """Two years on cells of 200 m, a few steps of learning from one glacier, and no real one."""
+    """One glacier for two years on cells of 200 m, a few steps of learning, and no real glacier."""
     folder, said = tmp_path_factory.mktemp("demo"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ODINN_DATA", str(folder / "nowhere"))
-        return folder, run_demo(folder, said.append, years=2, coarsen=4, steps=8, learn_from=1), said
+        return folder, run_demo(folder, said.append, years=2, coarsen=4, count=1, steps=8), said
 
 
 def test_pictures_come_first_and_in_order_and_every_file_is_named(short):
     folder, files, said = short
     pictures = ["1_maps.png", "2_2_years.png", "3_runoff.png", "5_learned_law.png"]
-    runs = ["ramsay_constant.nc", "ramsay_warmer.nc", "lyell_constant.nc", "lyell_warmer.nc"]
+    runs = ["ramsay_constant.nc", "ramsay_warmer.nc"]
     assert [p.name for p in files] == [*pictures, *runs, "yearly.csv", "learned_law.nc"]
     assert {p.name for p in folder.iterdir()} == {p.name for p in files}
     assert all((folder / name).stat().st_size > 30_000 for name in pictures)
@@ -33,23 +33,24 @@ def test_pictures_come_first_and_in_order_and_every_file_is_named(short):
     last = text[text.index("Done.") :]
     assert all(path.name in last for path in files)
     assert "Neither a reconstruction nor a forecast" in text
-    assert re.search(rf"twin experiment: .* {-COLDER:g} K colder", text)
+    assert "A twin experiment" in text
+    assert f"Air is {-COLDER:g} K colder" in text
     assert re.search(r"no 4_argentiere_balance.png: .* in ODINN_DATA=\S+nowhere", text)
 
 
 def test_a_warmer_climate_leaves_less_ice_and_gives_more_water(short):
     folder, _, said = short
-    for stem, name in (("ramsay", "Ramsay Glacier"), ("lyell", "Lyell Glacier")):
-        same, warmer = (odinn.load(folder / f"{stem}_{key}.nc") for key in ("constant", "warmer"))
-        assert warmer.volume[-1] < same.volume[-1]
-        assert warmer.glacier.climate.shifted == (1.5, 1.0)
-        assert warmer.relative_residual < 1e-12  # round-off
-        with (folder / "yearly.csv").open() as file:
-            rows = [row for row in csv.DictReader(file) if row["glacier"] == name]
-        runoff = {k: [float(r["runoff"]) for r in rows if r["climate"] == k] for k in ("constant", "warmer")}
-        assert all(b > 1.02 * a for a, b in zip(*runoff.values(), strict=True))
-        assert [r["hydrological_year"] for r in rows] == ["2001", "2002"] * 2
-    assert sum("balance of the first year" in line for line in said) == 4
+    same, warmer = (odinn.load(folder / f"ramsay_{key}.nc") for key in ("constant", "warmer"))
+    assert warmer.volume[-1] < same.volume[-1]
+    assert warmer.glacier.climate.shifted == (1.5, 1.0)
+    assert warmer.relative_residual < 1e-12  # round-off
+    with (folder / "yearly.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["hydrological_year"] for r in rows] == ["2001", "2002"] * 2
+    runoff = [float(r["runoff"]) for r in rows]
+    assert runoff[2] > 1.02 * runoff[0]
+    assert runoff[3] > 1.02 * runoff[1]
+    assert sum("balance of the first year" in line for line in said) == 2
 
 
 def test_the_law_that_is_saved_goes_towards_the_truth(short):
@@ -71,7 +72,9 @@ def test_argentieres_balance_is_calibrated_and_compared(data):
     assert "bias +0.00" in demo_pictures.measured(comparison, factor).axes[0].get_title()
 
 
-@pytest.mark.parametrize(("options", "message"), [(["--years", "70"], "expected 1 to 69"), (["-o", "taken"], "not a folder")])
+@pytest.mark.parametrize(
+    ("options", "message"), [(["--years", "70"], "expected 1 to 69"), (["-o", "taken"], "not a folder")]
+)
 def test_a_demo_that_cannot_be_is_refused_at_once(options, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "taken").write_text("")
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,9 @@ import odinn
 from odinn.cli import demo_pictures
 from odinn.errors import InputError
 from odinn.glacier import Glacier
+from odinn.inversion import losses, optimizers
 from odinn.inversion.driver import Inversion
+from odinn.laws import inputs
 from odinn.laws.base import AbstractLaw
 from odinn.massbalance.calibration import Comparison, compare_with_measurements, measured_target
 from odinn.plot.figures import save
@@ -61,15 +63,15 @@ def run_demo(
     *,
     years: int = 50,
     coarsen: int = 1,
+    count: int = 2,
     steps: int = 40,
-    learn_from: int = 2,
 ) -> list[Path]:
     """Run the demonstration and return the files made, pictures first.
 
     Args:
         output: folder for them. say: is called with each line that is for the user.
         years: length of the runs. coarsen: cells averaged along each side of a cell of 50 m, in the runs.
-        steps, learn_from: of the inversion, and how many glaciers it has.
+        count: of glaciers, the largest first. steps: of the inversion.
     """
     if not 1 <= years <= 69:
         raise InputError(f"demo: years={years}: expected 1 to 69, which the embedded climate covers")
@@ -86,7 +88,7 @@ def run_demo(
             pictures.append(save(figure(), output / name))
         tell(f"wrote {pictures[-1]}: {what}")
 
-    glaciers, model = odinn.demo_glaciers(coarsen)[:2], odinn.demo_model()
+    glaciers, model = odinn.demo_glaciers(coarsen)[:count], odinn.demo_model()
     tell(f"{' and '.join(g.name for g in glaciers)}, New Zealand, in cells of {glaciers[0].grid.dx:g} m")
     for line in demo_pictures.CAPTION.split("\n"):
         note(line)
@@ -100,7 +102,11 @@ def run_demo(
         for key, sim in own.items():
             change = f"{100 * (sim.volume[-1] / sim.volume[0] - 1):+.0f} %"
             first = float(table[key].specific_balance[0]) / 1000
-            note(f"{CLIMATES[key]}: volume {change}, balance of the first year {first:+.1f} m w.e.; {sim.seconds:.0f} s".replace("-", "−"))
+            note(
+                f"{CLIMATES[key]}: volume {change}, balance of the first year {first:+.1f} m w.e.; {sim.seconds:.0f} s".replace(
+                    "-", "−"
+                )
+            )
             stem = glacier.name.split()[0].lower()
             data.append(odinn.save(sim, output / f"{stem}_{key}.nc"))
     data.append(_table(yearly, output / "yearly.csv"))
@@ -124,12 +130,14 @@ def run_demo(
     for line in demo_pictures.TWIN.split("\n"):
         note(line)
     with waiting(f"learning A(T), {steps} steps"):
-        twin = learn(steps, learn_from)
+        twin = learn(steps, count)
     error = twin.errors()
     shares = f"half of the ice is within {np.median(error):.1%} of the truth, 95 % of it within {np.percentile(error, 95):.1%}"
     note(f"{twin.fit}; {shares}")
     data.append(odinn.save(twin.fit, output / "learned_law.nc"))
-    draw("5_learned_law.png", "the learned law, the truth, and where there are data", lambda: demo_pictures.learned(twin))
+    draw(
+        "5_learned_law.png", "the learned law, the truth, and where there are data", lambda: demo_pictures.learned(twin)
+    )
     tell(f"Done. Open {pictures[0]} first, then, in this order:")
     for path in pictures[1:]:
         note(str(path))
@@ -158,8 +166,8 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
     """A(T) as a network of 13 weights, learned from noisy surface speeds that the textbook's law made."""
     warm = odinn.demo_glaciers(coarsen=4)[:count]
     cold = [g.replace(climate=g.climate.shift(temp=COLDER)) for g in warm if g.climate is not None]
-    temperature = odinn.inputs.LongTermTemperature(per="cell")
-    truth = odinn.laws.CuffeyPaterson([temperature])
+    temperature = inputs.LongTermTemperature(per="cell")
+    truth = odinn.laws.CuffeyPaterson((temperature,))
     span, noise = (START, START + 1), {"velocity": NOISE}
     true_model = odinn.Model(odinn.SIA2D(A=truth), None)
     glaciers = odinn.synthetic_observations(
@@ -167,8 +175,8 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
     )
     law = odinn.laws.Neural([temperature], bounds=(2e-18, 4e-16), hidden=(4,), activation="tanh")
     model = odinn.bind(odinn.Model(odinn.SIA2D(A=law), None), glaciers)
-    loss = odinn.losses.Velocity("log", error=NOISE)
-    method = odinn.optimizers.gauss_newton(steps)
+    loss = losses.Velocity("log", error=NOISE)
+    method = optimizers.gauss_newton(steps)
     fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=False)
     return Twin(fit, truth, model.flow.A, glaciers)
 

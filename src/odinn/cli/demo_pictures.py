@@ -25,8 +25,9 @@ CAPTION: Final = (
     "state, temperature is idealised, and debris and lakes are not modelled."
 )
 TWIN: Final = (
-    "A twin experiment: the speeds come from the model itself with the A(T) of Cuffey & Paterson (2010), under air 10 K colder than the demo's\n"
-    "so that A varies sixfold, on the same 200 m cells, by another stepper and with 5 % noise. The network (13 weights) sees speeds only."
+    "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"
+    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies sixfold; the ice is given the\n"
+    "temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
 _MONTHS: Final = "AMJJASONDJFM"
@@ -59,7 +60,9 @@ def futures(runs: dict[str, dict[str, Simulation]], climates: dict[str, str]) ->
         drawn = np.concatenate([s.thickness[i][s.thickness[i] >= AREA_THRESHOLD] for s, i, _ in states])
         options = {"limits": maps.limits_of(drawn, "linear"), "view": _view(sims)}
         for ax, (sim, index, under) in zip(panels, states, strict=False):
-            maps.draw_run(sim, "thickness", index, ax, title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}", **options)
+            maps.draw_run(
+                sim, "thickness", index, ax, title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}", **options
+            )
         ax = panels[-1]
         for key, sim in own.items():
             ax.plot(sim.times, sim.volume / 1e9, color=_COLORS[key], linewidth=2.0, label=climates[key])
@@ -92,7 +95,7 @@ def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figur
         right.set(xticks=range(12), xticklabels=_MONTHS, ylim=(0.0, None), ylabel="runoff (10⁶ m³ per month)")
         right.set_title(f"{name}: months", fontsize=10)
         right.legend(frameon=False, fontsize=8)
-    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow stays and ice grows."
+    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below it, snow and ice grow."
     return _captioned(fig, f"{CAPTION}\n{text}")
 
 
@@ -103,7 +106,7 @@ def measured(comparison: Comparison, melt_factor: float) -> Figure:
     fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
     return _captioned(
         fig,
-        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor ({1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹)\n"
+        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, {1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹,\n"
         "is calibrated on the mean of these years, so that the bias is 0 by construction: what is tested is year to year.",
     )
 

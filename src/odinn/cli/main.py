@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 a run, a calibration or a verification failed; 2 the input
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
