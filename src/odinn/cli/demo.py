@@ -175,7 +175,7 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
     )
     law = odinn.laws.Neural([temperature], bounds=(2e-18, 4e-16), hidden=(4,), activation="tanh")
     model = odinn.bind(odinn.Model(odinn.SIA2D(A=law), None), glaciers)
-    loss = losses.Velocity("log", error=NOISE)
+    loss = losses.Velocity("log", error=NOISE)  # type: ignore[call-arg]  # mypy misses equinox's defaults
     method = optimizers.gauss_newton(steps)
     fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=False)
     return Twin(fit, truth, model.flow.A, glaciers)

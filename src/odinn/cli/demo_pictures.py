@@ -95,7 +95,7 @@ def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figur
         right.set(xticks=range(12), xticklabels=_MONTHS, ylim=(0.0, None), ylabel="runoff (10⁶ m³ per month)")
         right.set_title(f"{name}: months", fontsize=10)
         right.legend(frameon=False, fontsize=8)
-    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below it, snow and ice grow."
+    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow and ice grow."
     return _captioned(fig, f"{CAPTION}\n{text}")
 
 
@@ -104,9 +104,10 @@ def measured(comparison: Comparison, melt_factor: float) -> Figure:
     fig = Figure(figsize=(7.4, 4.6), layout="constrained")
     plot.series.annual_balance(comparison.years, comparison.modelled, comparison.measured, fig.subplots())
     fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
+    factor = f"{1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹"
     return _captioned(
         fig,
-        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, {1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹,\n"
+        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, {factor},\n"
         "is calibrated on the mean of these years, so that the bias is 0 by construction: what is tested is year to year.",
     )
 
