@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,8 @@ class Progress:
 
     @contextmanager
     def compiling(self, function: Any) -> Iterator[None]:
-        """Say so if the call inside is going to compile."""
-        if self._done == self._t0 and _has_no_program(function):
+        """Say so if the call inside may be compiling: another grid's program may be there, so on a terminal a wait shows it."""
+        if self._done == self._t0 and (sys.stderr.isatty() or _has_no_program(function)):
             with waiting(f"{self._label}: compiling (a few seconds, once per grid size) ...", self._show):
                 yield
         else:
@@ -67,7 +68,8 @@ class Progress:
 
 @contextmanager
 def waiting(label: str, show: bool | None = None) -> Iterator[None]:
-    """A bar that moves and counts seconds while something runs, and is gone afterwards; without a terminal a line.
+    """A bar that moves and counts seconds while something runs for more than a second, and is gone afterwards; without a
+    terminal a line.
 
     Args:
         show: by default when a terminal is there.
@@ -83,9 +85,16 @@ def waiting(label: str, show: bool | None = None) -> Iterator[None]:
         from rich.progress import Progress as RichProgress
 
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-            bar.add_task(label, total=None)
+        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        bar.add_task(label, total=None)
+        later = threading.Timer(1.0, bar.start)
+        later.start()
+        try:
             yield
+        finally:
+            later.cancel()
+            later.join()
+            bar.stop()
 
 
 def _has_no_program(function: Any) -> bool:

@@ -146,20 +146,25 @@ def run_demo(
 
 
 def futures(glacier: Glacier, model: odinn.Model, years: int) -> tuple[dict[str, Simulation], dict[str, Any]]:
-    """Runs of a glacier under the two climates, and the series of their years, the water that of the outline's cells."""
+    """Runs of a glacier under the two climates, and the series of their years, by climate."""
     assert glacier.climate is not None
     under = {"constant": glacier, "warmer": glacier.replace(climate=glacier.climate.shift(temp=WARMER))}
-    sims, yearly = {}, {}
-    for key, own in under.items():
-        with warnings.catch_warnings():  # the first year after a sudden warming is meant to be far from balance
-            warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
-            sim = odinn.simulate(model, own, START, START + years, save_every=1.0, hydrology=True)
-        assert sim.hydrology is not None
-        months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
-        yearly[key] = sim.annual("hydro", domain=glacier.mask).assign(runoff_of_months=(("year", "month"), months))
-        # The water by cell and month is hundreds of megabytes; its series are kept.
-        sims[key] = eqx.tree_at(lambda s: s.hydrology, sim, None)
-    return sims, yearly
+    made = {key: _future(own, model, years) for key, own in under.items()}
+    return {key: sim for key, (sim, _) in made.items()}, {key: yearly for key, (_, yearly) in made.items()}
+
+
+def _future(glacier: Glacier, model: odinn.Model, years: int) -> tuple[Simulation, Any]:
+    """A run without its water by cell and month, which is hundreds of megabytes, and the series of its years with that of
+    the outline's cells."""
+    with (
+        warnings.catch_warnings()
+    ):  # the first year after a sudden warming is meant to be far from balance, and is told
+        warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
+        sim = odinn.simulate(model, glacier, START, START + years, save_every=1.0, hydrology=True)
+    assert sim.hydrology is not None
+    months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
+    yearly = sim.annual("hydro", domain=glacier.mask).assign(runoff_of_months=(("year", "month"), months))
+    return eqx.tree_at(lambda s: s.hydrology, sim, None), yearly
 
 
 def learn(steps: int = 40, count: int = 2) -> Twin:

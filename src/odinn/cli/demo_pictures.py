@@ -26,7 +26,7 @@ CAPTION: Final = (
 )
 TWIN: Final = (
     "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"
-    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies sixfold; the ice is given the\n"
+    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies more than fivefold; the ice is given the\n"
     "temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
@@ -140,7 +140,7 @@ def _time_axis(ax: Axes, label: str, title: str) -> None:
     ax.set(xlabel="year", ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set_title(title, fontsize=10)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
 def _captioned(fig: Figure, text: str) -> Figure:
