@@ -26,8 +26,8 @@ CAPTION: Final = (
 )
 TWIN: Final = (
     "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"
-    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies more than fivefold; the ice is given the\n"
-    "temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
+    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies more than fivefold, and the\n"
+    "ice is given the temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
 _MONTHS: Final = "AMJJASONDJFM"
