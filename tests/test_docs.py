@@ -26,8 +26,8 @@ def test_links_between_documents_lead_somewhere():
 
 
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
-    """Both blocks, as they stand but shorter, on the embedded glaciers."""
-    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    """The first and the last block, as they stand but shorter, on the embedded glaciers."""
+    first, _, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     monkeypatch.chdir(tmp_path)
     scope: dict = {}
     exec(first.replace("2010-04-01", "2001-04-01").replace("demo_glaciers()", "demo_glaciers(coarsen=4)"), scope)
@@ -38,6 +38,18 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     loss = scope["fit"].records["loss"]
     assert loss.min() < 0.5 * loss[0]
     assert (tmp_path / "law.png").stat().st_size > 10_000
+
+
+def test_the_readmes_python_for_a_glacier_of_ones_own_runs(data, tmp_path, monkeypatch):
+    import odinn
+
+    block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    (tmp_path / "argentiere.nc").symlink_to(data / "glaciers" / "argentiere_RGI60-11.03638.nc")
+    monkeypatch.chdir(tmp_path)
+    scope: dict = {"odinn": odinn, "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(precip_factor=2.5))}
+    exec(block, scope)
+    assert float(scope["model"].mass_balance.melt_factor) == pytest.approx(3.885e-3, rel=1e-3)
+    assert "constant" in str(scope["future"].climate)
 
 
 def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):

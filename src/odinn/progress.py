@@ -43,7 +43,7 @@ class Progress:
     def compiling(self, function: Any) -> Iterator[None]:
         """Say so if the call inside may be compiling: another grid's program may be there, so on a terminal a wait shows it."""
         if self._done == self._t0 and (sys.stderr.isatty() or _has_no_program(function)):
-            with waiting(f"{self._label}: compiling (a few seconds, once per grid size) ...", self._show):
+            with waiting(f"{self._label}: compiling, once per grid", self._show):
                 yield
         else:
             yield
