@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $(STAMP)
 
-demo: $(STAMP)   ## run a glacier and write maps and NetCDF to demo/
+demo: $(STAMP)   ## two glaciers, fifty years, a learned law: pictures in demo/
 	$(BIN)/odinn demo --output demo
 
 test: $(STAMP)   ## the test suite

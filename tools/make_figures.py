@@ -5,10 +5,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 import odinn
-from odinn.cli.demo import run_demo
+from odinn.cli import demo, demo_pictures
+from odinn.plot.figures import save
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -16,11 +18,10 @@ DATA = Path(os.environ.get("ODINN_DATA", ROOT.parent / "shared" / "data"))
 
 
 def main() -> None:
-    """Run the demonstration and Argentière, and keep their pictures."""
+    """Draw the README's picture and Argentière."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        run_demo(Path(folder), print)
-        shutil.copy(Path(folder) / "same_climate" / "thickness_speed.png", IMAGES / "demo.png")
+        _keep(save(first_screen(), Path(folder) / "demo.png"), "demo")
         glacier = odinn.open_glacier(DATA / "glaciers" / "argentiere_RGI60-11.03638.nc")
         model = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
         model = odinn.calibrate(model, glacier, target=-1.206, period=(2009.75, 2019.75))
@@ -32,6 +33,17 @@ def main() -> None:
         for name in names[2:]:
             _keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
     print(f"wrote {', '.join(sorted(p.name for p in IMAGES.iterdir()))}")
+
+
+def first_screen() -> Figure:
+    """Two embedded glaciers, and a law learned on them beside the truth, with where there are data."""
+    fig = Figure(figsize=(15.0, 7.0), layout="constrained")
+    left, right = fig.subfigures(1, 2, width_ratios=(1.35, 1.0))
+    demo_pictures.draw_maps(left, odinn.demo_glaciers()[:2], odinn.demo_model())
+    ax = right.subplots()
+    demo_pictures.draw_law(ax, demo.learn())
+    right.suptitle("A(T) learned from surface speeds (twin experiment)", fontsize=12)
+    return fig
 
 
 def _keep(drawn: Path, name: str) -> None:

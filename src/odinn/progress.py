@@ -1,8 +1,9 @@
-"""A progress bar over simulated time, and the announcement of a compilation."""
+"""A progress bar over simulated time, and one for what has no end that is known, such as a compilation."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,10 +41,12 @@ class Progress:
 
     @contextmanager
     def compiling(self, function: Any) -> Iterator[None]:
-        """Say so once if the call inside is going to compile."""
-        if self._show and self._done == self._t0 and _has_no_program(function):
-            print(f"{self._label}: compiling (a few seconds, once per grid size) ...", file=sys.stderr, flush=True)
-        yield
+        """Say so if the call inside may be compiling: another grid's program may be there, so on a terminal a wait shows it."""
+        if self._done == self._t0 and (sys.stderr.isatty() or _has_no_program(function)):
+            with waiting(f"{self._label}: compiling, once per grid", self._show):
+                yield
+        else:
+            yield
 
     def _start(self) -> None:
         from rich.console import Console
@@ -61,6 +64,37 @@ class Progress:
         )
         self._bar.start()
         self._task = self._bar.add_task(self._label, total=self._t1 - self._t0, year=f"{self._t0:.1f}")
+
+
+@contextmanager
+def waiting(label: str, show: bool | None = None) -> Iterator[None]:
+    """A bar that moves and counts seconds while something runs for more than a second, and is gone afterwards; without a
+    terminal a line.
+
+    Args:
+        show: by default when a terminal is there.
+    """
+    if not (sys.stderr.isatty() if show is None else show):
+        yield
+    elif not sys.stderr.isatty():
+        print(label, file=sys.stderr, flush=True)
+        yield
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        bar.add_task(label, total=None)
+        later = threading.Timer(1.0, bar.start)
+        later.start()
+        try:
+            yield
+        finally:
+            later.cancel()
+            later.join()
+            bar.stop()
 
 
 def _has_no_program(function: Any) -> bool:

@@ -163,16 +163,3 @@ def test_verification_lists_its_problems_and_refuses_an_unknown_one(tmp_path):
     out = odinn("verify", "no-such-problem", cwd=tmp_path)
     assert out.returncode == 2
     assert "no problem 'no-such-problem'" in out.stderr
-
-
-def test_the_demo_makes_maps_and_a_dataset(tmp_path):
-    out = odinn("demo", "--output", tmp_path / "demo", cwd=tmp_path)
-    assert out.returncode == 0, out.stderr
-    assert (tmp_path / "demo" / "same_climate" / "overview.png").stat().st_size > 10_000
-    with (
-        xr.open_dataset(tmp_path / "demo" / "same_climate.nc") as same,
-        xr.open_dataset(tmp_path / "demo" / "warmer.nc") as warmer,
-    ):
-        assert float(warmer.volume_m3[-1]) < float(same.volume_m3[-1])  # a warmer climate leaves less ice
-        assert float(warmer.volume_m3[-1]) < 0.9 * float(warmer.volume_m3[0])
-        assert float(same.speed.max()) < 200.0

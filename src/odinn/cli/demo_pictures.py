@@ -1,0 +1,148 @@
+"""Pictures of the demonstration, each with what it is and what it is not written below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from odinn import plot
+from odinn.constants import AREA_THRESHOLD
+from odinn.glacier import Glacier
+from odinn.massbalance.calibration import Comparison
+from odinn.model import Model
+from odinn.plot import maps
+from odinn.simulation import Simulation, velocity_of
+
+if TYPE_CHECKING:
+    from odinn.cli.demo import Twin
+
+CAPTION: Final = (
+    "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, the surface is a model\n"
+    "state, temperature is idealised, and debris and lakes are not modelled."
+)
+TWIN: Final = (
+    "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"
+    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies more than fivefold, and the\n"
+    "ice is given the temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
+)
+_COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
+_MONTHS: Final = "AMJJASONDJFM"
+_WINDOW: Final = 10  # years over which months are averaged
+
+
+def maps_of(glaciers: list[Glacier], model: Model) -> Figure:
+    """Thickness and surface speed of each glacier, side by side."""
+    fig = Figure(figsize=(9.6, 4.3 * len(glaciers)), layout="constrained")
+    draw_maps(fig, glaciers, model)
+    return _captioned(fig, CAPTION)
+
+
+def draw_maps(fig: Figure | SubFigure, glaciers: list[Glacier], model: Model) -> None:
+    """The panels of :func:`maps_of`."""
+    rows = fig.subplots(len(glaciers), 2, squeeze=False)
+    for glacier, (left, right) in zip(glaciers, rows, strict=True):
+        speed = velocity_of(model, glacier, np.asarray(glacier.thickness)[None])[2][0]
+        maps.draw(glacier, glacier.thickness, left, title=glacier.name)
+        maps.draw(glacier, speed, right, what="speed", title=glacier.name)
+
+
+def futures(runs: dict[str, dict[str, Simulation]], climates: dict[str, str]) -> Figure:
+    """For each glacier its thickness at the start and at the end of the runs, in the same colours, and volume in time."""
+    fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
+    rows = fig.subplots(len(runs), 4, squeeze=False)
+    for own, panels in zip(runs.values(), rows, strict=True):
+        sims = list(own.values())
+        states = [(sims[0], 0, ""), *((sim, -1, f", {climates[key]}") for key, sim in own.items())]
+        drawn = np.concatenate([s.thickness[i][s.thickness[i] >= AREA_THRESHOLD] for s, i, _ in states])
+        options = {"limits": maps.limits_of(drawn, "linear"), "view": _view(sims)}
+        for ax, (sim, index, under) in zip(panels, states, strict=False):
+            maps.draw_run(
+                sim, "thickness", index, ax, title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}", **options
+            )
+        ax = panels[-1]
+        for key, sim in own.items():
+            ax.plot(sim.times, sim.volume / 1e9, color=_COLORS[key], linewidth=2.0, label=climates[key])
+        ax.set_ylim(bottom=0.0)
+        _time_axis(ax, "ice volume (km³)", f"{sims[0].glacier.name}: volume")
+    return _captioned(
+        fig,
+        CAPTION.replace("\n", " ")
+        + "\nThe start is a state in motion, not in balance with this climate: without a warming, too, it goes on changing.",
+    )
+
+
+def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figure:
+    """For each glacier the runoff of its years, and of the months in the first and the last years."""
+    fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
+    rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
+    for (name, own), (left, right) in zip(yearly.items(), rows, strict=True):
+        for key, ds in own.items():
+            left.plot(ds.year, ds.runoff / 1e6, color=_COLORS[key], linewidth=2.0, label=climates[key])
+        rain = next(iter(own.values())).precipitation / 1e6
+        left.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label="precipitation (rain and snow)")
+        left.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
+        _time_axis(left, "runoff (10⁶ m³ per year)", f"{name}: years, April to March")
+        count = min(_WINDOW, len(rain))
+        for key, ds in own.items():
+            last = ds.runoff_of_months[-count:].mean("year") / 1e6
+            right.plot(range(12), last, color=_COLORS[key], linewidth=2.0, label=f"last {count} years, {climates[key]}")
+        first = next(iter(own.values())).runoff_of_months[:count].mean("year") / 1e6
+        right.plot(range(12), first, color="black", linestyle="--", linewidth=1.2, label=f"first {count} years")
+        right.set(xticks=range(12), xticklabels=_MONTHS, ylim=(0.0, None), ylabel="runoff (10⁶ m³ per month)")
+        right.set_title(f"{name}: months", fontsize=10)
+        right.legend(frameon=False, fontsize=8)
+    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow and ice grow."
+    return _captioned(fig, f"{CAPTION}\n{text}")
+
+
+def measured(comparison: Comparison, melt_factor: float) -> Figure:
+    """Annual balances of Argentière."""
+    fig = Figure(figsize=(7.4, 4.6), layout="constrained")
+    plot.series.annual_balance(comparison.years, comparison.modelled, comparison.measured, fig.subplots())
+    fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
+    factor = f"{1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹"
+    return _captioned(
+        fig,
+        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, {factor},\n"
+        "is calibrated on the mean of these years, so that the bias is 0 by construction: what is tested is year to year.",
+    )
+
+
+def learned(twin: Twin) -> Figure:
+    """The learned law beside the truth, and what it makes of the first glacier."""
+    fig = Figure(figsize=(11.0, 5.0), layout="constrained")
+    left, right = fig.subplots(1, 2, width_ratios=(1.25, 1.0))
+    draw_law(left, twin)
+    glacier = twin.glaciers[0]
+    (temperature,) = twin.law.inputs
+    field = np.asarray(twin.law(temperature.field(glacier)))
+    shown = field[np.asarray(glacier.thickness) >= AREA_THRESHOLD]
+    limits = float(shown.min()), float(shown.max())
+    label, title = plot.laws.SLOTS["flow.A"], f"{glacier.name}: the learned A"
+    maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
+    return _captioned(fig, TWIN)
+
+
+def draw_law(ax: Axes, twin: Twin) -> None:
+    """The learned law, the truth, where it started, and above them how much ice is how warm."""
+    plot.law(twin.law, twin.glaciers, twin.truth, ax, initial=twin.before, label="flow.A")
+
+
+def _view(sims: list[Simulation]) -> maps.View:
+    return maps.view_of(sims[0].glacier, np.any([maps.ever_ice(sim) for sim in sims], axis=0))
+
+
+def _time_axis(ax: Axes, label: str, title: str) -> None:
+    ax.set(xlabel="year", ylabel=label)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set_title(title, fontsize=10)
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
+
+
+def _captioned(fig: Figure, text: str) -> Figure:
+    fig.supxlabel(text, fontsize=8, color="0.35", x=0.01, ha="left")
+    return fig
