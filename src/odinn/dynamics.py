@@ -156,6 +156,15 @@ class Dynamics(AbstractSystem):
             return Unknowns(rate + applied, applied, withheld), stiffness
         return Unknowns(rate), stiffness
 
+    def continuous_tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> Unknowns:
+        """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself."""
+        rates, _ = self.tendency(forcing, t, y)
+        bare = y.thickness <= 0
+        if self.has_source:
+            melt = jnp.minimum(forcing.rate, 0.0)
+            rates = Unknowns(jnp.where(bare, rates.thickness - melt, rates.thickness))
+        return Unknowns(jnp.where(self.interior, rates.thickness, 0.0), rates.applied, rates.withheld)
+
     def settle(
         self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally | None
     ) -> tuple[Unknowns, Tally | None]:

@@ -149,3 +149,16 @@ def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin
 def test_what_cannot_be_learned_is_an_error_that_says_why(twin, call, message):
     with pytest.raises(InputError, match=message):
         call(twin)
+
+
+@pytest.mark.slow
+def test_the_continuous_adjoint_agrees_with_tight_steps_to_its_tolerance(twin):
+    value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, method="continuous")
+    tight = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, stepper=odinn.RKC2(tol=1e-7))
+    assert value == pytest.approx(tight[0], rel=1e-5)  # Bosh3 with 1e-6 per step, melt at the margin to first order
+    np.testing.assert_allclose(flat(gradient), flat(tight[1]), rtol=0, atol=1e-5 * np.abs(flat(tight[1])).max())
+
+
+def test_the_continuous_adjoint_knows_no_jumps(twin):
+    with pytest.raises(InputError, match="no jumps"):
+        odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, method="continuous", coupling="jump")

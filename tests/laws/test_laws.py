@@ -150,3 +150,30 @@ def test_a_basis_that_makes_no_sense_is_an_error(arguments, message):
     options = {"inputs": [odinn.inputs.Altitude()], "bounds": (1e-18, 1e-16)} | arguments
     with pytest.raises(InputError, match=message):
         odinn.laws.Basis(options.pop("inputs"), **options)
+
+
+def test_degree_days_are_those_of_the_series_day_by_day(slab):
+    climate = slab.climate
+    months = np.arange(2001 * 12, 2003 * 12)
+    rows = climate.rows(months, slab.rgi_id)
+    temp, gradient = (climate.temp[rows].ravel(), np.clip(climate.gradient[rows].ravel(), -0.009, -0.003))
+    real = temp > -999
+    expected = [
+        np.maximum(temp + gradient * (z - climate.ref_height), 0.0)[real].sum() / 2 for z in (slab.surface[3, 4],)
+    ]
+    field = odinn.inputs.DegreeDays(period=(2001.0, 2003.0)).field(slab)
+    assert field.shape == slab.grid.shape
+    assert field[3, 4] == pytest.approx(expected[0], rel=1e-12)
+    with pytest.raises(odinn.ClimateError, match="degree-days"):
+        odinn.inputs.DegreeDays().field(
+            odinn.Glacier(slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask)
+        )
+
+
+def test_a_synthetic_sliding_law_of_degree_days_and_roughness_runs(slab):
+    inputs = [odinn.inputs.DegreeDays(), odinn.inputs.TopographicRoughness(position="surface")]
+    norms = [float(np.linalg.norm(i.field(slab))) for i in inputs]
+    law = odinn.laws.SyntheticSliding(inputs, norms, (1e-6, 1e-3))
+    sim = odinn.simulate(odinn.Model(odinn.SIA2D(A=1e-17, C=law), None), slab, 2001.0, 2001.5, save_every=0.5)
+    assert sim.relative_residual < 1e-12
+    assert np.abs(sim.velocity("basal")[2][-1]).max() > 0

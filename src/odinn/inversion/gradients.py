@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.binding import as_list, bind, combine, globalized, trainable
-from odinn.errors import InputError
+from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.inversion.problem import (
     Problem,
@@ -29,7 +29,7 @@ from odinn.simulation import _failure, cast_floats
 from odinn.stepping.adjoint import Limits, Record
 
 Sizes = dict[str, tuple[int, int, int]]  # of each glacier: record of steps, steps per window, stages per step
-Method = Literal["discrete", "autodiff", "forward", "finite-difference"]
+Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]
 
 
 def value_and_gradient(
@@ -49,7 +49,8 @@ def value_and_gradient(
         loss: a loss or a sum of losses and regularisations. span: (t0, t1).
         replay: steps to repeat: one ``Steps``, a list in the glaciers' order, or {rgi_id: Steps}.
         method: "discrete" (the transpose of the steps that ran), "autodiff" (reverse mode through the recorded steps),
-            "forward" (one directional derivative per number), "finite-difference" (central, over the recorded steps).
+            "forward" (one directional derivative per number), "finite-difference" (central, over the recorded steps),
+            "continuous" (the adjoint equation, solved by diffrax with its own steps; agrees to its tolerance only).
         options: keywords of :func:`odinn.simulate` (save_every, stepper, coupling, dtype, max_steps).
 
     Returns:
@@ -230,8 +231,10 @@ def _other_methods(
     method: Method,
 ) -> tuple[float, np.ndarray, Any]:
     """Checks of the adjoint: reverse mode through the recorded steps, forward mode, and differences, all over a replay."""
-    if method not in ("autodiff", "forward", "finite-difference"):
-        raise InputError(f"method={method!r}: expected 'discrete', 'autodiff', 'forward' or 'finite-difference'")
+    if method not in get_args(Method):
+        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, get_args(Method)))}")
+    if method == "continuous":
+        return _continuous(own_params, own_static, arrays, loss, ours, common, problem)
     value, values, record = glacier_value(params, static, problem, loss, settings)
     replay = problem.steps
     if replay is None:
@@ -258,6 +261,24 @@ def _other_methods(
                 flat[j] = directional_difference(own_params, tangent, own_static, arrays, loss, ours, how)
         columns.append(jnp.asarray(flat.reshape(leaf.shape), leaf.dtype))
     return value, values, jax.tree.unflatten(structure, columns)
+
+
+def _continuous(
+    own_params: Any, own_static: Any, arrays: tuple, loss: Total, ours: tuple, common: dict, problem: Problem
+) -> tuple[float, np.ndarray, Any]:
+    """The continuous adjoint, over the windows that have a length."""
+    if ours[1] == "jump":
+        raise InputError("method='continuous': the adjoint equation knows no jumps; use coupling='source'")
+    site, windows, *rest = arrays
+    windows = jax.tree.map(lambda a: np.asarray(a)[problem.used], windows)
+    how = common | {"continuous": True, "capacity": 1, "replay": None}
+    (value, (values, good)), gradient = weighted_with_gradient(
+        own_params, own_static, (site, windows, *rest), loss, ours, how
+    )
+    if not bool(good):
+        text = "method='continuous': diffrax did not reach the end of a month; raise max_steps"
+        raise SolverError(where(problem.glacier.rgi_id, text))
+    return float(value), np.asarray(values, float), gradient
 
 
 def directional_difference(

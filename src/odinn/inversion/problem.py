@@ -140,11 +140,11 @@ def run_outcome(
     """A run of one glacier inside compiled code, with the states at the ends of the windows ``keep``.
 
     ``settings`` are (stepper, coupling); ``how`` are keywords of ``snapshots``, and "carries" and "accounts" of
-    ``dynamics_of``.
+    ``dynamics_of``; with "continuous" it is solved by ``continuous_snapshots`` (the record is then whether that went well).
     """
     stepper, coupling = settings
     how = dict(how)
-    carries, accounts = how.pop("carries"), how.pop("accounts")
+    carries, accounts, continuous = how.pop("carries"), how.pop("accounts"), how.pop("continuous", False)
     system = dynamics_of(model, site, coupling, carries=carries, accounts=accounts)
     _, thickness = geometry(site)
     system, thickness = (cast_floats(tree, windows.length.dtype) for tree in (system, thickness))  # geometry is float64
@@ -156,7 +156,14 @@ def run_outcome(
     if accounts == "balance":
         extras["applied"] = jnp.zeros_like(thickness)
     state = State(jnp.asarray(start, windows.length.dtype), thickness, extras)
-    states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
+    states: Any
+    record: Any
+    if continuous:
+        from odinn.stepping.continuous import continuous_snapshots
+
+        states, record = continuous_snapshots(system, state, windows, jnp.asarray(keep), how["max_steps"])
+    else:
+        states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
 
     def velocity(H: Any) -> tuple[Any, Any]:
         u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, "surface")
