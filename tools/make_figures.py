@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+import tutorials
 
 import odinn
 from odinn.cli.demo import run_demo
@@ -16,7 +16,7 @@ DATA = Path(os.environ.get("ODINN_DATA", ROOT.parent / "shared" / "data"))
 
 
 def main() -> None:
-    """Run the demonstration and Argentière, and keep their pictures."""
+    """Run the demonstration, Argentière and the tutorials, and keep their pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         run_demo(Path(folder), print)
@@ -30,14 +30,9 @@ def main() -> None:
         for name in names[:2]:
             shutil.copy(Path(folder) / "argentiere" / f"{name}.png", IMAGES / f"argentiere_{name}.png")
         for name in names[2:]:
-            _keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
+            tutorials.keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
+    tutorials.main()
     print(f"wrote {', '.join(sorted(p.name for p in IMAGES.iterdir()))}")
-
-
-def _keep(drawn: Path, name: str) -> None:
-    """Keep a figure with hundreds of colours small: as WebP, which a palette of 256 would band."""
-    with Image.open(drawn) as picture:
-        picture.convert("RGB").save(IMAGES / f"{name}.webp", quality=85, method=6)
 
 
 if __name__ == "__main__":
