@@ -35,7 +35,7 @@ check: $(STAMP) docs  ## format, lint, types, and the documentation
 
 docs: $(STAMP)   ## the documentation as a site in site/; what is wrong in it is an error
 	$(BIN)/python tools/write_docs.py --check
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff format src tests tools benchmarks

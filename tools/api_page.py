@@ -28,8 +28,8 @@ GROUPS = {
 PLOTS = ("save_all", "animate", "law")
 HEAD = """# Python reference
 
-Every public name of `import odinn`. Units are metres, years and Pa unless a line says otherwise; arrays are (y, x), row 0 in the north, and
-time leads. This page is generated from the docstrings (`python tools/write_docs.py`).
+Every public name of `import odinn`. Units are metres, years and Pa unless a line says otherwise; arrays are (y, x), row 0 in
+the north, and time leads. This page is generated from the docstrings (`python tools/write_docs.py`).
 """
 _SECTIONS = ("Args", "Returns", "Raises", "Errors", "Yields")
 
@@ -70,7 +70,9 @@ def _described(name: str, thing: Any, level: str) -> str:
         out.append(f"```text\n{name}{_signature(thing)}\n```\n")
     out.append(_text(thing) + "\n")
     if isinstance(thing, type):
-        inherited = {n for base in thing.__mro__[1:] for n in vars(base)}  # an interface that is kept needs no second text
+        inherited = {
+            n for base in thing.__mro__[1:] for n in vars(base)
+        }  # an interface that is kept needs no second text
         own = sorted((n, m) for n, m in vars(thing).items() if not n.startswith("_") and n not in inherited)
         methods = [f"- `{n}`: {_first(m)}" for n, m in own if _has_text(m)]
         if methods:
@@ -81,7 +83,9 @@ def _described(name: str, thing: Any, level: str) -> str:
 def _signature(thing: Any) -> str:
     """Names and defaults; types are in the text."""
     parameters = [
-        p.replace(annotation=inspect.Parameter.empty) for p in inspect.signature(thing).parameters.values() if p.name != "self"
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in inspect.signature(thing).parameters.values()
+        if p.name != "self"
     ]
     text = str(inspect.Signature(parameters))
     return re.sub(r"<factory>|<function .*? at 0x\w+>", "...", text)

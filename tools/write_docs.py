@@ -5,7 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import api_page
-
 from odinn.output.variables import BY_YEAR, table
 
 DOCS = Path(__file__).parents[1] / "docs"
