@@ -79,7 +79,7 @@ def test_the_code_of_the_five_minute_start_runs(data, tmp_path, monkeypatch):
     exec(embedded.replace("2005-04-01", "2001-04-01"), {})
     assert {p.stem.rsplit("_")[-1] for p in (tmp_path / "figures").iterdir()} >= {"overview", "summary"}
     scope: dict = {}
-    exec(own.replace("glacier, 2000, 2010)", "glacier, 2000, 2001)"), scope)
+    exec(own.replace("glacier, 2000, 2010)", "glacier, 1990, 1991)").replace("(2000, 2010)", "(1990, 2000)"), scope)
     assert odinn.load("run.nc").glacier.rgi_id == "RGI60-11.00897"
     assert float(scope["model"].mass_balance.melt_factor) != 7e-3
 
@@ -101,7 +101,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     glacier, model, loss, span = (scope[k] for k in ("glacier", "model", "loss", "span"))
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
-    assert sim.thickness[-1].sum() != sim.thickness[0].sum()
+    assert sim.velocity()[2][-1].max() > 1.0
     assert float(scope["own"](0.0)) == pytest.approx(4e-17, rel=1e-12)
     formula = odinn.laws.Function(lambda depth: 2e-17 * np.exp(depth / 500.0), [scope["DepthBelowTop"]()])
     assert scope["fitted"].misfit(formula) < 0.01  # nearly a line between bounds so far apart
@@ -110,7 +110,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     assert scope["value"] == pytest.approx(((volume - 0.006) / 0.001) ** 2, rel=1e-6)
     _, differences = odinn.value_and_gradient(model, glacier, loss, span, method="finite-difference")
     for exact, other in zip(jax.tree.leaves(scope["gradient"]), jax.tree.leaves(differences), strict=True):
-        assert exact == pytest.approx(other, rel=1e-5)
+        assert float(exact) == pytest.approx(float(other), rel=1e-5)  # of a difference over 1e-5
 
 
 def test_the_readmes_python_runs(data, tmp_path, monkeypatch):
