@@ -33,9 +33,10 @@ check: $(STAMP) docs  ## format, lint, types, and the documentation
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 
+# Not --quiet: it hides warnings from --strict.
 docs: $(STAMP)   ## the documentation as a site in site/; what is wrong in it is an error
 	$(BIN)/python tools/write_docs.py --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff format src tests tools benchmarks
