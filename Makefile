@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test slow check docs format verify bench clean
+.PHONY: help setup demo test slow check docs format verify bench experiments clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
@@ -47,6 +47,10 @@ verify: $(STAMP) ## exact solutions
 
 bench: $(STAMP)  ## measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.gradients
+
+experiments: $(STAMP)  ## inversions that have to work, long; writes docs/experiments.md
+	$(BIN)/python -m benchmarks.experiments
 
 clean:           ## remove the environment and the results
 	rm -rf $(VENV) demo results site

@@ -43,7 +43,7 @@ def test_links_between_documents_lead_somewhere():
 
 def test_figures_are_small_and_all_used():
     used = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-    for figure in (ROOT / "docs" / "images").iterdir():
+    for figure in [*(ROOT / "docs" / "images").iterdir(), *(ROOT / "docs" / "figures").iterdir()]:
         assert figure.name in used, f"no page shows {figure.name}"
         assert figure.stat().st_size < 200_000, f"{figure.name} is large: keep it as WebP (tools/tutorials.py: keep)"
 
@@ -52,8 +52,9 @@ def test_the_site_lists_every_page():
     """A page that is not in mkdocs.yml would be an error of `make docs`."""
     listed = set(re.findall(r"([\w/]+\.md)\n", (ROOT / "mkdocs.yml").read_text()))
     made = {"contributing.md", "changelog.md"}  # from the top of the repository
+    measured = {"benchmarks.md", "gradient_methods.md"}  # listed by tools/site_hooks.py once they are there
     docs = ROOT / "docs"
-    assert listed - made == {p.relative_to(docs).as_posix() for p in docs.rglob("*.md")}
+    assert listed - made == {p.relative_to(docs).as_posix() for p in docs.rglob("*.md")} - measured
 
 
 @pytest.mark.parametrize("name", ["ten_lines", "past_and_future", "learn_a_law"])

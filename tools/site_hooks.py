@@ -13,6 +13,14 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 EXAMPLES = "examples"
+MEASURED = {"benchmarks.md": "Benchmarks", "gradient_methods.md": "Gradients, measured"}  # written by `make bench`
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """List the pages that the benchmarks write, once they are there."""
+    section = next(part["How well it works"] for part in config.nav if "How well it works" in part)
+    section += [{title: name} for name, title in MEASURED.items() if (Path(config.docs_dir) / name).exists()]
+    return config
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:

@@ -25,10 +25,11 @@ from odinn.massbalance.calibration import calibrate
 from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex
 from odinn.model import Model, State
 from odinn.parameter import Parameter
-from odinn.simulation import Failure, Simulation, Steps, simulate
+from odinn.simulation import Failure, Simulation, simulate
 from odinn.stepping.euler import Euler
 from odinn.stepping.rkc import RKC2
 from odinn.stepping.ssprk import SSPRK3
+from odinn.steps import Steps
 
 _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
     "value_and_gradient": "odinn.inversion.gradients",

@@ -260,3 +260,14 @@ def without_numbers(module: Any) -> Any:
         empty = isinstance(value, Mapping | Parameter) or hasattr(value, "at_site") or hasattr(value, "shape")
         object.__setattr__(bare, field.name, None if empty else value)
     return bare
+
+
+def cast_floats(tree: Any, dtype: Any) -> Any:
+    """The tree with floating-point arrays in another precision."""
+
+    def cast(leaf: Any) -> Any:
+        if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
+            return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        return leaf
+
+    return jax.tree.map(cast, tree)

@@ -18,40 +18,23 @@ from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, decimal_year, snap
 from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
-from odinn.errors import InputError, OdinnError, SolverError, where
+from odinn.errors import InputError, OdinnError, where
 from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
 from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
+from odinn.parameter import cast_floats
 from odinn.progress import Progress
 from odinn.stepping.adjoint import Record, Replay, integrate
-from odinn.stepping.base import NOT_FINITE, AbstractStepper
+from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
-from odinn.windows import check_run, padded, plan_windows
+from odinn.steps import Steps, check_replay, part_of, replay_of
+from odinn.windows import CHUNK, check_run, failure, padded, plan_windows
 
-CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
 _CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
 _BUDGET = ("accumulation", "ablation", "unmet_melt", "withheld", "clipped", "lost_at_border")
-
-
-class Steps(eqx.Module):
-    """The steps of a run, to be repeated exactly: windows (start, length, years), accepted steps and their stages.
-
-    ``count`` (windows,) says how many of the steps, which stand one after the other, belong to each window.
-    """
-
-    start: np.ndarray
-    length: np.ndarray
-    count: np.ndarray
-    dt: np.ndarray
-    stages: np.ndarray
-    rejected: int = 0
-    evaluations: int = 0
-
-    def __str__(self) -> str:
-        return f"{len(self.dt)} steps in {len(self.count)} windows, {self.evaluations} evaluations"
 
 
 class Simulation(eqx.Module):
@@ -255,7 +238,7 @@ def simulate(
         "progress": progress,
     }
     if isinstance(glacier, Glacier):
-        one = _replay_of(replay, glacier, 0, 1)
+        one = replay_of(replay, glacier, 0, 1)
         return _simulate_one(model, glacier, t0, t1, initial=initial, replay=one, **options)
     glaciers = list(glacier)
     if not glaciers:
@@ -267,7 +250,7 @@ def simulate(
     results: list[Simulation | Failure] = []
     for position, g in enumerate(glaciers):
         try:
-            one = _replay_of(replay, g, position, len(glaciers))
+            one = replay_of(replay, g, position, len(glaciers))
             results.append(_simulate_one(model, g, t0, t1, initial=None, replay=one, **options))
         except OdinnError as error:
             if on_error == "raise":
@@ -330,7 +313,7 @@ def _simulate_one(
         check_hydrology(model, glacier)
     system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
     windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
-    _check_replay(replay, windows, glacier)
+    check_replay(replay, windows, glacier)
     starts, lengths = np.asarray(windows.start), np.asarray(windows.length)  # in double precision, whatever the run's
     stops = starts + lengths
     state = _first_state(system, glacier, windows, t0, initial)
@@ -356,7 +339,7 @@ def _simulate_one(
             size = min(CHUNK, total - first)
             part = padded(jax.tree.map(lambda a, i=first, n=size: a[i : i + n], windows), CHUNK)
             state, report, record = _chunk(
-                system, state, part, stepper, _part_of(replay, first, size), max_steps, glacier, size, bar
+                system, state, part, stepper, part_of(replay, first, size), max_steps, glacier, size, bar
             )
             report = jax.tree.map(lambda a, n=size: np.asarray(a[:n], float), report)
             ends = stops[first : first + size]
@@ -439,29 +422,10 @@ def _chunk(
         status = int(record.status)
         if status != 0:
             done = np.asarray(report.thickness)[:size]
-            raise _failure(status, glacier, part, np.asarray(record.count), done, max_steps)
+            raise failure(status, glacier, part, np.asarray(record.count), done, max_steps)
         if total <= capacity:
             return out, report, record
         capacity = 1 << (total - 1).bit_length()
-
-
-def _failure(
-    status: int, glacier: Glacier, part: Window, count: np.ndarray, thickness: np.ndarray, max_steps: int
-) -> SolverError:
-    stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
-    start, end = part.start[stuck], part.start[stuck] + part.length[stuck]
-    place = f"between {float(start):.4f} and {float(end):.4f}"
-    if status == NOT_FINITE:
-        text = (
-            f"the thickness stopped being finite {place}: look for a wild value in the model's numbers, the climate or the "
-            "bed; with Euler or SSPRK3, lower the courant number"
-        )
-    else:
-        text = (
-            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium (thick and steep); loosen the "
-            "tolerance, coarsen the grid, or raise max_steps"
-        )
-    return SolverError(where(glacier.rgi_id, text))
 
 
 def _first_state(system: Dynamics, glacier: Glacier, windows: Window, t0: float, initial: State | None) -> State:
@@ -482,59 +446,6 @@ def _describe(stepper: AbstractStepper) -> str:
     """The stepper with all of its numbers, for the record."""
     numbers = ", ".join(f"{f}={getattr(stepper, f)}" for f in (field.name for field in fields(stepper)))
     return f"{type(stepper).__name__}({numbers})"
-
-
-def cast_floats(tree: Any, dtype: Any) -> Any:
-    """The tree with floating-point arrays in another precision."""
-
-    def cast(leaf: Any) -> Any:
-        if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
-            return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-        return leaf
-
-    return jax.tree.map(cast, tree)
-
-
-def _part_of(replay: Steps | None, first: int, size: int) -> Replay | None:
-    """The recorded steps of a chunk's windows as (CHUNK, K) arrays, K a power of two."""
-    if replay is None:
-        return None
-    offsets = np.concatenate([[0], np.cumsum(replay.count)])
-    width = 1 << max(int(replay.count.max()) - 1, 0).bit_length()
-    dt, stages, count = np.zeros((CHUNK, width)), np.ones((CHUNK, width), np.int32), np.zeros(CHUNK, np.int32)
-    for i in range(size):
-        begin, n = offsets[first + i], int(replay.count[first + i])
-        dt[i, :n], stages[i, :n] = replay.dt[begin : begin + n], replay.stages[begin : begin + n]
-        count[i] = n
-    return Replay(jnp.asarray(dt), jnp.asarray(stages), jnp.asarray(count))
-
-
-def _replay_of(replay: Any, glacier: Glacier, position: int, total: int) -> Steps | None:
-    if replay is None or isinstance(replay, Steps):
-        if isinstance(replay, Steps) and total > 1:
-            raise InputError("replay: one Steps for several glaciers; give a list, or {rgi_id: Steps}")
-        return replay
-    if isinstance(replay, Mapping):
-        if glacier.rgi_id not in replay:
-            raise InputError(where(glacier.rgi_id, "replay has no entry for this glacier"))
-        return replay[glacier.rgi_id]
-    if len(replay) != total:
-        raise InputError(f"replay has {len(replay)} entries for {total} glaciers")
-    return replay[position]
-
-
-def _check_replay(replay: Steps | None, windows: Window, glacier: Glacier) -> None:
-    if replay is None:
-        return
-    same = len(replay.start) == len(windows.start) and np.allclose(replay.start, windows.start, atol=1e-9, rtol=0)
-    if not same or not np.allclose(replay.length, windows.length, atol=1e-9, rtol=0):
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"replay: the recorded run has {len(replay.start)} windows from {replay.start[0]:.4f}, this one has "
-                f"{len(windows.start)} from {windows.start[0]:.4f}; span and save_every have to be the same",
-            )
-        )
 
 
 def _warn_about_balance(model: Model, glacier: Glacier, report: Report, part: Window, size: int) -> None:

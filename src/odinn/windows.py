@@ -11,9 +11,12 @@ from odinn.climate import months_between
 from odinn.data.checks import check_fields
 from odinn.dates import MONTH, month_index, snap
 from odinn.dynamics import Coupling, Window
-from odinn.errors import InputError, where
+from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.model import Model, State
+from odinn.stepping.base import NOT_FINITE
+
+CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
 
 
 def check_run(
@@ -119,3 +122,23 @@ def padded(windows: Window, count: int) -> Window:
         longer.jump & ~idle,
         longer.forcing,
     )
+
+
+def failure(
+    status: int, glacier: Glacier, part: Window, count: np.ndarray, thickness: np.ndarray, max_steps: int
+) -> SolverError:
+    """Where and why the stepping of these windows stopped."""
+    stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
+    start, end = part.start[stuck], part.start[stuck] + part.length[stuck]
+    place = f"between {float(start):.4f} and {float(end):.4f}"
+    if status == NOT_FINITE:
+        text = (
+            f"the thickness stopped being finite {place}: look for a wild value in the model's numbers, the climate or the "
+            "bed; with Euler or SSPRK3, lower the courant number"
+        )
+    else:
+        text = (
+            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium (thick and steep); loosen the "
+            "tolerance, coarsen the grid, or raise max_steps"
+        )
+    return SolverError(where(glacier.rgi_id, text))

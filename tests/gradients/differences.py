@@ -8,8 +8,9 @@ import numpy as np
 
 from odinn.binding import bind, trainable
 from odinn.inversion import gradients
-from odinn.inversion.problem import local_parts, make_settings, prepare, record_as_replay, run_options
+from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
 from odinn.inversion.terms import as_total
+from odinn.steps import record_as_replay
 
 
 def worst_error(model, glaciers, loss, span, **options):

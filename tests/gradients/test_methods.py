@@ -11,8 +11,9 @@ from odinn.errors import InputError
 from odinn.flow.kernel import PLAIN, TRANSPOSED
 from odinn.inversion import gradients
 from odinn.inversion.losses import Total
-from odinn.inversion.problem import local_parts, make_settings, prepare, record_as_replay, run_options
+from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
 from odinn.stepping.adjoint import Limits
+from odinn.steps import record_as_replay
 
 SPAN = (2000.0, 2001.0)
 MODEL = odinn.Model(

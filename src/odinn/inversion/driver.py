@@ -25,12 +25,12 @@ from odinn.inversion.problem import (
     local_parts,
     make_settings,
     prepare_all,
-    record_as_replay,
     run_options,
 )
 from odinn.inversion.progress import InversionProgress
 from odinn.inversion.terms import Total, as_total
 from odinn.model import Model
+from odinn.steps import record_as_replay
 
 _MOST_GAUSS_NEWTON = 100
 _LONGEST = 1.0  # step of Gauss–Newton, in unconstrained numbers

@@ -19,14 +19,15 @@ from odinn.inversion.problem import (
     local_parts,
     make_settings,
     prepare_all,
-    record_as_replay,
     residuals_of,
     run_options,
 )
 from odinn.inversion.terms import Total, as_total
 from odinn.model import Model
-from odinn.simulation import _failure, cast_floats
+from odinn.parameter import cast_floats
 from odinn.stepping.adjoint import Limits, Record
+from odinn.steps import record_as_replay
+from odinn.windows import failure
 
 Sizes = dict[str, tuple[int, int, int]]  # of each glacier: record of steps, steps per window, stages per step
 Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]
@@ -341,4 +342,4 @@ def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     status = int(record.status)
     if status != 0:
         count = np.asarray(record.count)[problem.used]
-        raise _failure(status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps)
+        raise failure(status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps)

@@ -20,11 +20,12 @@ from odinn.glacier import Glacier, geometry
 from odinn.grid import cell_mean
 from odinn.inversion.terms import Outcome, Total
 from odinn.model import Model, State
-from odinn.simulation import CHUNK, Steps, _replay_of, cast_floats
+from odinn.parameter import cast_floats
 from odinn.stepping.adjoint import Record, Replay, snapshots
 from odinn.stepping.base import AbstractStepper
 from odinn.stepping.rkc import RKC2
-from odinn.windows import check_run, padded, plan_windows
+from odinn.steps import Steps, record_as_replay, replay_of
+from odinn.windows import CHUNK, check_run, padded, plan_windows
 
 
 class Problem(eqx.Module):
@@ -92,7 +93,7 @@ def prepare_all(
     model: Model, glaciers: Sequence[Glacier], loss: Total, settings: Settings, replay: Any = None
 ) -> list[Problem]:
     """Each glacier prepared, its shares such that values add up to the mean over the glaciers that have data of a kind."""
-    replays = [_replay_of(replay, g, i, len(glaciers)) for i, g in enumerate(glaciers)]
+    replays = [replay_of(replay, g, i, len(glaciers)) for i, g in enumerate(glaciers)]
     problems = [prepare(model, g, loss, settings, r) for g, r in zip(glaciers, replays, strict=True)]
     counts = sum(p.shares for p in problems)
     for (name, _, _), count in zip(loss.data, np.atleast_1d(counts), strict=True):
@@ -210,17 +211,3 @@ def run_options(problem: Problem, loss: Total, settings: Settings) -> dict[str, 
     """Keywords of :func:`run_outcome` that do not depend on the method; the balance is summed up where a loss asks for it."""
     accounts = "balance" if any(term.uses_balance for _, _, term in loss.data) else "none"
     return {"carries": problem.carries, "accounts": accounts, "max_steps": settings.max_steps}
-
-
-def record_as_replay(record: Record | Steps, windows: int) -> Replay:
-    """A record as steps to repeat, (windows, K), K a power of two so that runs of alike length share a program."""
-    count = np.zeros(windows, np.int32)
-    count[: len(record.count)] = np.asarray(record.count)
-    width = max(4, 1 << max(int(count.max()) - 1, 0).bit_length())
-    dt, stages = np.zeros((windows, width)), np.ones((windows, width), np.int32)
-    offset = 0
-    for i, n in enumerate(count.tolist()):
-        dt[i, :n] = np.asarray(record.dt)[offset : offset + n]
-        stages[i, :n] = np.asarray(record.stages)[offset : offset + n]
-        offset += n
-    return Replay(jnp.asarray(dt), jnp.asarray(stages), jnp.asarray(count))

@@ -1,0 +1,215 @@
+"""The gradient: its cost over the forward run, against diffrax with recursive checkpoints, and the methods side by side.
+
+Writes benchmarks/results/gradients.json and docs/gradient_methods.md. Times are medians of interleaved warm runs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import odinn
+from benchmarks.experiments.common import ROOT, balance, glacier
+from odinn.binding import bind, trainable
+from odinn.dynamics import Unknowns, dynamics_of
+from odinn.inversion import gradients
+from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
+from odinn.inversion.terms import as_total
+from odinn.stepping.adjoint import Limits
+
+ROUNDS = 5
+
+
+def interleaved(runs: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each, measured in turn after one run of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(s) for name, s in seconds.items()}
+
+
+def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> tuple[Any, ...]:
+    """(model, glacier with thickness of a truth, loss) of a gradient with respect to A."""
+    own, melt = glacier(name, coarsen), balance(name, coarsen)
+    truth = odinn.Model(odinn.SIA2D(A=5e-17), melt)
+    seen = odinn.synthetic_observations(truth, own, span, of=("thickness",))[0]
+    return odinn.Model(odinn.SIA2D(A=rate), melt), seen, odinn.losses.Thickness()
+
+
+class Prepared:
+    """A loss of one glacier as compiled functions of the learned numbers."""
+
+    def __init__(self, model: Any, own: Any, loss: Any, span: tuple[float, float]) -> None:
+        model, self.loss, self.settings = bind(model, own), as_total(loss), make_settings(span)
+        self.params, self.static = trainable(model, own)
+        self.problem = prepare(model, own, self.loss, self.settings)
+        self.sizes: gradients.Sizes = {}
+
+    def forward(self) -> float:
+        """The value."""
+        return gradients.glacier_value(self.params, self.static, self.problem, self.loss, self.settings)[0]
+
+    def gradient(self, method: Any = "discrete") -> tuple[float, Any]:
+        """(value, gradient)"""
+        return gradients.glacier_value_and_gradient(
+            self.params, self.static, self.problem, self.loss, self.settings, method, self.sizes
+        )[:2]
+
+    def temporaries(self) -> float:
+        """Temporary memory of the gradient program, bytes, as the compiler states it."""
+        _, steps, stages = self.sizes[self.problem.glacier.rgi_id]
+        own, static, arrays = local_parts(self.params, self.static, self.problem)
+        how = run_options(self.problem, self.loss, self.settings)
+        how |= {"capacity": 512, "replay": None, "limits": Limits(steps, stages)}
+        lowered = gradients.weighted_with_gradient.lower(
+            own, static, arrays, self.loss, (self.settings.stepper, self.settings.coupling), how
+        )
+        return float(lowered.compile().compiled.memory_analysis().temp_size_in_bytes)
+
+
+def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
+    """Value and gradient of the same loss through diffrax's Bosh3 (atol 1e-3, rtol 1e-6), the same right-hand side and the same
+    hand-written transposes, recursive checkpoints within a month and the months rematerialised."""
+    p = problem.problem
+    own, static, _ = local_parts(problem.params, problem.static, p)
+    model, _ = eqx.combine(own, static)
+    windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[p.used]), p.windows)
+    base = dynamics_of(model, p.site, "source", carries=False, accounts="none")
+    scale = base.flow_values.creep / jnp.exp(rate)
+    measured = np.isfinite(p.glacier.observations.thickness)
+    target = jnp.asarray(np.nan_to_num(p.glacier.observations.thickness))
+
+    def value(log_rate: jax.Array) -> Any:
+        system = eqx.tree_at(lambda s: s.flow_values.creep, base, scale * jnp.exp(log_rate)).for_transpose()
+
+        @jax.checkpoint
+        def month(H: Any, window: Any) -> tuple[Any, None]:
+            forcing, _, _ = system.begin(odinn.model.State(window.start, H, {}), window)
+            field = lambda t, y, args: system.continuous_tendency(forcing, t, Unknowns(y)).thickness
+            out = diffrax.diffeqsolve(
+                diffrax.ODETerm(field),
+                diffrax.Bosh3(),
+                window.start,
+                window.start + window.length,
+                window.length / 16,
+                H,
+                stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-3),
+                adjoint=diffrax.RecursiveCheckpointAdjoint(),
+                max_steps=4096,
+            )
+            H = out.ys[-1]
+            return jnp.where(H > 0, H, 0.0), None
+
+        H, _ = jax.lax.scan(month, jnp.asarray(p.glacier.thickness), windows)
+        return jnp.sum(jnp.where(measured, (H - target) ** 2, 0.0)) / measured.sum()
+
+    run = jax.jit(jax.value_and_grad(value))
+    return lambda: jax.block_until_ready(run(rate))
+
+
+def cost(name: str, span: tuple[float, float]) -> dict[str, Any]:
+    """Gradient over forward, memory per window, and the ratio to diffrax."""
+    field = odinn.Parameter(4e-17, (1e-18, 1e-15), "log", per="cell")
+    own = Prepared(*twin(name, span, field), span)
+    other = bosh3(own, jnp.zeros(()))
+    medians = interleaved({"forward": own.forward, "gradient": own.gradient, "Bosh3 gradient": other})
+    windows = int(own.problem.used.sum())
+    cells = own.problem.glacier.thickness.size
+    return {
+        "glacier": name,
+        "years": span[1] - span[0],
+        "seconds": medians,
+        "gradient / forward": medians["gradient"] / medians["forward"],
+        "Bosh3 gradient / gradient": medians["Bosh3 gradient"] / medians["gradient"],
+        "fields of temporaries per window": own.temporaries() / (8 * cells * windows),
+        "windows": windows,
+    }
+
+
+def methods(name: str, spans: list[tuple[float, float]], numbers: list[int]) -> list[dict[str, Any]]:
+    """Seconds and error of every method against the number of parameters and the length of the run."""
+    out = []
+    for span in spans:
+        for count in numbers:
+            law = odinn.laws.Basis([odinn.inputs.Altitude()], (1e-18, 1e-15), kind="rbf", size=count)
+            rate = law if count > 1 else odinn.Parameter(4e-17, (1e-18, 1e-15), "log")
+            own = Prepared(*twin(name, span, rate, 4), span)
+            flat = lambda g: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(g)])
+            exact = flat(own.gradient()[1])
+            names = ["discrete", "autodiff", "forward", "finite-difference", "continuous"]
+            found = {m: flat(own.gradient(m)[1]) for m in names}
+            medians = interleaved({m: partial(own.gradient, m) for m in names}, 3)
+            base = own.forward
+            forward = interleaved({"forward": base}, 5)["forward"]
+            for m in names:
+                error = float(np.linalg.norm(found[m] - exact) / np.linalg.norm(exact))
+                row = {"years": span[1] - span[0], "numbers": count, "method": m, "seconds": medians[m]}
+                out.append(row | {"over forward": medians[m] / forward, "difference from discrete": error})
+                print(row, f"{error:.1e}", flush=True)
+    return out
+
+
+def page(result: dict[str, Any]) -> str:
+    """The table of the documentation."""
+    lines = [
+        "# Methods of the gradient, measured",
+        "",
+        f"Machine: {result['machine']}. Warm runs, medians, interleaved.",
+        "",
+    ]
+    lines += ["## Cost of the discrete adjoint", ""]
+    lines += ["A on every corner, thickness at the end, full resolution, monthly balance.", ""]
+    lines += [
+        "| glacier | years | forward, s | gradient, s | gradient / forward | Bosh3 gradient / gradient | fields per window |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for row in result["cost"]:
+        s = row["seconds"]
+        lines.append(
+            f"| {row['glacier']} | {row['years']:.0f} | {s['forward']:.3f} | {s['gradient']:.3f} | "
+            f"{row['gradient / forward']:.1f} | "
+            f"{row['Bosh3 gradient / gradient']:.1f} | {row['fields of temporaries per window']:.2f} |"
+        )
+    lines += ["", "## Methods", "", "Argentière coarsened 4 times; A as a law of altitude with so many numbers.", ""]
+    lines += [
+        "| years | numbers | method | seconds | over forward | difference from discrete |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["methods"]:
+        lines.append(
+            f"| {row['years']:.0f} | {row['numbers']} | {row['method']} | {row['seconds']:.3f} | {row['over forward']:.1f} | "
+            f"{row['difference from discrete']:.1e} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Measure and write."""
+    result = {
+        "machine": f"{platform.machine()}, {platform.system()}, JAX {jax.__version__}, Python {platform.python_version()}",
+        "cost": [cost("argentiere", (2010.0, 2015.0)), cost("bodleybreen", (2010.0, 2015.0))],
+    }
+    print(json.dumps(result["cost"], indent=1), flush=True)
+    result["methods"] = methods("argentiere", [(2010.0, 2011.0), (2010.0, 2015.0)], [1, 4, 16])
+    (ROOT / "results" / "gradients.json").write_text(json.dumps(result, indent=1) + "\n")
+    (ROOT.parent / "docs" / "gradient_methods.md").write_text(page(result))
+
+
+if __name__ == "__main__":
+    main()
