@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test slow check format verify bench experiments clean
+.PHONY: help setup demo test slow check docs format verify bench experiments clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
@@ -28,10 +28,15 @@ test: $(STAMP)   ## the test suite
 slow: $(STAMP)   ## the long tests
 	$(BIN)/python -m pytest -m slow tests
 
-check: $(STAMP)  ## format, lint, types
+check: $(STAMP) docs  ## format, lint, types, and the documentation
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
+
+# Not --quiet: it hides warnings from --strict.
+docs: $(STAMP)   ## the documentation as a site in site/; what is wrong in it is an error
+	$(BIN)/python tools/write_docs.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff format src tests tools benchmarks
@@ -48,4 +53,4 @@ experiments: $(STAMP)  ## inversions that have to work, long; writes docs/experi
 	$(BIN)/python -m benchmarks.experiments
 
 clean:           ## remove the environment and the results
-	rm -rf $(VENV) demo results
+	rm -rf $(VENV) demo results site

@@ -1,14 +1,13 @@
 """Make the figures of README and docs: ``python tools/make_figures.py`` (Argentière needs the real glaciers)."""
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from PIL import Image
 
 import odinn
+import tutorials
 from odinn.cli import demo, demo_pictures
 from odinn.plot.figures import save
 
@@ -18,20 +17,19 @@ DATA = Path(os.environ.get("ODINN_DATA", ROOT.parent / "shared" / "data"))
 
 
 def main() -> None:
-    """Draw the README's picture and Argentière."""
+    """Draw the README's picture, Argentière and the tutorials, and keep their pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        _keep(save(first_screen(), Path(folder) / "demo.png"), "demo")
+        tutorials.keep(save(first_screen(), Path(folder) / "demo.png"), "demo")
         glacier = odinn.open_glacier(DATA / "glaciers" / "argentiere_RGI60-11.03638.nc")
         model = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
         model = odinn.calibrate(model, glacier, target=-1.206, period=(2009.75, 2019.75))
         sim = odinn.simulate(model, glacier, 2009.75, 2019.75, save_every=0.25)
         names = ("overview", "series", "summary", "section")
         odinn.plot.save_all(sim, Path(folder) / "argentiere", names)
-        for name in names[:2]:
-            shutil.copy(Path(folder) / "argentiere" / f"{name}.png", IMAGES / f"argentiere_{name}.png")
-        for name in names[2:]:
-            _keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
+        for name in names:
+            tutorials.keep(Path(folder) / "argentiere" / f"{name}.png", f"argentiere_{name}")
+    tutorials.main()
     print(f"wrote {', '.join(sorted(p.name for p in IMAGES.iterdir()))}")
 
 
@@ -44,12 +42,6 @@ def first_screen() -> Figure:
     demo_pictures.draw_law(ax, demo.learn())
     right.suptitle("A(T) learned from surface speeds (twin experiment)", fontsize=12)
     return fig
-
-
-def _keep(drawn: Path, name: str) -> None:
-    """Keep a figure with hundreds of colours small: as WebP, which a palette of 256 would band."""
-    with Image.open(drawn) as picture:
-        picture.convert("RGB").save(IMAGES / f"{name}.webp", quality=85, method=6)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Write the generated pages of docs/: the table of output variables."""
+"""Write the generated pages of docs/: the table of output variables, and the Python reference."""
 
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+import api_page
 from odinn.output.variables import BY_YEAR, table
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -58,10 +61,18 @@ of altitude. Both work on runs loaded with `odinn.load`, and need the ends of ye
 
 def pages() -> dict[Path, str]:
     """The generated pages and their content."""
-    return {DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR))}
+    return {DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR)), DOCS / "api.md": api_page.page()}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write them, or with ``--check`` say which are old."""
+    if "--check" in sys.argv:
+        old = [path.name for path, text in pages().items() if not path.exists() or path.read_text() != text]
+        sys.exit(f"run tools/write_docs.py: {', '.join(old)} is old" if old else 0)
     for path, text in pages().items():
         path.write_text(text)
         print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,14 +13,23 @@ from benchmarks.experiments import EXPERIMENTS
 from benchmarks.experiments.common import ROOT, timed
 
 RESULTS = ROOT / "results" / "experiments.json"
+FIGURES_OF = {
+    "sliding_with_creep": "non_separability.webp",
+    "gridded_creep": "gridded_creep.webp",
+    "observed_speed": "observed_speed.webp",
+}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; default all")
+    parser.add_argument(
+        "names", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; default all; 'page' only writes the page"
+    )
     names = parser.parse_args().names or list(EXPERIMENTS)
+    names = [] if names == ["page"] else names
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    stored = {name: stored[name] for name in EXPERIMENTS if name in stored}
     for name in names:
         rows, seconds = timed(EXPERIMENTS[name])
         for row in rows:
@@ -55,6 +64,8 @@ def page(stored: dict) -> str:
             bar = "" if row["met"] is None else f"{row['kind']} {row['bar']:g}"
             verdict = {None: "", True: "met", False: "**missed**"}[row["met"]]
             lines.append(f"| {row['what']} | {row['measured']:.4g} | {bar} | {verdict} |")
+        if name in FIGURES_OF:
+            lines += ["", f"![{name.replace('_', ' ')}](images/{FIGURES_OF[name]})"]
         lines += ["", f"{entry['seconds']:.0f} s in all, with compilation ({entry['machine']}).", ""]
     return "\n".join(lines)
 

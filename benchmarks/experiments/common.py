@@ -16,7 +16,7 @@ import odinn
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("ODINN_DATA", ROOT.parents[1] / "shared" / "data"))
-FIGURES = ROOT.parent / "docs" / "figures"
+FIGURES = ROOT.parent / "docs" / "images"
 NAMES = {
     "argentiere": "argentiere_RGI60-11.03638",
     "aletsch": "aletsch_RGI60-11.01450",

@@ -62,9 +62,15 @@ _MODULES = {
 
 if TYPE_CHECKING:
     from odinn import laws, plot, verification
+    from odinn.binding import bind, combine, trainable
     from odinn.data.demo.rakaia import demo_glaciers, demo_model
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
+    from odinn.inversion import losses, optimizers, regularization
+    from odinn.inversion.driver import Inversion, invert
+    from odinn.inversion.gradients import value_and_gradient
+    from odinn.inversion.synthetic import synthetic_observations
+    from odinn.laws import inputs
     from odinn.output.geotiff import to_geotiff
     from odinn.output.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
@@ -84,6 +90,7 @@ __all__ = [
     "Grid",
     "HybridSIA2D",
     "InputError",
+    "Inversion",
     "LinearBalance",
     "Model",
     "Observations",
@@ -95,21 +102,31 @@ __all__ = [
     "State",
     "Steps",
     "TemperatureIndex",
+    "bind",
     "calibrate",
+    "combine",
     "date_of",
     "decimal_year",
     "demo_glaciers",
     "demo_model",
+    "inputs",
+    "invert",
     "laws",
     "load",
+    "losses",
     "open_climate",
     "open_glacier",
     "open_glaciers",
+    "optimizers",
     "plot",
+    "regularization",
     "restart",
     "save",
     "simulate",
+    "synthetic_observations",
     "to_geotiff",
+    "trainable",
+    "value_and_gradient",
     "verification",
 ]
 

@@ -71,7 +71,7 @@ def demo_model() -> Model:
     return Model(SIA2D(A=1.5e-17), TemperatureIndex(melt_factor=5e-3, precip_factor=2.5))
 
 
-def demo_glaciers(coarsen: int = 1) -> list[Glacier]:
+def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
     """The embedded glaciers, largest outline first: nine at the head of the Rakaia, New Zealand (RGI 6.0, EPSG:2193, 50 m).
 
     Neither a reconstruction nor a forecast: outlines (1978) and precipitation are real, the thickness is an estimate, the
@@ -79,7 +79,7 @@ def demo_glaciers(coarsen: int = 1) -> list[Glacier]:
     share one climate, 1970 to 2070, whose years are alike; the ice is that of 1 April, the start of the southern balance year.
 
     Args:
-        coarsen: average blocks of k x k cells, as :func:`odinn.open_glacier` does.
+        coarsen: average blocks of k x k cells, as in :func:`odinn.open_glacier`.
 
     Returns:
         Nine glaciers, 0.3 to 11.6 km², 1.8 km³ together. No network.
@@ -93,5 +93,5 @@ def demo_glaciers(coarsen: int = 1) -> list[Glacier]:
     from odinn.data.opening import open_glacier
 
     climate = demo_climate()
-    glaciers = [open_glacier(path, climate=climate, coarsen=coarsen) for path in sorted(FOLDER.glob("*.nc"))]
-    return sorted(glaciers, key=lambda g: -int(g.mask.sum()))
+    glaciers = [open_glacier(path, climate=climate, coarsen=coarsen) for path in FOLDER.glob("*.nc")]
+    return sorted(glaciers, key=lambda g: (-int(g.mask.sum()), g.rgi_id))
