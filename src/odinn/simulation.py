@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from odinn.binding import bind
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, decimal_year, snap
@@ -23,9 +24,10 @@ from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
 from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
+from odinn.laws.base import AbstractLaw
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
-from odinn.parameter import cast_floats
+from odinn.parameter import Parameter, cast_floats
 from odinn.progress import Progress
 from odinn.stepping.adjoint import Record, Replay, integrate
 from odinn.stepping.base import AbstractStepper
@@ -238,6 +240,7 @@ def simulate(
         "progress": progress,
     }
     if isinstance(glacier, Glacier):
+        model = _bound(model, [glacier])
         one = replay_of(replay, glacier, 0, 1)
         return _simulate_one(model, glacier, t0, t1, initial=initial, replay=one, **options)
     glaciers = list(glacier)
@@ -247,6 +250,7 @@ def simulate(
         raise InputError(f"on_error={on_error!r}: expected 'raise' or 'keep'")
     if initial is not None:
         raise InputError("simulate: initial= belongs to one glacier; run a list glacier by glacier to continue states")
+    model = _bound(model, glaciers)
     results: list[Simulation | Failure] = []
     for position, g in enumerate(glaciers):
         try:
@@ -257,6 +261,12 @@ def simulate(
                 raise
             results.append(Failure(g.rgi_id, error))
     return results
+
+
+def _bound(model: Model, glaciers: list[Glacier]) -> Model:
+    """The model, bound where it has laws or parameters, so that a new one runs with its initial values."""
+    slot = lambda node: isinstance(node, Parameter | AbstractLaw)
+    return bind(model, glaciers) if any(map(slot, jax.tree.leaves(model, is_leaf=slot))) else model
 
 
 def velocity_of(
@@ -461,6 +471,7 @@ def _warn_about_balance(model: Model, glacier: Glacier, report: Report, part: Wi
     if abs(balance) > 3.0:
         warnings.warn(
             f"{glacier.rgi_id}: the glacier-wide balance of the first year is {balance:+.1f} m w.e. yr-1, which few glaciers "
-            "have: the melt factor is not calibrated. Use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
+            "have. If it is not the scenario that is strong, the melt factor is not calibrated: use odinn.calibrate(model, "
+            "glacier, target=...) or `odinn calibrate`.",
             stacklevel=4,
         )

@@ -67,9 +67,13 @@ def test_a_parameter_in_a_slot_gives_the_same_run_as_its_number(slab):
     np.testing.assert_allclose(learned.thickness, number.thickness, rtol=1e-10)
 
 
-def test_a_run_with_an_unbound_parameter_says_to_bind(slab):
-    with pytest.raises(InputError, match="odinn.bind"):
-        odinn.simulate(odinn.Model(odinn.SIA2D(A=Parameter(1e-17, (1e-18, 1e-16))), None), slab, 2000.0, 2001.0)
+def test_a_run_binds_what_is_not_bound(slab):
+    bounds = (1e-18, 1e-16)
+    run = lambda A: odinn.simulate(odinn.Model(odinn.SIA2D(A=A), None), slab, 2000.0, 2000.5, save_every=0.5)
+    number = run(1e-17).thickness
+    np.testing.assert_allclose(run(Parameter(1e-17, bounds)).thickness, number, rtol=1e-10)
+    law = odinn.laws.Basis([odinn.inputs.Altitude()], bounds, size=5)  # zero weights: the middle of the bounds
+    np.testing.assert_allclose(run(law).thickness, number, rtol=1e-10)
 
 
 def test_a_learned_thickness_is_exactly_zero_outside(slab):
