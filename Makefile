@@ -48,6 +48,8 @@ verify: $(STAMP) ## exact solutions
 bench: $(STAMP)  ## measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.gradients
+	-$(BIN)/python -m benchmarks.right_hand_side
+	$(BIN)/python -m benchmarks.page
 
 experiments: $(STAMP)  ## inversions that have to work, long; writes docs/experiments.md
 	$(BIN)/python -m benchmarks.experiments
