@@ -88,7 +88,7 @@ def run_demo(
             pictures.append(save(figure(), output / name))
         tell(f"wrote {pictures[-1]}: {what}")
 
-    glaciers, model = odinn.demo_glaciers(coarsen)[:count], odinn.demo_model()
+    glaciers, model = odinn.demo_glaciers(coarsen=coarsen)[:count], odinn.demo_model()
     tell(f"{' and '.join(g.name for g in glaciers)}, New Zealand, in cells of {glaciers[0].grid.dx:g} m")
     for line in demo_pictures.CAPTION.split("\n"):
         note(line)

@@ -15,7 +15,17 @@ from odinn.output.variables import FIELD, VARIABLES, Variable
 from odinn.simulation import Simulation
 
 CHANGE: Final = Variable(FIELD, "m", "thickness change since the start of the run")
-FIELDS: Final = {k: v for k, v in VARIABLES.items() if v.dims.endswith("y x")} | {"change": CHANGE}
+_OF_THE_ICE: Final = (
+    "surface",
+    "bed",
+    "glacier_mask",
+    "thickness",
+    "smb",
+    "vx",
+    "vy",
+    "speed",
+)  # every result has these
+FIELDS: Final = {k: v for k, v in VARIABLES.items() if k in _OF_THE_ICE} | {"change": CHANGE}
 NODATA: Final = -9999.0
 _GROUND: Final = ("surface", "bed", "glacier_mask")  # defined without ice, too
 _DAY: Final = 1 / 365.25
