@@ -22,7 +22,7 @@ import odinn
 
 ROOT = Path(__file__).parent
 DATA = Path(os.environ.get("ODINN_DATA", ROOT.parents[1] / "shared" / "data"))
-ROUNDS = 7
+ROUNDS = 5
 FILES = {
     "argentiere": "argentiere_RGI60-11.03638",
     "aletsch": "aletsch_RGI60-11.01450",
@@ -99,7 +99,7 @@ def measure() -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and write JSON and Markdown."""
     machine = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "jax": jax.__version__,
@@ -127,7 +127,8 @@ def main() -> None:
     print(f"wrote {folder / 'forward.md'}")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
