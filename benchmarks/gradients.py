@@ -184,7 +184,8 @@ def page(result: dict[str, Any]) -> str:
     lines += ["## Cost of the discrete adjoint", ""]
     lines += ["A on every corner, thickness at the end, full resolution, monthly balance.", ""]
     lines += [
-        "| glacier | years | forward, s | gradient, s | gradient / forward | Bosh3 gradient / gradient | fields per window | per further window |"
+        "| glacier | years | forward, s | gradient, s | gradient / forward | Bosh3 gradient / gradient "
+        "| fields per window | per further window |"
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for row in result["cost"]:
