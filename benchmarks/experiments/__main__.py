@@ -28,8 +28,7 @@ def main() -> None:
     )
     names = parser.parse_args().names or list(EXPERIMENTS)
     names = [] if names == ["page"] else names
-    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    stored = {name: stored[name] for name in EXPERIMENTS if name in stored}
+    stored = read()
     for name in names:
         rows, seconds = timed(EXPERIMENTS[name])
         for row in rows:
@@ -37,6 +36,7 @@ def main() -> None:
             bar = "" if row.met is None else f"({row.kind} {row.bar:g}) {verdict}"
             print(f"{name}: {row.what}: {row.measured:.4g} {bar}", flush=True)
         print(f"{name}: {seconds:.0f} s in all", flush=True)
+        stored = read()  # another process may have written since
         stored[name] = {
             "what": (EXPERIMENTS[name].__doc__ or "").strip(),
             "rows": [row.as_dict() for row in rows],
@@ -45,7 +45,13 @@ def main() -> None:
         }
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
-    Path(ROOT.parent / "docs" / "experiments.md").write_text(page(stored))
+    Path(ROOT.parent / "docs" / "experiments.md").write_text(page(read()))
+
+
+def read() -> dict:
+    """Results so far, in the order of the experiments."""
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return {name: stored[name] for name in EXPERIMENTS if name in stored}
 
 
 def page(stored: dict) -> str:
