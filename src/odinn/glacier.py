@@ -174,7 +174,8 @@ class Glacier(eqx.Module):
         """A glacier with another thickness, bed, climate or observations.
 
         Args:
-            climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance says which.
+            climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance says which. Here as
+                everywhere, None keeps what is there.
             thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"`` (the bed does).
             bed: m, with ``keep="surface"`` (default; the thickness follows) or ``keep="thickness"``.
         """

@@ -191,15 +191,18 @@ def as_number_or_zero(value: Any) -> Any:
     return 0.0 if is_zero else as_number(value)
 
 
+def plain_numbers(slot: Any) -> list[np.ndarray]:
+    """The plain numbers and fields in a slot, those by glacier one after the other; nothing of laws and parameters."""
+    found = slot.values() if isinstance(slot, Mapping) else [slot]
+    plain = lambda v: isinstance(v, float | np.ndarray | jax.Array) and not isinstance(v, jax.core.Tracer)
+    return [np.asarray(value) for value in found if plain(value)]
+
+
 def check_sign(module: Any, *names: str, zero: bool = True) -> None:
     """Raise :class:`InputError` where slots of a module hold plain numbers or fields below 0 (``zero=False``: or 0), or NaN;
     laws and parameters pass."""
     for name in names:
-        slot = getattr(module, name)
-        for value in slot.values() if isinstance(slot, Mapping) else [slot]:
-            if not isinstance(value, float | np.ndarray | jax.Array) or isinstance(value, jax.core.Tracer):
-                continue
-            numbers = np.asarray(value)
+        for numbers in plain_numbers(getattr(module, name)):
             bad = ~(numbers >= 0 if zero else numbers > 0)
             if bad.any():
                 found = f"{float(numbers[bad].flat[0]):g}" + (f" in {int(bad.sum())} places" if numbers.ndim else "")

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from odinn.binding import bind
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, decimal_year, snap
@@ -24,7 +23,6 @@ from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
 from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
-from odinn.laws.base import AbstractLaw
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
 from odinn.parameter import Parameter, cast_floats
@@ -265,6 +263,9 @@ def simulate(
 
 def _bound(model: Model, glaciers: list[Glacier]) -> Model:
     """The model, bound where it has laws or parameters, so that a new one runs with its initial values."""
+    from odinn.binding import bind
+    from odinn.laws.base import AbstractLaw
+
     slot = lambda node: isinstance(node, Parameter | AbstractLaw)
     return bind(model, glaciers) if any(map(slot, jax.tree.leaves(model, is_leaf=slot))) else model
 

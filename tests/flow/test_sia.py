@@ -153,3 +153,10 @@ def test_flat_ice_free_ground_has_finite_derivatives(slab):
 def test_a_number_of_the_flow_below_zero_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_rate_factor_per_second_is_noticed():
+    with pytest.warns(UserWarning, match="looks like Pa-3 s-1"):
+        odinn.SIA2D(A=2.4e-24)
+    with pytest.warns(UserWarning, match="looks like Pa-3 s-1"):
+        odinn.SIA2D(A=odinn.Parameter(1e-24, (1e-26, 1e-22), "log"))

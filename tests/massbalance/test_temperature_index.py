@@ -141,3 +141,8 @@ def test_argentiere_grows_no_false_ice_outside_its_outline(argentiere, calibrate
     naive = eqx.tree_at(lambda m: m.mass_balance.accumulation_threshold, calibrated, 0.0)
     grown = outside(odinn.simulate(naive, argentiere, 2009.75, 2019.75, save_every=10.0))
     assert grown > 3.0  # "wherever ice stands" grew 5.2 km2 where it was first measured
+
+
+def test_a_melt_factor_in_mm_is_refused():
+    with pytest.raises(odinn.InputError, match="OGGM's melt_f is in mm"):
+        odinn.TemperatureIndex(melt_factor=5.0)

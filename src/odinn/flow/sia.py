@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -22,7 +23,10 @@ from odinn.parameter import (
     check_sign,
     for_glacier,
     on_corners,
+    plain_numbers,
 )
+
+_PER_SECOND = 1e-20  # Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glacier, but what A in Pa⁻³ s⁻¹ is like
 
 
 class Coefficients(eqx.Module):
@@ -139,6 +143,13 @@ class SIA2D(AbstractGlenFlow):
 
     def __check_init__(self) -> None:
         check_sign(self, "A", "C")
+        highest = [getattr(self.A, "bounds", (0.0, 0.0))[1] or 0.0, *(float(a.max()) for a in plain_numbers(self.A))]
+        if self.n == 3.0 and 0 < max(highest) < _PER_SECOND:
+            warnings.warn(
+                f"SIA2D: A of at most {max(highest):.3g} looks like Pa-3 s-1, but Pa-3 yr-1 is expected: 2.4e-24 Pa-3 s-1 "
+                "is 7.57e-17 Pa-3 yr-1",
+                stacklevel=2,
+            )
 
     def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""

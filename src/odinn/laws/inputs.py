@@ -83,11 +83,11 @@ class DegreeDays(Fixed):
         from odinn.massbalance.temperature_index import TemperatureIndex
 
         _, months = _whole_years(glacier, self.period, self.label)
-        balance = TemperatureIndex(melt_factor=1.0)
+        balance = TemperatureIndex(melt_factor=1e-3)
         values, surface = balance.coefficients(glacier), np.asarray(glacier.surface, float)
         monthly = lambda row: balance.rates(values, row, surface, 0.0).melt
         total = jax.jit(lambda table: jnp.sum(jax.lax.map(monthly, table), axis=0))(balance.forcing(glacier, months))
-        return np.asarray(total) * 12.0 / len(months)
+        return np.asarray(total) * 1000.0 * 12.0 / len(months)
 
 
 class Altitude(Fixed):

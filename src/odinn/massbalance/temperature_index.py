@@ -20,7 +20,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array, Cell
 from odinn.massbalance.base import AbstractMassBalance, Frequency, Rates
 from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
-from odinn.parameter import Number, as_number, check_sign, for_glacier, on_cells
+from odinn.parameter import Number, as_number, check_sign, for_glacier, on_cells, plain_numbers
 
 
 class DailyMonth(eqx.Module):
@@ -195,6 +195,12 @@ class TemperatureIndex(AbstractMassBalance):
 
     def __check_init__(self) -> None:
         check_sign(self, "melt_factor", "precip_factor")
+        highest = max((float(m.max()) for m in plain_numbers(self.melt_factor)), default=0.0)
+        if highest > 0.1:
+            raise InputError(
+                f"TemperatureIndex: melt_factor is {highest:g}; expected m w.e. K-1 d-1, such as 0.005 for 5 mm (OGGM's "
+                "melt_f is in mm)"
+            )
         check_sign(self, "temperature_std", zero=False)
         solid, liquid = self.snow_temperature
         if not solid < liquid:
