@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from odinn.cli import report
+from odinn.cli.report import console, errors
 from odinn.errors import InputError, OdinnError, SolverError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics.")
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Overrides = Annotated[
     list[str] | None, typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated).")
@@ -62,7 +60,7 @@ def run(
     for _, open_it in opened(settings.glacier):
         try:
             glacier = open_it()
-            _describe(glacier)
+            report.describe(glacier)
             under = in_scenario(glacier, settings.glacier)
             if under is not glacier:
                 console.print(f"  run under  {under.climate}")
@@ -89,14 +87,14 @@ def run(
             if settings.run.on_error == "raise":
                 raise
             failures += 1
-            _complain(error)
+            report.complain(error)
             continue
-        _summarise(sim)
+        report.summarise(sim)
         stem = folder / glacier.rgi_id
         written = [odinn.save(sim, stem.with_name(f"{glacier.rgi_id}.{settings.output.format}"))]
         if settings.output.plots:
             written += odinn.plot.save_all(sim, stem)
-        _listed(written)
+        report.listed(written)
     _writable(folder)
     resolved = folder / "config.yaml"
     resolved.write_text(to_yaml(settings))
@@ -116,7 +114,7 @@ def calibrate(
     settings = read_config(config, overrides or [])
     for _, open_it in opened(settings.glacier):
         glacier = open_it()
-        _describe(glacier)
+        report.describe(glacier)
         _calibrated(build_model(settings), glacier, settings.calibrate or CalibrateSection())
 
 
@@ -140,7 +138,7 @@ def invert(
         _writable(settings.folder)
         done = None if fresh else inverting.steps_to_continue(settings)
     study = inverting.prepared(settings, place, trial=check, say=console.print)
-    _print_study(study, stand_in=check and settings.synthetic is not None)
+    report.print_study(study, stand_in=check and settings.synthetic is not None)
     if check:
         console.print("Nothing was run. Without --check this inversion starts.")
         return
@@ -161,7 +159,7 @@ def invert(
             seed=settings.seed,
             **study.options,
         )
-        _print_fit(fit)
+        report.print_fit(fit)
         folder = settings.folder
         written = [odinn.save(fit, folder), odinn.save(study, folder / "start.nc")]
         written += inverting.write_tables(fit, folder)
@@ -175,8 +173,8 @@ def invert(
         raise typer.Exit(130) from None
     except SolverError as error:
         raise inverting.failing_glacier(study, error) from error
-    _listed([*written, folder / "config.yaml"])
-    _print_where_to_look(fit, folder, plots=settings.output.plots)
+    report.listed([*written, folder / "config.yaml"])
+    report.print_where_to_look(fit, folder, plots=settings.output.plots)
 
 
 @app.command()
@@ -199,13 +197,13 @@ def info(
     if isinstance(loaded, Inversion):
         for glacier in loaded.glaciers:
             console.print(str(glacier.settled()))
-        _print_fit(loaded)
+        report.print_fit(loaded)
         return
     if isinstance(loaded, Simulation):
-        _describe(loaded.glacier)
-        _summarise(loaded)
+        report.describe(loaded.glacier)
+        report.summarise(loaded)
         return
-    _describe(odinn.open_glacier(path, climate=climate, thickness=thickness))
+    report.describe(odinn.open_glacier(path, climate=climate, thickness=thickness))
 
 
 @app.command()
@@ -241,12 +239,12 @@ def plot(
     folder = output or path.with_suffix("")
     sim = odinn.load(path)
     if isinstance(sim, Inversion):
-        _listed(_plots_of_inversion(sim, path if path.is_dir() else path.parent, output))
+        report.listed(_plots_of_inversion(sim, path if path.is_dir() else path.parent, output))
         return
     _simulation(sim, path)
     _writable(folder, "--output")
     drawn = odinn.plot.save_all(sim, folder, chosen, format=format, line=corners, field=field)  # type: ignore[arg-type]
-    _listed(drawn)
+    report.listed(drawn)
 
 
 @app.command()
@@ -280,7 +278,7 @@ def export(
     _writable(folder, "--output")
     ds = sim.to_dataset()
     targets = [output if one and output is not None else folder / f"{path.stem}_{f}.tif" for f in fields]
-    _listed([odinn.to_geotiff(ds, f, target, at=time) for f, target in zip(fields, targets, strict=True)])
+    report.listed([odinn.to_geotiff(ds, f, target, at=time) for f, target in zip(fields, targets, strict=True)])
 
 
 @app.command()
@@ -315,7 +313,7 @@ def verify(
             table.add_row(label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source)
     console.print(table)
     if markdown is not None:
-        _write_markdown(markdown, rows)
+        report.write_markdown(markdown, rows)
     console.print("all passed" if not failed else f"[red]{failed} failed[/]")
     if failed:
         raise typer.Exit(1)
@@ -339,10 +337,10 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        _complain(error)
+        report.complain(error)
         sys.exit(2)
     except (OdinnError, OSError) as error:
-        _complain(error)
+        report.complain(error)
         sys.exit(1)
 
 
@@ -421,107 +419,3 @@ def _calibrated(model: Any, glacier: Any, section: Any) -> Any:
             f"{comparison.rmse:.2f} m w.e. (a constant forecast: {comparison.constant_rmse:.2f})"
         )
     return model
-
-
-def _describe(glacier: Any) -> None:
-    console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
-    console.print(f"  grid       {glacier.grid}")
-    console.print(
-        f"  ice        {glacier.area / 1e6:.2f} km2, {glacier.volume / 1e9:.4f} km3, up to {glacier.thickness.max():.0f} m"
-    )
-    console.print(f"  thickness  {glacier.provenance.get('thickness', 'given')}")
-    console.print(f"  climate    {glacier.climate if glacier.climate is not None else 'none'}")
-    observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
-    observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
-    console.print(f"  observed   {', '.join(observed) or 'nothing'}")
-    if "oggm_calibration" in glacier.provenance:
-        console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
-
-
-def _summarise(sim: Any) -> None:
-    budget = sim.budget
-    km3 = lambda key: f"{budget[key] / 1e9:.4f}"
-    console.print(
-        f"  run        {sim.times[0]:.2f} to {sim.times[-1]:.2f}: {km3('initial')} to {km3('final')} km3, {sim.steps}, "
-        f"{sim.seconds:.1f} s"
-    )
-    console.print(
-        f"  budget     +{km3('accumulation')} -{km3('ablation')} km3, lost at the border {km3('lost_at_border')}, clipped "
-        f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
-    )
-    if sim.hydrology is not None:
-        water = sim.hydrology.series()
-        area = sim.hydrology.domain.sum() * sim.hydrology.cell_area
-        per_year = lambda name: water[name].sum() / area / (sim.times[-1] - sim.times[0])
-        console.print(
-            f"  water      precipitation {per_year('precipitation'):.2f}, runoff {per_year('runoff'):.2f} m yr-1 over "
-            f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months), residual {sim.relative_water_residual:.0e}"
-        )
-    if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
-        errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
-
-
-def _print_study(study: Any, *, stand_in: bool) -> None:
-    from odinn.cli.inverting import described
-
-    learned, data = described(study)
-    table = Table("slot", "learned as", "numbers", "between", title="What is learned")
-    for slot, what, count, between in learned:
-        table.add_row(slot, what, str(count), between)
-    console.print(table)
-    table = Table("glacier", "term", "data", title="From which data")
-    for rgi_id, term, number in data:
-        table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
-    console.print(table)
-    t0, t1 = study.span
-    total = sum(count for _, _, count, _ in learned)
-    console.print(f"{total} numbers from {len(study.glaciers)} glacier(s), {t0:g} to {t1:g}")
-
-
-def _print_fit(fit: Any) -> None:
-    import numpy as np
-
-    from odinn.cli.inverting import slots
-    from odinn.parameter import Parameter
-
-    console.print(f"[bold]{fit}[/]")
-    for slot, value in slots(fit.model, []).items():
-        if isinstance(value, Parameter):
-            own = value.physical()
-            for rgi_id, number in own.items() if isinstance(own, dict) else [("all glaciers", own)]:
-                shown = np.asarray(number)
-                field = f"{shown.min():.4g} to {shown.max():.4g}" if shown.ndim else f"{float(shown):.4g}"
-                console.print(f"  {slot} = {field} ({rgi_id})")
-    names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
-    table = Table(
-        "glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
-    )
-    for rgi_id, own in fit.misfits.items():
-        table.add_row(rgi_id, *(f"{own[n]:.3g}" if n in own else "-" for n in names))
-    console.print(table)
-
-
-def _print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
-    from odinn.cli.inverting import slots
-    from odinn.laws.base import AbstractLaw
-
-    if plots:
-        laws = [folder / f"{k}.png" for k, v in slots(fit.model, []).items() if isinstance(v, AbstractLaw)]
-        first = [str(p) for p in [*laws, folder / "history.png"] if p.exists()]
-        console.print(f"Look at {' and '.join(first)} first, then at the maps in {folder / fit.glaciers[0].rgi_id}.")
-    console.print(f'In Python: fit = odinn.load("{folder}"); fit.model, fit.history, fit.simulate()')
-
-
-def _write_markdown(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    lines = ["| problem | quantity | measured | bar | unit | source |", "|---|---|---|---|---|---|"]
-    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def _listed(paths: list[Path]) -> None:
-    for path in paths:
-        console.print(f"  wrote      {path}")
-
-
-def _complain(error: Exception) -> None:
-    errors.print(f"[red]error:[/] {error}")
