@@ -45,62 +45,37 @@ def plumbing_spline() -> list[Row]:
 
 
 def everywhere() -> list[Row]:
-    """A(T) per cell, all nine glaciers (W5E5, ERA5, CRU), full resolution, 2010-2015, 2 % noise, two glaciers held out; a
-    B-spline of six coefficients that starts from A = 2e-17."""
+    """A(T), nine glaciers (W5E5, ERA5, CRU), full resolution, 2010-2015, 2 % noise, two glaciers held out; a B-spline of five
+    coefficients, from the middle of its bounds."""
     span, held = (2010.0, 2015.0), ("bodleybreen", "taschach")
-    temperature = odinn.inputs.LongTermTemperature(per="cell")
-    truth = odinn.laws.CuffeyPaterson([temperature])
-    names = tuple(NAMES)
-    melt = shared_balance(names)
+    temperature, names = odinn.inputs.LongTermTemperature(), tuple(NAMES)
+    glaciers, melt = [glacier(n) for n in names], shared_balance(names)
     noise = {"thickness": 0.02, "velocity": 0.02}
-    twins = odinn.synthetic_observations(
-        odinn.Model(odinn.SIA2D(A=truth), melt), [glacier(n) for n in names], span, noise=noise, seed=1
-    )
-    training = [t for t, n in zip(twins, names, strict=True) if n not in held]
-    rest = [t for t, n in zip(twins, names, strict=True) if n in held]
-    law = odinn.laws.Basis([temperature], BOUNDS, kind="bspline", size=6)
-    law = law.fit_to(lambda T: 2e-17 + 0.0 * T, glaciers=training)
+    true_model = odinn.Model(odinn.SIA2D(A=TRUTH), melt)
+    twins = odinn.synthetic_observations(true_model, glaciers, span, noise=noise, seed=1)
+    training, rest = ([t for t, n in zip(twins, names, strict=True) if (n in held) == out] for out in (False, True))
+    law = odinn.laws.Basis([temperature], BOUNDS, kind="bspline", size=5)
     loss = odinn.losses.Thickness(error=5.0) + odinn.losses.Velocity(component="log", error=0.05)
     fit = odinn.invert(
         odinn.Model(odinn.SIA2D(A=law), melt),
         training,
         loss,
         span,
-        optimizer=odinn.optimizers.gauss_newton(12),
+        optimizer=odinn.optimizers.gauss_newton(20),
         progress=False,
     )
-    seen = np.concatenate([temperature.field(g)[g.thickness > 10] for g in training])
-    at = np.linspace(*np.quantile(seen, [0.01, 0.99]), 50)
-    worst = np.abs(np.asarray(fit.model.flow.A(at)) / np.asarray(truth(at)) - 1).max()
-    from odinn.inversion.problem import make_settings, prepare
-
-    def misfit(rate: object) -> float:
-        from odinn.inversion.gradients import glacier_value
-        from odinn.inversion.terms import as_total
-
-        model = odinn.bind(odinn.Model(odinn.SIA2D(A=rate), melt), rest)
-        settings, total = make_settings(span), as_total(loss)
-        values = []
-        for g in rest:
-            params, static = odinn.trainable(model, rest)
-            values.append(glacier_value(params, static, prepare(model, g, total, settings), total, settings)[0])
-        return float(np.mean(values))
-
+    seen = [float(temperature.field(g)) for g in training]
+    at = np.linspace(min(seen), max(seen), 50)
+    off = lambda temperatures: np.abs(np.asarray(fit.model.flow.A(temperatures)) / np.asarray(TRUTH(temperatures)) - 1)
+    misfit = lambda model: float(odinn.value_and_gradient(model, rest, loss, span)[0])
+    found = odinn.Model(odinn.SIA2D(A=odinn.laws.Function(fit.model.flow.A, [temperature])), melt)
     return [
-        Row(
-            "worst relative error of the law between the 1 % and 99 % quantiles of the cells' temperatures",
-            worst,
-            "<=",
-            0.05,
-        ),
+        Row("worst relative error of the law at the temperatures of the training glaciers", off(np.array(seen)).max()),
+        Row("worst relative error of the law between the lowest and the highest of them", off(at).max(), "<=", 0.05),
         Row("lowest of those temperatures, °C", at[0]),
         Row("highest of those temperatures, °C", at[-1]),
-        Row(
-            "misfit of the held-out glaciers / that of the true law",
-            misfit(fit.model.flow.A) / misfit(truth),
-            "<=",
-            1.1,
-        ),
+        Row("misfit of the held-out glaciers / that of the true law", misfit(found) / misfit(true_model), "<=", 1.1),
+        Row("Gauss-Newton steps", len(fit.records["loss"]) - 1),
         Row("seconds in the inversion", fit.records["seconds"].sum()),
     ]
 

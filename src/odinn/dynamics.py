@@ -6,14 +6,16 @@ import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from odinn.constants import WATER_DENSITY
-from odinn.flow.base import AbstractFlow
+from odinn.flow.base import AbstractFlow, VelocityKind
 from odinn.flow.kernel import PLAIN, TRANSPOSED
 from odinn.glacier import geometry
-from odinn.grid import Array, Cell, Scalar, interior_mask
+from odinn.grid import Array, Cell, Scalar, cell_mean, interior_mask
+from odinn.laws.base import in_month
 from odinn.massbalance.base import AbstractMassBalance, Rates
 from odinn.model import Model, State
 from odinn.parameter import without_numbers
@@ -29,7 +31,8 @@ _NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
 class Window(eqx.Module):
     """A stretch of a run between two stops. Leading axis (windows,) when given to ``integrate``.
 
-    ``evaluate``: the balance is evaluated at the start. ``jump``: the month's balance is applied at the end.
+    ``evaluate``: the balance is evaluated at the start. ``jump``: the month's balance is applied at the end. ``laws`` are the
+    monthly inputs of laws by slot (None if there are none).
     """
 
     start: Array
@@ -37,6 +40,14 @@ class Window(eqx.Module):
     evaluate: Array
     jump: Array
     forcing: Any = None
+    laws: dict[str, tuple[Array, ...]] | None = None
+
+
+class Forcing(eqx.Module):
+    """What holds throughout a window: the balance, and the numbers of the flow where laws renew them each month."""
+
+    source: Source | None
+    flow_values: Any = None
 
 
 class Source(eqx.Module):
@@ -125,20 +136,21 @@ class Dynamics(AbstractSystem):
     accounts: Accounts = eqx.field(static=True, default="budget")
     by_hand: bool = eqx.field(static=True, default=False)
 
-    def begin(self, state: State, window: Window) -> tuple[Any, Unknowns, Tally | None]:
-        """Evaluate the balance if it is due, else carry on with the one in force."""
+    def begin(self, state: State, window: Window) -> tuple[Forcing, Unknowns, Tally | None]:
+        """Evaluate the balance if it is due, else carry on with the one in force; refresh the flow's laws."""
         zero = jnp.zeros_like(state.thickness)
-        forcing = None
+        source = None
         if self.has_source:
-            evaluate = lambda: self._source(state.thickness, window.forcing, window.start)
-            forcing = (
+            evaluate = lambda: self._source(state.thickness, window)
+            source = (
                 lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
             )
+        forcing = Forcing(source, None if window.laws is None else in_month(self.flow_values, window.laws))
         tally = Tally(zero, zero, *(zero,) * 3) if self.in_stages else Tally(zero, zero)
         y = Unknowns(state.thickness, zero, zero) if self.in_stages else Unknowns(state.thickness)
         return forcing, y, None if self.accounts == "none" else tally
 
-    def tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
+    def tendency(self, forcing: Forcing, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
         """dH/dt from flow and balance, m yr⁻¹."""
         thickness = jnp.where(self.interior & (y.thickness > 0), y.thickness, 0.0)
         rate: Any
@@ -147,27 +159,26 @@ class Dynamics(AbstractSystem):
             rate, stiffness = jnp.zeros_like(thickness), jnp.zeros((), thickness.dtype)
         else:
             operators = TRANSPOSED if self.by_hand else PLAIN
-            rate, stiffness = self.flow.tendency(self.flow_values, self.bed, thickness, self.dx, self.dy, operators)
-        if self.has_source:
-            return Unknowns(rate + forcing.rate), stiffness
+            values = self.flow_values if forcing.flow_values is None else forcing.flow_values
+            rate, stiffness = self.flow.tendency(values, self.bed, thickness, self.dx, self.dy, operators)
+        if forcing.source is not None:
+            return Unknowns(rate + forcing.source.rate), stiffness
         if self.in_stages:
             rates = self.mass_balance.rates(self.balance_values, None, self.bed + thickness, t)
             applied, withheld = self._allowed(rates, thickness)
             return Unknowns(rate + applied, applied, withheld), stiffness
         return Unknowns(rate), stiffness
 
-    def continuous_tendency(self, forcing: Source | None, t: Any, y: Unknowns) -> Unknowns:
+    def continuous_tendency(self, forcing: Forcing, t: Any, y: Unknowns) -> Unknowns:
         """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself."""
         rates, _ = self.tendency(forcing, t, y)
         bare = y.thickness <= 0
-        if self.has_source:
-            melt = jnp.minimum(forcing.rate, 0.0)
+        if forcing.source is not None:
+            melt = jnp.minimum(forcing.source.rate, 0.0)
             rates = Unknowns(jnp.where(bare, rates.thickness - melt, rates.thickness))
         return Unknowns(jnp.where(self.interior, rates.thickness, 0.0), rates.applied, rates.withheld)
 
-    def settle(
-        self, forcing: Source | None, dt: Any, raw: Unknowns, tally: Tally | None
-    ) -> tuple[Unknowns, Tally | None]:
+    def settle(self, forcing: Forcing, dt: Any, raw: Unknowns, tally: Tally | None) -> tuple[Unknowns, Tally | None]:
         """Back to H >= 0 and an ice-free ring.
 
         A step much longer than the Euler limit may let a thin cell export more ice than it holds (some 1e-10 of the
@@ -183,7 +194,8 @@ class Dynamics(AbstractSystem):
         if self.in_stages:
             gain, loss = _split(raw.applied)
         else:
-            loss = dt * jnp.maximum(-forcing.rate, 0.0) if self.has_source else jnp.zeros_like(H)
+            source = forcing.source
+            loss = jnp.zeros_like(H) if source is None else dt * jnp.maximum(-source.rate, 0.0)
         owed = jnp.maximum(short - _BEYOND_ROUND_OFF * loss, 0.0)
         nothing = lambda thickness, owed: (thickness, jnp.zeros_like(owed))
         kept, left = lax.cond(jnp.any(owed > _NOTHING), _repay, nothing, kept, owed)
@@ -199,21 +211,21 @@ class Dynamics(AbstractSystem):
         return y, Tally(removed, clipped)
 
     def end(
-        self, state: State, window: Window, forcing: Source | None, y: Unknowns, tally: Tally | None
+        self, state: State, window: Window, forcing: Forcing, y: Unknowns, tally: Tally | None
     ) -> tuple[State, Report | None]:
         """Apply a jump if one is due, close the window's budget."""
         thickness, time = y.thickness, window.start + window.length
-        extras = {"balance": forcing} if self.has_source and self.carries else {}
+        extras = {"balance": forcing.source} if self.has_source and self.carries else {}
         jump = None
         if self.has_jump:
             zero = jnp.zeros_like(thickness)
             water = Water(zero, zero, zero) if self.accounts == "water" else None
             nothing = _Jump(thickness, *(zero,) * 4, jnp.zeros(3, thickness.dtype), water)
-            jump = lax.cond(window.jump, lambda: self._jump(thickness, window.forcing, window.start), lambda: nothing)
+            jump = lax.cond(window.jump, lambda: self._jump(thickness, window), lambda: nothing)
             thickness = jump.thickness
         if tally is None:
             return State(time, thickness, extras), None
-        report = self._report(state, window, forcing, tally, thickness, jump)
+        report = self._report(state, window, forcing.source, tally, thickness, jump)
         if self.keeps_budget:
             return State(time, thickness, extras), report
         return State(time, thickness, extras | {"applied": state.extras["applied"] + report.balance}), None
@@ -222,7 +234,7 @@ class Dynamics(AbstractSystem):
         self,
         state: State,
         window: Window,
-        forcing: Source | None,
+        source: Source | None,
         tally: Tally,
         thickness: Cell,
         jump: _Jump | None,
@@ -236,13 +248,13 @@ class Dynamics(AbstractSystem):
         zero: Any = jnp.zeros_like(thickness)
         on_glacier: Any = jnp.zeros(3, thickness.dtype)
         water: Water | None = None
-        if self.has_source:
-            gain, loss = (window.length * part for part in _split(forcing.rate))
+        if source is not None:
+            gain, loss = (window.length * part for part in _split(source.rate))
             withheld = zero
             if self.accounts == "water":
-                water = _water(window.length, forcing.rates, gain)
-            if self.keeps_budget:
-                withheld, on_glacier = window.length * forcing.withheld, window.length * forcing.on_glacier
+                water = _water(window.length, source.rates, gain)
+            if source.withheld is not None and source.on_glacier is not None:
+                withheld, on_glacier = window.length * source.withheld, window.length * source.on_glacier
         elif self.in_stages:
             gain, loss, withheld = tally.gain, tally.loss, tally.withheld
         else:
@@ -285,6 +297,12 @@ class Dynamics(AbstractSystem):
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
         return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
 
+    def velocity(self, thickness: Cell, laws: Any, at: VelocityKind = "surface") -> tuple[Array, Array]:
+        """(vx, vy) on cells, m yr⁻¹, 0 without ice; ``laws`` as in :class:`Window`, of one window."""
+        values = self.flow_values if laws is None else in_month(self.flow_values, laws)
+        u, v = self.flow.velocity(values, self.bed, thickness, self.dx, self.dy, at)
+        return jnp.where(thickness > 0, cell_mean(u), 0.0), jnp.where(thickness > 0, cell_mean(v), 0.0)
+
     @property
     def keeps_budget(self) -> bool:
         """Windows report."""
@@ -310,10 +328,20 @@ class Dynamics(AbstractSystem):
         """The balance is evaluated at every stage."""
         return self.mass_balance is not None and self.mass_balance.frequency == "state"
 
-    def _source(self, thickness: Cell, forcing: Any, time: Any) -> Source:
+    def _rates(self, thickness: Cell, window: Window) -> Rates:
+        """The balance of a window at a surface, with its laws refreshed."""
+        values = self.balance_values if window.laws is None else in_month(self.balance_values, window.laws)
+        return self.mass_balance.rates(values, window.forcing, self.bed + thickness, window.start)
+
+    def no_source(self, window: Window) -> Source:
+        """A balance of nothing, in the form that the state carries."""
+        shapes = jax.eval_shape(self._source, self.bed, window)
+        return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def _source(self, thickness: Cell, window: Window) -> Source:
         """The balance at a surface, as rates in m of ice per year."""
         thickness = jnp.maximum(thickness, 0.0)
-        rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + thickness, time)
+        rates = self._rates(thickness, window)
         if self.mass_balance.frequency == "monthly":
             rates = Rates(12.0 * rates.accumulation, 12.0 * rates.melt, 12.0 * rates.rain)
         applied, withheld = self._allowed(rates, thickness)
@@ -338,10 +366,10 @@ class Dynamics(AbstractSystem):
         glacier = (thickness > 0) & belongs
         return jnp.stack([jnp.sum(jnp.where(glacier, r, 0.0)) for r in (rates.accumulation, rates.melt, rates.rain)])
 
-    def _jump(self, thickness: Cell, forcing: Any, time: Any) -> _Jump:
+    def _jump(self, thickness: Cell, window: Window) -> _Jump:
         """A month's balance at once."""
         ice = jnp.maximum(thickness, 0.0)
-        rates = self.mass_balance.rates(self.balance_values, forcing, self.bed + ice, time)
+        rates = self._rates(ice, window)
         on_glacier = self._sum_on_glacier(rates, ice)
         withheld: Any
         if self.signed:

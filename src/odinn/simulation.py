@@ -12,17 +12,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
-from odinn.dates import MONTH, decimal_year, snap
+from odinn.dates import MONTH, decimal_year, month_index, snap
 from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
 from odinn.errors import InputError, OdinnError, where
 from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
-from odinn.grid import cell_mean
 from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
+from odinn.laws.base import monthly_laws, monthly_rows
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
 from odinn.parameter import Parameter, cast_floats
@@ -66,6 +66,12 @@ class Simulation(eqx.Module):
     def surface(self) -> Float[np.ndarray, "T ny nx"]:
         """Surface altitude, m."""
         return self.glacier.bed + self.thickness
+
+    @property
+    def months(self) -> Int[np.ndarray, " T"]:
+        """The month (index 12 · year + month − 1) whose laws hold at each time: at its start that of the run's first month,
+        at the end of a month the one that ends."""
+        return np.array([month_index(t if i == 0 else t - 1e-6) for i, t in enumerate(self.times)])
 
     @property
     def volume(self) -> Float[np.ndarray, " T"]:
@@ -125,7 +131,7 @@ class Simulation(eqx.Module):
         Args:
             at: "surface", "mean" (over depth) or "basal".
         """
-        return velocity_of(self.model, self.glacier, self.thickness, at)
+        return velocity_of(self.model, self.glacier, self.thickness, at, months=self.months)
 
     def to_dataset(self) -> Any:
         """The run as an ``xarray.Dataset`` with CF-1.11 metadata."""
@@ -271,26 +277,47 @@ def _bound(model: Model, glaciers: list[Glacier]) -> Model:
 
 
 def velocity_of(
-    model: Model, glacier: Glacier, thickness: np.ndarray, at: VelocityKind = "surface"
+    model: Model,
+    glacier: Glacier,
+    thickness: np.ndarray,
+    at: VelocityKind = "surface",
+    *,
+    months: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vx, vy, speed) on cells, m yr⁻¹, of a stack of thicknesses (T, ny, nx); 0 without ice."""
+    """(vx, vy, speed) on cells, m yr⁻¹, of a stack of thicknesses (T, ny, nx); 0 without ice.
+
+    Args:
+        months: (T,) indices of the months whose laws hold (:attr:`Simulation.months`); needed where a law of the flow is
+            renewed each month.
+    """
     if model.flow is None:
         zero = np.zeros_like(thickness)
         return zero, zero, zero
     system = dynamics_of(model, glacier, "source")
     if at not in ("surface", "mean", "basal"):
         raise InputError(f"at={at!r}: expected 'surface', 'mean' or 'basal'")
-    return tuple(np.asarray(v) for v in _velocities(system, jnp.asarray(thickness), at))  # type: ignore[return-value]
+    laws = _laws_in(model, glacier, months)
+    return tuple(np.asarray(v) for v in _velocities(system, jnp.asarray(thickness), laws, at))  # type: ignore[return-value]
+
+
+def _laws_in(model: Model, glacier: Glacier, months: np.ndarray | None) -> dict[str, tuple[np.ndarray, ...]] | None:
+    """The monthly inputs of the flow's laws in some months, None if there are none."""
+    flow = Model(flow=model.flow)
+    if not monthly_laws(flow):
+        return None
+    if months is None:
+        raise InputError(where(glacier.rgi_id, "a law of the flow is renewed each month: its velocity needs months="))
+    return monthly_rows(flow, glacier, months)
 
 
 @eqx.filter_jit
-def _velocities(system: Dynamics, thickness: jax.Array, at: VelocityKind) -> tuple[jax.Array, jax.Array, jax.Array]:
-    def one(H: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, at)
-        vx, vy = (jnp.where(H > 0, cell_mean(component), 0.0) for component in (u, v))
+def _velocities(system: Dynamics, thickness: jax.Array, laws: Any, at: VelocityKind) -> tuple[Any, Any, Any]:
+    def one(given: tuple) -> tuple[Any, Any, Any]:
+        thickness, laws = given
+        vx, vy = system.velocity(thickness, laws, at)
         return vx, vy, jnp.sqrt(vx * vx + vy * vy)
 
-    return jax.lax.map(one, thickness)
+    return jax.lax.map(one, (thickness, laws))
 
 
 @eqx.filter_jit
@@ -448,9 +475,8 @@ def _first_state(system: Dynamics, glacier: Glacier, windows: Window, t0: float,
         return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(jnp.asarray, balance)})
     if not windows.evaluate[0]:
         windows.evaluate[0] = True  # a state from elsewhere brings no balance in force
-    row = jax.tree.map(lambda a: jnp.asarray(a[0]), windows.forcing)
-    shapes = jax.eval_shape(system._source, thickness, row, jnp.asarray(t0))
-    return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)})
+    first = jax.tree.map(lambda a: jnp.asarray(a[0]), windows)
+    return State(jnp.asarray(t0), thickness, {"balance": system.no_source(first)})
 
 
 def _describe(stepper: AbstractStepper) -> str:

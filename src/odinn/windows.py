@@ -13,6 +13,7 @@ from odinn.dates import MONTH, month_index, snap
 from odinn.dynamics import Coupling, Window
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
+from odinn.laws.base import monthly_rows
 from odinn.model import Model, State
 from odinn.stepping.base import NOT_FINITE
 
@@ -81,14 +82,17 @@ def plan_windows(
     saves = {t for t in saves if t < t1 - 1e-9} | {t1}
     balance = model.mass_balance
     monthly = balance is not None and balance.frequency == "monthly"
+    needed = months_between(t0, t1)
+    laws = monthly_rows(model, glacier, needed)
     ends = saves | {snap(t) for t in stops if t0 < t < t1}
-    if monthly:
+    if monthly or laws:
         ends |= {k / 12 for k in range(month_index(t0) + 1, month_index(t1) + 1) if t0 < k / 12 < t1}
     ends_ = np.array(sorted(ends))
     starts = np.concatenate([[t0], ends_[:-1]])
     months = np.array([month_index(t) for t in starts])
     whole = np.isclose(starts * 12, months, atol=1e-9, rtol=0) & np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0)
     length = np.where(whole, MONTH, ends_ - starts)
+    in_force = lambda table: jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
     n = len(starts)
     evaluate, jump, forcing = np.zeros(n, bool), np.zeros(n, bool), None
     if balance is not None and balance.frequency == "fixed":
@@ -100,10 +104,10 @@ def plan_windows(
         jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump
         if coupling == "jump" and getattr(balance, "scheme", None) == "odinn":
             jump[-1] = False  # ODINN has no event at the final time
-        needed = months_between(t0, t1)
-        table = balance.forcing(glacier, needed)
-        forcing = jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
-    return Window(starts, length, evaluate, jump, forcing), np.isin(ends_, sorted(saves))
+        forcing = in_force(balance.forcing(glacier, needed))
+    return Window(starts, length, evaluate, jump, forcing, in_force(laws) if laws else None), np.isin(
+        ends_, sorted(saves)
+    )
 
 
 def padded(windows: Window, count: int) -> Window:
@@ -121,6 +125,7 @@ def padded(windows: Window, count: int) -> Window:
         longer.evaluate & ~idle,
         longer.jump & ~idle,
         longer.forcing,
+        longer.laws,
     )
 
 

@@ -18,7 +18,7 @@ from odinn.binding import as_list, bind
 from odinn.cli import learning
 from odinn.cli.config import build_stepper, in_scenario, opened, to_yaml
 from odinn.cli.learning import InvertConfig
-from odinn.dates import decimal_year
+from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
 from odinn.inversion.driver import Inversion
@@ -201,11 +201,11 @@ def _at(model: Model, glacier: Glacier, t0: float, date: float, options: Mapping
     """Thickness and speed of a glacier at a date, made when asked for."""
     from odinn.simulation import velocity_of
 
-    thickness = glacier.thickness
+    thickness, months = glacier.thickness, np.array([month_index(t0)])
     if date - t0 > 1e-7:
         sim = odinn.simulate(model, glacier, t0, date, save_every=date - t0, progress=False, **options)
-        thickness = sim.thickness[-1]
-    speed = lambda: velocity_of(model, glacier, thickness[None])[2][0]
+        thickness, months = sim.thickness[-1], sim.months[-1:]
+    speed = lambda: velocity_of(model, glacier, thickness[None], months=months)[2][0]
     return {"thickness": lambda: thickness, "velocity": speed}
 
 

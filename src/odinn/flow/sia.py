@@ -32,12 +32,12 @@ _PER_SECOND = 1e-20  # Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glac
 class Coefficients(eqx.Module):
     """Numbers of a shallow ice flow on corners; exponents are Python floats where they are constants.
 
-    ``creep`` (a field, or a :class:`odinn.laws.base.Deferred` law of the state) multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity
-    (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` multiplies Hᵖ⁻ᵠ⁺¹ |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where there is no sliding).
+    ``creep`` multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` Hᵖ⁻ᵠ⁺¹ |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where
+    there is no sliding): fields, or :class:`odinn.laws.base.Deferred` laws of the month or the state.
     """
 
     creep: Any
-    sliding: Corner | None
+    sliding: Any
     n: Exponent
     p: Exponent
     q: Exponent
@@ -240,11 +240,12 @@ def at_state(value: Any, thickness: Corner, slope_squared: Corner) -> Corner:
 
 def _sliding_mobility(thickness: Corner, slope_squared: Corner, values: Coefficients) -> Corner:
     """u_b / |∇S| = C (ρg)^(p−q) H^(p−q) |∇S|^(p−1)"""
-    sliding = values.sliding * power(thickness, values.p - values.q) * power(slope_squared, (values.p - 1.0) / 2)
+    coefficient = at_state(values.sliding, thickness, slope_squared)
+    sliding = coefficient * power(thickness, values.p - values.q) * power(slope_squared, (values.p - 1.0) / 2)
     return jnp.where(thickness > 0, sliding, 0.0)
 
 
-def _sliding(flow: SIA2D | HybridSIA2D, site: Any, p: Exponent, q: Exponent) -> Corner | None:
+def _sliding(flow: SIA2D | HybridSIA2D, site: Any, p: Exponent, q: Exponent) -> Any:
     coefficient = for_glacier(flow.C, site.rgi_id, "flow.C")
     if is_static(coefficient) and coefficient == 0.0:
         return None
@@ -254,7 +255,14 @@ def _sliding(flow: SIA2D | HybridSIA2D, site: Any, p: Exponent, q: Exponent) -> 
 
 def _exponent(value: Any, site: Any, name: str) -> Exponent:
     value = for_glacier(value, site.rgi_id, name)
-    return value if is_static(value) else on_corners(value, site, name)
+    if is_static(value):
+        return value
+    field = on_corners(value, site, name)
+    if callable(field):
+        raise InputError(
+            f"{name}: exponents take laws of fixed inputs only, found one that changes with month or state"
+        )
+    return field
 
 
 def _power_of_number(base: float, exponent: Exponent) -> Any:

@@ -156,7 +156,7 @@ class Velocity(AbstractFieldLoss):
 
     def state(self, outcome: Outcome, index: Array) -> Array:
         """(vx, vy), m yr⁻¹."""
-        return jnp.stack(outcome.velocity(outcome.thickness_at(index)))
+        return jnp.stack(outcome.velocity(index))
 
     def observable(self, fields: Array) -> Array:
         """Components, speed, or its logarithm."""
@@ -346,7 +346,7 @@ class SmoothVelocity(AbstractLoss):
     def residuals(self, outcome: Outcome, targets: Any) -> Array:
         """See :class:`AbstractLoss`."""
         index, core = targets
-        fields = jax.lax.map(lambda i: jnp.stack(outcome.velocity(outcome.thickness_at(i))), index)
+        fields = jax.lax.map(lambda i: jnp.stack(outcome.velocity(i)), index)
         around = fields[..., :-2, 1:-1] + fields[..., 2:, 1:-1] + fields[..., 1:-1, :-2] + fields[..., 1:-1, 2:]
         return core[None, None] * (fields[..., 1:-1, 1:-1] - 0.25 * around) / self.error
 

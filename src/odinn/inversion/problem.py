@@ -17,7 +17,6 @@ from odinn.dates import decimal_year
 from odinn.dynamics import Coupling, Window, dynamics_of
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier, geometry
-from odinn.grid import cell_mean
 from odinn.inversion.terms import Outcome, Total
 from odinn.model import Model, State
 from odinn.parameter import cast_floats
@@ -151,9 +150,7 @@ def run_outcome(
     system, thickness = (cast_floats(tree, windows.length.dtype) for tree in (system, thickness))  # geometry is float64
     extras = {}
     if carries and system.has_source:
-        row = jax.tree.map(lambda a: a[0], windows.forcing)
-        shapes = jax.eval_shape(system._source, thickness, row, jnp.asarray(start))
-        extras["balance"] = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        extras["balance"] = system.no_source(jax.tree.map(lambda a: a[0], windows))
     if accounts == "balance":
         extras["applied"] = jnp.zeros_like(thickness)
     state = State(jnp.asarray(start, windows.length.dtype), thickness, extras)
@@ -166,15 +163,14 @@ def run_outcome(
     else:
         states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
 
-    def velocity(H: Any) -> tuple[Any, Any]:
-        u, v = system.flow.velocity(system.flow_values, system.bed, H, system.dx, system.dy, "surface")
-        return tuple(jnp.where(H > 0, cell_mean(c), 0.0) for c in (u, v))  # type: ignore[return-value]
-
     at_stops = jnp.maximum(states.thickness, 0.0) if system.signed else states.thickness
+    laws = jax.tree.map(lambda a: jnp.concatenate([a[:1], a[jnp.asarray(keep)]]), windows.laws)
     with_start = lambda first, rest: jnp.concatenate([first[None], rest])
     balance = with_start(extras["applied"], states.extras["applied"]) if accounts == "balance" else None
     times = with_start(state.time, states.time)
-    outcome = Outcome(with_start(thickness, at_stops), balance, times, velocity, model.ice_density / WATER_DENSITY)
+    stack = with_start(thickness, at_stops)
+    velocity = lambda index: system.velocity(stack[index], jax.tree.map(lambda a: a[index], laws))
+    outcome = Outcome(stack, balance, times, velocity, model.ice_density / WATER_DENSITY)
     return outcome, record
 
 

@@ -22,7 +22,7 @@ class Outcome(eqx.Module):
     Args:
         thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start; there if a loss has
             ``uses_balance``, else None. times: (1 + stops,), decimal years.
-        velocity: function of a thickness: (vx, vy) at the surface on cells, m yr⁻¹.
+        velocity: function of the number of a stop (0 is the start): (vx, vy) at the surface on cells, m yr⁻¹.
         water: m w.e. per m of ice.
     """
 

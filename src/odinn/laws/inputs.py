@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.dates import decimal_year, month_index
-from odinn.errors import ClimateError, where
+from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.laws.base import AbstractInput, Fixed, OfState, Range
+from odinn.laws.base import AbstractInput, Fixed, Monthly, OfState, Range, climate_of, whole_years
 from odinn.laws.topography import Eastness, Northness, TopographicAspect, TopographicRoughness, TopographicSlope
 
 __all__ = [
@@ -22,8 +21,11 @@ __all__ = [
     "Eastness",
     "Fixed",
     "LongTermTemperature",
+    "Monthly",
+    "MonthlyTemperature",
     "Northness",
     "OfState",
+    "RecentDegreeDays",
     "SurfaceSlope",
     "Thickness",
     "TopographicAspect",
@@ -51,7 +53,7 @@ class LongTermTemperature(Fixed):
 
     def field(self, glacier: Any) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        climate, months = _whole_years(glacier, self.period, self.label)
+        climate, months = whole_years(glacier, self.period, self.label)
         rows = climate.rows(months, glacier.rgi_id)
         temp, gradient = climate.temp[rows], climate.gradient[rows]
         used = temp > -999
@@ -80,14 +82,65 @@ class DegreeDays(Fixed):
 
     def field(self, glacier: Any) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        from odinn.massbalance.temperature_index import TemperatureIndex
+        _, months = whole_years(glacier, self.period, self.label)
+        monthly = _monthly_degree_days(glacier, months, lambda table: jnp.sum(table, axis=0))
+        return np.asarray(monthly) * 12.0 / len(months)
 
-        _, months = _whole_years(glacier, self.period, self.label)
-        balance = TemperatureIndex(melt_factor=1e-3)
-        values, surface = balance.coefficients(glacier), np.asarray(glacier.surface, float)
-        monthly = lambda row: balance.rates(values, row, surface, 0.0).melt
-        total = jax.jit(lambda table: jnp.sum(jax.lax.map(monthly, table), axis=0))(balance.forcing(glacier, months))
-        return np.asarray(total) * 1000.0 * 12.0 / len(months)
+
+class MonthlyTemperature(Monthly):
+    """Mean air temperature of the month at hand, °C.
+
+    Args:
+        per: "glacier" (at the mean surface altitude inside the outline) or "cell" (at each cell's initial surface).
+    """
+
+    per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "monthly air temperature"
+    unit: ClassVar[str] = "°C"
+
+    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        climate = climate_of(glacier, self.label)
+        rows = climate.drawn(months, glacier.rgi_id)
+        used, daily = climate.used[rows], climate.step == "daily"
+        temp, gradient = (_means_over_days(field[rows], used, daily) for field in (climate.temp, climate.gradient))
+        if rows.ndim == 2:  # a constant climate: the same month of several years
+            temp, gradient = temp.mean(axis=1), gradient.mean(axis=1)
+        surface = np.asarray(glacier.surface)
+        if self.per == "cell":
+            return temp[:, None, None] + gradient[:, None, None] * (surface - climate.ref_height)
+        return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+
+
+class RecentDegreeDays(Monthly):
+    """Positive degree-days of the months before the month at hand, K d, on cells at the initial surface: how much meltwater
+    the bed may have got of late (ODINN's cumulative degree-days).
+
+    Args:
+        months: over how many months they are summed.
+
+    Days are summed as in :class:`DegreeDays`. The climate has to begin so many months before the run.
+    """
+
+    months: int = eqx.field(static=True, default=1)
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "recent degree-days"
+    unit: ClassVar[str] = "K d"
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.months, int) or self.months < 1:
+            raise InputError(f"RecentDegreeDays(months={self.months!r}): expected a whole number of at least 1")
+
+    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        first = int(months.min())
+        before = np.arange(first - self.months, int(months.max()))
+        total = np.cumsum(np.asarray(_monthly_degree_days(glacier, before, lambda table: table)), axis=0)
+        total = np.concatenate([np.zeros((1, *total.shape[1:])), total])
+        return total[months - first + self.months] - total[months - first]
 
 
 class Altitude(Fixed):
@@ -126,18 +179,16 @@ class SurfaceSlope(OfState):
         return slope
 
 
-def _whole_years(glacier: Any, period: tuple[float, float] | None, label: str) -> tuple[Any, np.ndarray]:
-    """(climate of a glacier, months of a period, or of all its whole calendar years)."""
-    climate = glacier.climate
-    if climate is None:
-        raise ClimateError(
-            where(glacier.rgi_id, f"the {label} of a law needs a climate: open the glacier with climate=...")
-        )
-    if period is None:
-        first = -(-climate.first_month // 12) * 12
-        last = (climate.first_month + len(climate.temp)) // 12 * 12
-    else:
-        first, last = (month_index(decimal_year(t)) for t in period)
-    if last <= first:
-        raise ClimateError(where(glacier.rgi_id, f"climate '{climate.name}' holds no whole year for the {label}"))
-    return climate, np.arange(first, last)
+def _means_over_days(field: np.ndarray, used: np.ndarray, daily: bool) -> np.ndarray:
+    """Means over the days that a month has, of rows (months, days); monthly rows stay as they are."""
+    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1) if daily else field
+
+
+def _monthly_degree_days(glacier: Any, months: np.ndarray, reduce: Any) -> Any:
+    """Positive degree-days of months on cells, (months, ny, nx) K d, reduced inside the compiled program."""
+    from odinn.massbalance.temperature_index import TemperatureIndex
+
+    balance = TemperatureIndex(melt_factor=1e-3)
+    values, surface = balance.coefficients(glacier), np.asarray(glacier.surface, float)
+    monthly = lambda row: 1000.0 * balance.rates(values, row, surface, 0.0).melt
+    return jax.jit(lambda table: reduce(jax.lax.map(monthly, table)))(balance.forcing(glacier, months))

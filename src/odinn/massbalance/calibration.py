@@ -36,6 +36,10 @@ def monthly_balance(model: Model, glacier: Glacier, months: np.ndarray) -> Float
     if not glacier.mask.any():
         raise InputError(where(glacier.rgi_id, "the outline is empty: there are no cells to average over"))
     values = balance.coefficients(glacier)
+    if any(callable(v) for v in jax.tree.leaves(values, is_leaf=callable)):
+        raise InputError(
+            where(glacier.rgi_id, "a law of the balance is renewed each month: calibrate with numbers instead")
+        )
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
     values = jax.tree.map(lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, values)

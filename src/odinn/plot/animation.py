@@ -102,7 +102,7 @@ def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarr
         case "thickness":
             return thickness, ice
         case "speed":
-            return velocity_of(sim.model, sim.glacier, thickness)[2], ice
+            return velocity_of(sim.model, sim.glacier, thickness, months=sim.months[chosen])[2], ice
         case "change":
             return thickness - thickness[0], ice | ice[0]
 

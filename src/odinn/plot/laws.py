@@ -18,7 +18,7 @@ from odinn.constants import AREA_THRESHOLD, SLOPE_EPSILON
 from odinn.errors import InputError
 from odinn.glacier import Glacier, geometry
 from odinn.grid import corner_gradient, corner_mean
-from odinn.laws.base import AbstractInput, AbstractLaw, on_corners
+from odinn.laws.base import AbstractInput, AbstractLaw, on_corners, whole_years
 
 SLOTS: Final = {
     "flow.A": "rate factor A (Pa⁻ⁿ yr⁻¹)",
@@ -33,6 +33,7 @@ SLOTS: Final = {
 _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
 _POINTS: Final = {1: 401, 2: 121}  # along each input
 _BINS: Final = 40
+_MONTHS: Final = 120
 _FEW: Final = 30  # different values: each is marked rather than counted in bins
 _EXTEND: Final = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
 _SHARES: Final = (0.5, 0.9)  # of the data inside a contour of density
@@ -87,7 +88,8 @@ def law(
 
 
 def data(inputs: Sequence[AbstractInput], glacier: Glacier) -> np.ndarray:
-    """Values of inputs on the corners of a glacier with at least 1 m of ice, (inputs, corners)."""
+    """Values of inputs on the corners of a glacier with at least 1 m of ice, (inputs, values): of inputs that are new each
+    month, in the months of the last ten whole years of the climate."""
     bed, thickness = (np.asarray(f) for f in geometry(glacier))
     ice = np.asarray(corner_mean(thickness))
     gx, gy = corner_gradient(bed + thickness, glacier.grid.dx, glacier.grid.dy)
@@ -100,9 +102,12 @@ def data(inputs: Sequence[AbstractInput], glacier: Glacier) -> np.ndarray:
             value = np.asarray(item.field(glacier), float)
             value = on_corners(item, value) if value.ndim == 2 else value
         else:
-            raise InputError(f"plot.law: '{item.label}' changes in time; draw its law without glaciers=")
-        rows.append(np.broadcast_to(value, ice.shape)[ice >= AREA_THRESHOLD])
-    return np.stack(rows)
+            months = whole_years(glacier, None, item.label)[1][-_MONTHS:]
+            value = np.asarray(item.in_months(glacier, months), float)
+            value = on_corners(item, value) if value.ndim == 3 else value[:, None, None]
+        rows.append(np.broadcast_to(value, (*value.shape[:-2], *ice.shape))[..., ice >= AREA_THRESHOLD])
+    shape = np.broadcast_shapes(*(row.shape for row in rows))
+    return np.stack([np.broadcast_to(row, shape).ravel() for row in rows])
 
 
 def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:

@@ -142,7 +142,7 @@ def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, 
         case "thickness":
             field = thickness
         case "speed":
-            field = velocity_of(sim.model, sim.glacier, thickness[None])[2][0]
+            field = velocity_of(sim.model, sim.glacier, thickness[None], months=sim.months[[index]])[2][0]
         case "surface":
             field = sim.glacier.bed + thickness
         case "bed":

@@ -280,10 +280,14 @@ def _snapshots_backward(
         start, window, steps, row = xs
         state_bar = jax.tree.map(lambda bar, rows: bar + rows[row], state_bar, kept_bars)
         floats, others = eqx.partition(start, eqx.is_inexact_array)
-        (forcing, y, tally), pull_begin = jax.vjp(
-            lambda th, st: full(th).begin(eqx.combine(st, others), window), wanted, floats
-        )
-        forcing_floats, forcing_others = eqx.partition(forcing, eqx.is_inexact_array)
+
+        def begin(theta: PyTree, floats: PyTree) -> tuple[tuple, PyTree]:
+            forcing, y, tally = full(theta).begin(eqx.combine(floats, others), window)
+            forcing_floats, forcing_others = eqx.partition(forcing, eqx.is_inexact_array)
+            return (forcing_floats, y, tally), forcing_others
+
+        (forcing_floats, y, tally), pull_begin, forcing_others = jax.vjp(begin, wanted, floats, has_aux=True)
+        forcing = eqx.combine(forcing_floats, forcing_others)
         begins = window.start + jnp.cumsum(steps.dt) - steps.dt
 
         def f(theta: PyTree, t: Any, y: PyTree) -> PyTree:
