@@ -19,7 +19,7 @@ GROUPS = {
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
     "Results": "save load restart to_geotiff",
     "Learning": (
-        "Parameter invert Inversion value_and_gradient synthetic_observations bind trainable combine "
+        "Parameter invert Inversion value_and_gradient misfits synthetic_observations bind trainable combine "
         "laws inputs losses regularization optimizers"
     ),
     "Plots and checks": "plot verification",

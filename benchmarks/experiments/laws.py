@@ -67,14 +67,15 @@ def everywhere() -> list[Row]:
     seen = [float(temperature.field(g)) for g in training]
     at = np.linspace(min(seen), max(seen), 50)
     off = lambda temperatures: np.abs(np.asarray(fit.model.flow.A(temperatures)) / np.asarray(TRUTH(temperatures)) - 1)
-    misfit = lambda model: float(odinn.value_and_gradient(model, rest, loss, span)[0])
-    found = odinn.Model(odinn.SIA2D(A=odinn.laws.Function(fit.model.flow.A, [temperature])), melt)
+    misfit = lambda model: sum(sum(own.values()) for own in odinn.misfits(model, rest, loss, span).values())
     return [
         Row("worst relative error of the law at the temperatures of the training glaciers", off(np.array(seen)).max()),
         Row("worst relative error of the law between the lowest and the highest of them", off(at).max(), "<=", 0.05),
         Row("lowest of those temperatures, °C", at[0]),
         Row("highest of those temperatures, °C", at[-1]),
-        Row("misfit of the held-out glaciers / that of the true law", misfit(found) / misfit(true_model), "<=", 1.1),
+        Row(
+            "misfit of the held-out glaciers / that of the true law", misfit(fit.model) / misfit(true_model), "<=", 1.1
+        ),
         Row("Gauss-Newton steps", len(fit.records["loss"]) - 1),
         Row("seconds in the inversion", fit.records["seconds"].sum()),
     ]

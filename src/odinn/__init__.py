@@ -32,6 +32,7 @@ from odinn.stepping.ssprk import SSPRK3
 from odinn.steps import Steps
 
 _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
+    "misfits": "odinn.inversion.gradients",
     "value_and_gradient": "odinn.inversion.gradients",
     "invert": "odinn.inversion.driver",
     "Inversion": "odinn.inversion.driver",
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from odinn.data.series import open_climate
     from odinn.inversion import losses, optimizers, regularization
     from odinn.inversion.driver import Inversion, invert
-    from odinn.inversion.gradients import value_and_gradient
+    from odinn.inversion.gradients import misfits, value_and_gradient
     from odinn.inversion.synthetic import synthetic_observations
     from odinn.laws import inputs
     from odinn.output.geotiff import to_geotiff
@@ -114,6 +115,7 @@ __all__ = [
     "laws",
     "load",
     "losses",
+    "misfits",
     "open_climate",
     "open_glacier",
     "open_glaciers",

@@ -184,3 +184,14 @@ def test_what_gauss_newton_cannot_do_is_said_before_the_first_run(twin, monkeypa
     gridded = odinn.Model(odinn.SIA2D(A=odinn.Parameter(1e-16, (1e-18, 1e-14), "log", "cell")), TI)
     with pytest.raises(InputError, match=message):
         odinn.invert(gridded, twin, LOSS + term, SPAN, optimizer=[ADAM(), NEWTON(2)], progress=False)
+
+
+def test_misfits_need_nothing_to_learn(twin):
+    truth, off = (odinn.Model(odinn.SIA2D(A=rate), TI) for rate in (3e-16, 2e-16))
+    exact, wrong = (odinn.misfits(m, twin, LOSS, SPAN)[twin.rgi_id] for m in (truth, off))
+    assert set(wrong) == {"thickness", "velocity"}
+    assert all(exact[k] < 1e-20 < wrong[k] for k in wrong)
+    at_start = odinn.value_and_gradient(model(2e-16), twin, LOSS, SPAN)[0]
+    assert sum(wrong.values()) == pytest.approx(at_start, rel=1e-12)
+    with pytest.raises(InputError, match="regularisations only"):
+        odinn.misfits(truth, twin, odinn.regularization.Smoothness("flow.A"), SPAN)

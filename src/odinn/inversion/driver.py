@@ -241,12 +241,7 @@ class _Search:
 
     def misfits(self, params: Any) -> dict[str, dict[str, float]]:
         """Unweighted values of the data terms of each glacier."""
-        out = {}
-        for problem in self.problems:
-            _, values, _ = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)
-            rows = zip(self.names, problem.targets, values, strict=True)
-            out[problem.glacier.rgi_id] = {name: float(v) for name, own, v in rows if own is not None}
-        return out
+        return gradients.misfits_of(params, self.static, self.problems, self.loss, self.settings)
 
     def linearised(self, x: np.ndarray) -> tuple[float, np.ndarray, dict, dict[str, np.ndarray]]:
         """(value, gradient, weighted terms, {"normal": half the Gauss–Newton Hessian, "covariance": of the numbers when the

@@ -71,6 +71,41 @@ def value_and_gradient(
     return value, gradient
 
 
+def misfits(
+    model: Model, glaciers: Glacier | Sequence[Glacier], loss: Any, span: tuple[Any, Any], **options: Any
+) -> dict[str, dict[str, float]]:
+    """How far runs are from data, such as those of glaciers that were held out of an inversion.
+
+    Args:
+        model, glaciers, loss, span, options: as for :func:`value_and_gradient`; there need be nothing to learn.
+
+    Returns:
+        {rgi_id: {name of the term: its value, without weight}}; regularisations are left out.
+
+    Raises:
+        InputError: the loss has no term that is about data, or every glacier is left out of one.
+    """
+    loss, listed = as_total(loss), as_list(glaciers)
+    if not loss.data:
+        raise InputError("misfits: the loss has regularisations only; add one of odinn.losses")
+    model = bind(model, listed)
+    params, static = trainable(model, listed)
+    settings = make_settings(span, **options)
+    return misfits_of(params, static, prepare_all(model, listed, loss, settings), loss, settings)
+
+
+def misfits_of(
+    params: Any, static: Any, problems: Sequence[Problem], loss: Total, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """:func:`misfits` of glaciers that are prepared already."""
+    out = {}
+    for problem in problems:
+        _, values, _ = glacier_value(params, static, problem, loss, settings)
+        rows = zip(loss.data, problem.targets, values, strict=True)
+        out[problem.glacier.rgi_id] = {name: float(v) for (name, _, _), own, v in rows if own is not None}
+    return out
+
+
 def _values(params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict) -> tuple[Any, Record]:
     found, record = residuals_of(params, static, arrays, loss, settings, how)
     return jnp.stack([jnp.sum(r * r) / n for r, n in found]) if found else jnp.zeros(0), record
