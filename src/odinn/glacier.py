@@ -154,13 +154,18 @@ class Glacier(eqx.Module):
 
     @property
     def volume(self) -> float:
-        """Ice volume, m³."""
-        return float(np.sum(self.thickness) * self.grid.cell_area)
+        """Ice volume, m³; like ``area``, of a learned thickness at its present values."""
+        return float(np.sum(self._ice) * self.grid.cell_area)
 
     @property
     def area(self) -> float:
         """Area with at least 1 m of ice, m²."""
-        return float(np.sum(np.asarray(self.thickness) >= AREA_THRESHOLD) * self.grid.cell_area)
+        return float(np.sum(self._ice >= AREA_THRESHOLD) * self.grid.cell_area)
+
+    @property
+    def _ice(self) -> np.ndarray:
+        is_learned = isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter)
+        return np.asarray(geometry(self)[1] if is_learned else self.thickness)
 
     def replace(
         self,

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
-from odinn.output.dataset import describe
 from odinn.plot import maps, section
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
+from odinn.printing import on_one_line
 from odinn.simulation import Simulation
 
 _A4: Final = (8.27, 11.69)  # inches
@@ -71,7 +71,7 @@ def numbers(sim: Simulation) -> dict[str, str]:
         "budget residual": f"{sim.relative_residual:.0e} of the volume".replace("-", "−"),
         "climate": str(glacier.climate) if glacier.climate is not None else "none",
         "thickness": str(glacier.provenance.get("thickness", "given")),
-        "model": describe(sim.model),
+        "model": on_one_line(sim.model),
     }
 
 
