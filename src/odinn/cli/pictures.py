@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from odinn import plot
-from odinn.cli.inverting import Study, modelled, slots
+from odinn.binding import slots
+from odinn.cli.inverting import Study, modelled
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean

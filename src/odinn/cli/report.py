@@ -76,7 +76,7 @@ def print_fit(fit: Any) -> None:
     """What an inversion has learned."""
     import numpy as np
 
-    from odinn.cli.inverting import slots
+    from odinn.binding import slots
     from odinn.parameter import Parameter
 
     console.print(f"[bold]{fit}[/]")
@@ -87,6 +87,8 @@ def print_fit(fit: Any) -> None:
                 shown = np.asarray(number)
                 field = f"{shown.min():.4g} to {shown.max():.4g}" if shown.ndim else f"{float(shown):.4g}"
                 console.print(f"  {slot} = {field} ({rgi_id})")
+    for found in fit.at_bounds:
+        console.print(f"  [yellow]{found}[/]")
     names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
     table = Table(
         "glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
@@ -98,7 +100,7 @@ def print_fit(fit: Any) -> None:
 
 def print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
     """Which files to open first."""
-    from odinn.cli.inverting import slots
+    from odinn.binding import slots
     from odinn.laws.base import AbstractLaw
 
     if plots:

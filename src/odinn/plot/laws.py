@@ -14,11 +14,10 @@ from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from scipy.ndimage import gaussian_filter
 
-from odinn.constants import AREA_THRESHOLD, SLOPE_EPSILON
 from odinn.errors import InputError
-from odinn.glacier import Glacier, geometry
-from odinn.grid import corner_gradient, corner_mean
-from odinn.laws.base import AbstractInput, AbstractLaw, on_corners
+from odinn.glacier import Glacier
+from odinn.laws.base import AbstractInput, AbstractLaw
+from odinn.laws.samples import samples
 
 SLOTS: Final = {
     "flow.A": "rate factor A (Pa⁻ⁿ yr⁻¹)",
@@ -73,7 +72,7 @@ def law(
     if count == 2 and initial is not None:
         raise InputError("plot.law: initial= is for laws of one input")
     listed = [] if glaciers is None else [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
-    found = np.concatenate([data(law.inputs, g) for g in listed], axis=1) if listed else np.empty((count, 0))
+    found = np.concatenate([samples(law.inputs, g) for g in listed], axis=1) if listed else np.empty((count, 0))
     ranges = [_range(law, k, found[k]) for k in range(count)]
     label = SLOTS.get(label, label)
     if ax is None:
@@ -84,25 +83,6 @@ def law(
     else:
         _maps(ax, law, truth, ranges, found, label)
     return ax
-
-
-def data(inputs: Sequence[AbstractInput], glacier: Glacier) -> np.ndarray:
-    """Values of inputs on the corners of a glacier with at least 1 m of ice, (inputs, corners)."""
-    bed, thickness = (np.asarray(f) for f in geometry(glacier))
-    ice = np.asarray(corner_mean(thickness))
-    gx, gy = corner_gradient(bed + thickness, glacier.grid.dx, glacier.grid.dy)
-    slope = np.sqrt(np.asarray(gx) ** 2 + np.asarray(gy) ** 2 + SLOPE_EPSILON)
-    rows = []
-    for item in inputs:
-        if item.frequency == "state":
-            value = np.asarray(item.at_state(ice, slope))
-        elif item.frequency == "fixed":
-            value = np.asarray(item.field(glacier), float)
-            value = on_corners(item, value) if value.ndim == 2 else value
-        else:
-            raise InputError(f"plot.law: '{item.label}' changes in time; draw its law without glaciers=")
-        rows.append(np.broadcast_to(value, ice.shape)[ice >= AREA_THRESHOLD])
-    return np.stack(rows)
 
 
 def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:
