@@ -180,30 +180,32 @@ def invert(
 @app.command()
 def info(
     path: Annotated[
-        Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result (of odinn invert its folder).")
+        str,
+        typer.Argument(
+            help="A glacier (NetCDF file, OGGM directory, demo:RGI-id) or a result (a file of odinn run, the folder of odinn "
+            "invert)."
+        ),
     ],
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
+    coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells.")] = 1,
 ) -> None:
     """Show what a glacier or a result holds."""
-    import odinn
-    from odinn.inversion.driver import Inversion
-    from odinn.simulation import Simulation
+    from odinn.cli.config import GlacierSection, opened
+    from odinn.data.opening import no_glacier
 
-    try:
-        loaded: Any = odinn.load(path) if path.exists() and not (path / "gridded_data.nc").exists() else None
-    except InputError:
-        loaded = None
-    if isinstance(loaded, Inversion):
-        for glacier in loaded.glaciers:
-            console.print(str(glacier.settled()))
-        report.print_fit(loaded)
+    loaded, place = _saved(Path(path)), Path(path)
+    if loaded is not None:
+        report.show(loaded)
         return
-    if isinstance(loaded, Simulation):
-        report.describe(loaded.glacier)
-        report.summarise(loaded)
-        return
-    report.describe(odinn.open_glacier(path, climate=climate, thickness=thickness))
+    if place.exists() and (what := no_glacier(place)) is not None:
+        raise InputError(
+            f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result (a "
+            "file of odinn run, the folder of odinn invert)"
+        )
+    section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
+    for _, open_it in opened(GlacierSection.model_validate(section)):
+        report.describe(open_it())
 
 
 @app.command()
@@ -342,6 +344,18 @@ def main() -> None:
     except (OdinnError, OSError) as error:
         report.complain(error)
         sys.exit(1)
+
+
+def _saved(path: Path) -> Any:
+    """What odinn.save has put there; None for anything else."""
+    import odinn
+
+    if not path.exists() or (path / "gridded_data.nc").exists():
+        return None
+    try:
+        return odinn.load(path)
+    except InputError:
+        return None
 
 
 def _names(given: list[str] | None) -> list[str]:

@@ -21,6 +21,9 @@ def describe(glacier: Any) -> None:
     console.print(
         f"  ice        {glacier.area / 1e6:.2f} km2, {glacier.volume / 1e9:.4f} km3, up to {glacier.thickness.max():.0f} m"
     )
+    if "coarsened" in glacier.provenance:
+        k, areas = (glacier.provenance[key] for key in ("coarsen", "coarsened"))
+        console.print(f"  coarsened  {k} x {k} cells in one: {areas} (edges are spread over blocks), volume kept")
     console.print(f"  thickness  {glacier.provenance.get('thickness', 'given')}")
     console.print(f"  climate    {glacier.climate if glacier.climate is not None else 'none'}")
     observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
@@ -28,6 +31,25 @@ def describe(glacier: Any) -> None:
     console.print(f"  observed   {', '.join(observed) or 'nothing'}")
     if "oggm_calibration" in glacier.provenance:
         console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
+
+
+def show(found: Any) -> None:
+    """What a file of ``odinn.save`` holds: a run, an inversion, a glacier, or a module that is printed."""
+    from odinn.glacier import Glacier
+    from odinn.inversion.driver import Inversion
+    from odinn.simulation import Simulation
+
+    if isinstance(found, Simulation):
+        describe(found.glacier)
+        summarise(found)
+    elif isinstance(found, Inversion):
+        for glacier in found.glaciers:
+            console.print(str(glacier))
+        print_fit(found)
+    elif isinstance(found, Glacier):
+        describe(found.settled())
+    else:
+        console.print(repr(found), markup=False)
 
 
 def summarise(sim: Any) -> None:
