@@ -44,7 +44,9 @@ def test_what_is_no_glacier_is_named_with_what_info_takes(tmp_path):
             path.write_text("x")
         with pytest.raises(InputError, match=re.escape(f"{path}: {what}")) as error:
             info(path)
-        assert "`odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result" in str(error.value)
+        assert "`odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result" in str(
+            error.value
+        )
         with pytest.raises(InputError, match=re.escape(f"{path}: {what}") + ".* Expected a NetCDF file or an OGGM"):
             odinn.open_glacier(path)
     with pytest.raises(InputError, match="nowhere.nc: no such file"):

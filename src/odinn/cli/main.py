@@ -46,10 +46,12 @@ def options(
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
     overrides: Overrides = None,
+    check: Annotated[bool, typer.Option("--check", "--dry-run", help="Only say what would be run.")] = False,
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
     import odinn
     from odinn.cli.config import build_model, build_stepper, in_scenario, opened, read_config, to_yaml
+    from odinn.cli.planning import plan
 
     settings = read_config(config, overrides or [])
     if settings.run is None:
@@ -57,6 +59,8 @@ def run(
     folder = Path(settings.output.directory)
     model, stepper = build_model(settings), build_stepper(settings.run.stepper)
     failures, seen = 0, set()
+    if check:
+        console.print(repr(model), markup=False)
     for _, open_it in opened(settings.glacier):
         try:
             glacier = open_it()
@@ -67,9 +71,12 @@ def run(
             if glacier.rgi_id in seen:
                 raise InputError(f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id")
             seen.add(glacier.rgi_id)
-            _writable(folder)
             if model.mass_balance is None:
                 console.print("  balance    none: only flow (model.mass_balance is not set)")
+            if check:
+                report.print_plan(plan(settings, model, glacier, under))
+                continue
+            _writable(folder)
             own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
             sim = odinn.simulate(
                 own,
@@ -95,10 +102,13 @@ def run(
         if settings.output.plots:
             written += odinn.plot.save_all(sim, stem)
         report.listed(written)
-    _writable(folder)
-    resolved = folder / "config.yaml"
-    resolved.write_text(to_yaml(settings))
-    console.print(f"Settings as used: {resolved}")
+    if check:
+        console.print("Nothing was run. Without --check this run starts.")
+    else:
+        _writable(folder)
+        resolved = folder / "config.yaml"
+        resolved.write_text(to_yaml(settings))
+        console.print(f"Settings as used: {resolved}")
     if failures:
         raise typer.Exit(1)
 

@@ -76,6 +76,12 @@ def summarise(sim: Any) -> None:
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
 
 
+def print_plan(said: dict[str, str]) -> None:
+    """What a run would be."""
+    for heading, text in said.items():
+        console.print(f"  {heading:10s} {text}", markup=False)
+
+
 def print_study(study: Any, *, stand_in: bool) -> None:
     """What an inversion would learn, and from which data."""
     from odinn.cli.inverting import described
