@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from odinn.data.products import note
+
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -29,6 +31,8 @@ def describe(glacier: Any) -> None:
     observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
     observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
     console.print(f"  observed   {', '.join(observed) or 'nothing'}")
+    if remarks := note(glacier.provenance):
+        console.print(f"  note       {remarks}", markup=False)
     if "oggm_calibration" in glacier.provenance:
         console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
 

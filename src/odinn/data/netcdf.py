@@ -54,6 +54,8 @@ def glacier_from_dataset(
         "climate": "none" if climate is None else str(climate),
         "coarsen": str(coarsen),
     }
+    if ds.attrs.get("comment"):
+        notes["comment"] = str(ds.attrs["comment"])
     if coarsen > 1:
         before = _area(ice, grid)
         grid, bed, ice, mask, observations = _coarsened(grid, bed, ice, mask, observations, coarsen)

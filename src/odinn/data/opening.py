@@ -62,7 +62,8 @@ def open_glacier(
             provenance, and ``odinn info`` states them.
 
     Returns:
-        The glacier; ``provenance`` records what was chosen.
+        The glacier; ``provenance`` records what was chosen, and what the file's attribute ``comment`` says, which stands on the
+        page about a run.
 
     Raises:
         InputError: naming the glacier, the variable, what was found and what to do.
