@@ -56,6 +56,12 @@ CONSENSUS: Final = {  # km³ (Farinotti et al. 2019)
     "RGI60-18.03339": 0.0086,
 }
 
+COMMENT: Final = (
+    "Neither a reconstruction nor a forecast: the thickness is estimated, the surface a model state, and the first years of a "
+    "run are a start-up adjustment."
+)
+BARE: Final = "The tongue is bare here of the debris that shields it, and melts faster than the real one."
+
 SMOOTHING, EDGE = 400.0, 400.0  # m: surface slope is of this scale; ice thins out over this distance to its outline
 SMALLEST_SLOPE: Final = np.radians(5.0)
 SHAPE_FACTOR: Final = 0.8
@@ -223,7 +229,8 @@ def write(r: Region, bed: np.ndarray, thickness: np.ndarray) -> Path:
             "Conventions": "CF-1.11",
             "rgi_id": r.rgi_id,
             "name": NAMES.get(r.rgi_id, "unnamed"),
-            "comment": "outline real, thickness estimated, surface a model state: see NOTICE beside this file",
+            "comment": f"{COMMENT} {BARE}" if r.rgi_id in NAMES else COMMENT,
+            "references": "NOTICE beside this file",
         },
     )
     ds["crs"] = ((), 0, pyproj.CRS(CRS).to_cf())

@@ -18,18 +18,23 @@ from odinn.errors import (
     OdinnError,
     SolverError,
 )
+from odinn.flow.base import AbstractFlow as _AbstractFlow
 from odinn.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
 from odinn.glacier import Glacier, Observations
 from odinn.grid import Grid
+from odinn.massbalance.base import AbstractMassBalance as _AbstractMassBalance
 from odinn.massbalance.calibration import calibrate
 from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex
 from odinn.model import Model, State
 from odinn.parameter import Parameter
+from odinn.printing import print_as_calls as _print_as_calls
 from odinn.simulation import Failure, Simulation, simulate
 from odinn.stepping.euler import Euler
 from odinn.stepping.rkc import RKC2
 from odinn.stepping.ssprk import SSPRK3
 from odinn.steps import Steps
+
+_print_as_calls(Model, State, _AbstractFlow, _AbstractMassBalance, Parameter, Glacier, Observations, Climate)
 
 _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
     "misfits": "odinn.inversion.gradients",

@@ -85,6 +85,23 @@ def learned_leaves(tree: Any) -> Any:
     return jax.tree.map(mark, tree, is_leaf=lambda n: isinstance(n, Parameter | AbstractLaw))
 
 
+def slots(model: Model, glaciers: Sequence[Glacier]) -> dict[str, Any]:
+    """The parameters and laws that are learned, by slot: "flow.A", "thickness of RGI60-11.03638"."""
+    found = {}
+    for prefix in ("flow", "mass_balance"):
+        part = getattr(model, prefix)
+        for f in dataclasses.fields(part) if part is not None else ():
+            found[f"{prefix}.{f.name}"] = getattr(part, f.name)
+    for glacier in glaciers:
+        found |= {f"{name} of {glacier.rgi_id}": getattr(glacier, name) for name in ("thickness", "bed")}
+    return {k: v for k, v in found.items() if is_learned(v)}
+
+
+def is_learned(value: Any) -> bool:
+    """Whether anything is learned in what stands in a slot."""
+    return isinstance(value, Parameter) or (isinstance(value, AbstractLaw) and value.weights is not None)
+
+
 def localized(tree: Any, rgi_id: str) -> Any:
     """A model as one glacier sees it: of mappings and of parameters per glacier or cell, its own entry."""
 

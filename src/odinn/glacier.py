@@ -154,13 +154,18 @@ class Glacier(eqx.Module):
 
     @property
     def volume(self) -> float:
-        """Ice volume, m³."""
-        return float(np.sum(self.thickness) * self.grid.cell_area)
+        """Ice volume, m³; like ``area``, of a learned thickness at its present values."""
+        return float(np.sum(self._ice) * self.grid.cell_area)
 
     @property
     def area(self) -> float:
         """Area with at least 1 m of ice, m²."""
-        return float(np.sum(np.asarray(self.thickness) >= AREA_THRESHOLD) * self.grid.cell_area)
+        return float(np.sum(self._ice >= AREA_THRESHOLD) * self.grid.cell_area)
+
+    @property
+    def _ice(self) -> np.ndarray:
+        is_learned = isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter)
+        return np.asarray(geometry(self)[1] if is_learned else self.thickness)
 
     def replace(
         self,
@@ -219,7 +224,7 @@ class Glacier(eqx.Module):
             self.mask,
             self.climate if climate is None else climate,
             self.observations if observations is None else observations,
-            self.provenance if climate is None else self.provenance | {"climate": str(climate)},
+            self._noted(climate, "given" if new_thickness is not self.thickness else None),
         )
 
     def _learning(self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any) -> Glacier:
@@ -244,9 +249,14 @@ class Glacier(eqx.Module):
             self.mask,
             self.climate if climate is None else climate,
             self.observations if observations is None else observations,
-            self.provenance if climate is None else self.provenance | {"climate": str(climate)},
+            self._noted(climate, "learned" if name == "thickness" or keep == "surface" else None),
             self.surface if keep == "surface" else None,
         ).with_parameter(name, learned)
+
+    def _noted(self, climate: Climate | None, thickness: str | None) -> dict[str, str]:
+        """The provenance with where another climate and thickness come from."""
+        notes = self.provenance if climate is None else self.provenance | {"climate": str(climate)}
+        return notes if thickness is None else notes | {"thickness": thickness}
 
     def with_parameter(self, name: str, parameter: Parameter) -> Glacier:
         """The glacier with another parameter in place of its thickness or bed."""

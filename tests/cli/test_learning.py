@@ -133,7 +133,7 @@ def test_overrides_reach_into_lists(tmp_path):
         (
             "model.flow.A.law.neural.inputs",
             ["temperatur"],
-            "inputs.0: 'temperatur' is unknown; did you mean 'long_term",
+            "inputs.0: 'temperatur' is unknown; did you mean 'monthly_temperature",
         ),
         (
             "model.flow.A.law.neural.inputs",

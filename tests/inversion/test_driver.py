@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import odinn
+from odinn.cli import report
 from odinn.errors import InputError
 from odinn.inversion import driver, gradients
 from odinn.inversion.problem import make_settings, prepare_all
@@ -87,6 +88,14 @@ def test_a_checkpoint_of_another_inversion_is_refused(twin, tmp_path):
 def test_a_step_into_the_void_is_taken_back_and_said(twin):
     fit = odinn.invert(model(9e-15), twin, LOSS, SPAN, optimizer=ADAM(0.1, 2), progress=False, max_steps=200)
     assert np.isfinite(fit.records["loss"]).all()
+
+
+def test_an_inversion_that_ends_at_a_bound_warns_and_says_so_when_it_is_shown(twin, tmp_path, capsys):
+    what = "flow.A is at its lower bound, 1e-18"
+    with pytest.warns(UserWarning, match=f"{what}. The data ask for more.*widen the bounds"):
+        fit = odinn.invert(model(1.05e-18), twin, LOSS, SPAN, optimizer=ADAM(0.01, 1), progress=False)
+    report.print_fit(odinn.load(odinn.save(fit, tmp_path)))
+    assert what in capsys.readouterr().out
 
 
 def test_a_fit_can_be_run_forward(twin):

@@ -8,6 +8,7 @@ from tests.gradients.differences import check_gradient
 import odinn
 from odinn.dates import month_index
 from odinn.errors import ClimateError, InputError
+from odinn.laws.samples import samples
 
 START, MONTHS = 2010.25, 5
 END = START + MONTHS / 12
@@ -151,7 +152,7 @@ def test_velocities_say_that_they_need_a_month(glacier):
 
 
 def test_a_law_is_drawn_over_the_values_of_its_months(glacier):
-    values = odinn.plot.laws.data([WARM, odinn.inputs.Altitude()], glacier)
+    values = samples([WARM, odinn.inputs.Altitude()], glacier)
     corners = values.shape[1] // 120
     assert values.shape == (2, corners * 120)
     assert np.unique(values[0]).size == 120

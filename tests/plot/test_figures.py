@@ -1,5 +1,6 @@
 """The page about a run, figures by name, and the commands that make them."""
 
+import dataclasses
 import re
 import sys
 
@@ -139,3 +140,24 @@ def test_the_command_exports_maps(saved, tmp_path, monkeypatch):
     with rasterio.open(tmp_path / "one.tif") as raster:
         thickness = odinn.load(saved).thickness[1]
         np.testing.assert_array_equal(raster.read(1) != raster.nodata, thickness > 0)
+
+
+def test_the_page_says_what_to_know_of_the_first_years(slab_run):
+    def page_of(glacier):
+        parts = page.summary(eqx.tree_at(lambda s: s.glacier, slab_run, glacier)).subfigs
+        return " ".join(" ".join(t.get_text() for part in parts for t in part.texts).split())
+
+    def noted(**provenance):
+        kept = {f.name: getattr(slab_run.glacier, f.name) for f in dataclasses.fields(odinn.Glacier)}
+        return odinn.Glacier(**(kept | {"provenance": provenance}))
+
+    ramsay, *_, small = odinn.demo_glaciers()
+    adjusts = "in its first years a run adjusts the ice to the model's flow"
+    demo = page_of(noted(**ramsay.provenance))
+    assert "the first years of a run are a start-up adjustment" in demo
+    assert "The tongue is bare here of the debris that shields it" in demo
+    assert "debris" not in page_of(noted(**small.provenance))
+    consensus = noted(thickness="consensus")
+    assert adjusts in page_of(consensus)
+    assert adjusts not in page_of(consensus.replace(thickness=consensus.thickness * 0.9))
+    assert adjusts not in page_of(slab_run.glacier)

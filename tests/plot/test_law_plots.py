@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 import odinn
 from odinn.grid import corner_gradient, corner_mean
-from odinn.plot import law, laws
+from odinn.laws.samples import samples
+from odinn.plot import law
 
 CELLS = odinn.inputs.LongTermTemperature(per="cell")
 STATE = [odinn.inputs.Thickness(range=(1.0, 150.0)), odinn.inputs.SurfaceSlope(range=(0.01, 0.5))]
@@ -55,7 +56,7 @@ def test_one_value_for_each_glacier_is_a_mark_for_each(slab):
 
 
 def test_inputs_of_the_state_are_those_of_the_initial_ice(slab):
-    thickness, slope = laws.data(STATE, slab)
+    thickness, slope = samples(STATE, slab)
     corners = np.asarray(corner_mean(slab.thickness))
     gradient = np.hypot(*(np.asarray(g) for g in corner_gradient(slab.surface, 100.0, 100.0)))
     np.testing.assert_allclose(thickness, corners[corners >= 1.0])

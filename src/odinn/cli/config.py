@@ -114,7 +114,7 @@ class GlacierSection(Section):
         default_factory=lambda: ClimateSection.model_validate({}), description="climate product, file or scenario"
     )
     thickness: str | None = Field(None, description="thickness product")
-    coarsen: int = Field(1, description="average blocks of k x k cells")
+    coarsen: int = Field(1, description="average blocks of k x k cells; volume is kept, area grows")
 
     @field_validator("climate", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from odinn.inversion import losses, optimizers
 from odinn.inversion.driver import Inversion
 from odinn.laws import inputs
 from odinn.laws.base import AbstractLaw
+from odinn.laws.samples import samples
 from odinn.massbalance.calibration import Comparison, compare_with_measurements, measured_target
 from odinn.plot.figures import save
 from odinn.progress import waiting
@@ -53,7 +54,7 @@ class Twin(NamedTuple):
 
     def errors(self) -> np.ndarray:
         """|law / truth − 1| at every corner with ice."""
-        found = np.concatenate([odinn.plot.laws.data(self.law.inputs, g)[0] for g in self.glaciers])
+        found = np.concatenate([samples(self.law.inputs, g)[0] for g in self.glaciers])
         return np.abs(np.asarray(self.law(found)) / np.asarray(self.truth(found)) - 1)
 
 

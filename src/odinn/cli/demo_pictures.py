@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from odinn.cli.demo import Twin
 
 CAPTION: Final = (
-    "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, the surface is a model\n"
-    "state, temperature is idealised, and debris and lakes are not modelled."
+    "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, temperature is idealised. The\n"
+    "surface is a model state, and the first years are a start-up adjustment. Lakes are not modelled, and the tongues are bare\n"
+    "of the debris that shields them, so that they melt faster than the real ones."
 )
 TWIN: Final = (
     "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 import odinn
-from odinn.binding import as_list, bind
+from odinn.binding import as_list, bind, slots
 from odinn.cli import learning
 from odinn.cli.config import build_stepper, in_scenario, opened, to_yaml
 from odinn.cli.learning import InvertConfig
@@ -24,7 +24,6 @@ from odinn.glacier import Glacier, Observations
 from odinn.inversion.driver import Inversion
 from odinn.inversion.synthetic import KINDS
 from odinn.inversion.terms import Total
-from odinn.laws.base import AbstractLaw
 from odinn.massbalance.calibration import measured_target
 from odinn.model import Model
 from odinn.parameter import Parameter
@@ -99,23 +98,6 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
         for name, _, term in study.loss.data
     ]
     return learned, data
-
-
-def slots(model: Model, glaciers: list[Glacier]) -> dict[str, Any]:
-    """The parameters and laws that are learned, by slot; thickness and bed with the glacier's id."""
-    found = {}
-    for prefix in ("flow", "mass_balance"):
-        part = getattr(model, prefix)
-        for f in dataclasses.fields(part) if part is not None else ():
-            found[f"{prefix}.{f.name}"] = getattr(part, f.name)
-    for glacier in glaciers:
-        found |= {f"{name} of {glacier.rgi_id}": getattr(glacier, name) for name in ("thickness", "bed")}
-    return {k: v for k, v in found.items() if is_learned(v)}
-
-
-def is_learned(value: Any) -> bool:
-    """Whether anything is learned in what stands in a slot."""
-    return isinstance(value, Parameter) or (isinstance(value, AbstractLaw) and value.weights is not None)
 
 
 def steps_done(checkpoint: Path) -> int | None:

@@ -46,10 +46,12 @@ def options(
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
     overrides: Overrides = None,
+    check: Annotated[bool, typer.Option("--check", "--dry-run", help="Only say what would be run.")] = False,
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
     import odinn
     from odinn.cli.config import build_model, build_stepper, in_scenario, opened, read_config, to_yaml
+    from odinn.cli.planning import plan
 
     settings = read_config(config, overrides or [])
     if settings.run is None:
@@ -57,6 +59,8 @@ def run(
     folder = Path(settings.output.directory)
     model, stepper = build_model(settings), build_stepper(settings.run.stepper)
     failures, seen = 0, set()
+    if check:
+        console.print(repr(model), markup=False)
     for _, open_it in opened(settings.glacier):
         try:
             glacier = open_it()
@@ -67,9 +71,12 @@ def run(
             if glacier.rgi_id in seen:
                 raise InputError(f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id")
             seen.add(glacier.rgi_id)
-            _writable(folder)
             if model.mass_balance is None:
                 console.print("  balance    none: only flow (model.mass_balance is not set)")
+            if check:
+                report.print_plan(plan(settings, model, glacier, under))
+                continue
+            _writable(folder)
             own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
             sim = odinn.simulate(
                 own,
@@ -95,10 +102,13 @@ def run(
         if settings.output.plots:
             written += odinn.plot.save_all(sim, stem)
         report.listed(written)
-    _writable(folder)
-    resolved = folder / "config.yaml"
-    resolved.write_text(to_yaml(settings))
-    console.print(f"Settings as used: {resolved}")
+    if check:
+        console.print("Nothing was run. Without --check this run starts.")
+    else:
+        _writable(folder)
+        resolved = folder / "config.yaml"
+        resolved.write_text(to_yaml(settings))
+        console.print(f"Settings as used: {resolved}")
     if failures:
         raise typer.Exit(1)
 
@@ -180,30 +190,32 @@ def invert(
 @app.command()
 def info(
     path: Annotated[
-        Path, typer.Argument(help="A glacier (NetCDF file, OGGM directory) or a result (of odinn invert its folder).")
+        str,
+        typer.Argument(
+            help="A glacier (NetCDF file, OGGM directory, demo:RGI-id) or a result (a file of odinn run, the folder of odinn "
+            "invert)."
+        ),
     ],
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
+    coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells.")] = 1,
 ) -> None:
     """Show what a glacier or a result holds."""
-    import odinn
-    from odinn.inversion.driver import Inversion
-    from odinn.simulation import Simulation
+    from odinn.cli.config import GlacierSection, opened
+    from odinn.data.opening import no_glacier
 
-    try:
-        loaded: Any = odinn.load(path) if path.exists() and not (path / "gridded_data.nc").exists() else None
-    except InputError:
-        loaded = None
-    if isinstance(loaded, Inversion):
-        for glacier in loaded.glaciers:
-            console.print(str(glacier.settled()))
-        report.print_fit(loaded)
+    loaded, place = _saved(Path(path)), Path(path)
+    if loaded is not None:
+        report.show(loaded)
         return
-    if isinstance(loaded, Simulation):
-        report.describe(loaded.glacier)
-        report.summarise(loaded)
-        return
-    report.describe(odinn.open_glacier(path, climate=climate, thickness=thickness))
+    if place.exists() and (what := no_glacier(place)) is not None:
+        raise InputError(
+            f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result (a "
+            "file of odinn run, the folder of odinn invert)"
+        )
+    section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
+    for _, open_it in opened(GlacierSection.model_validate(section)):
+        report.describe(open_it())
 
 
 @app.command()
@@ -342,6 +354,18 @@ def main() -> None:
     except (OdinnError, OSError) as error:
         report.complain(error)
         sys.exit(1)
+
+
+def _saved(path: Path) -> Any:
+    """What odinn.save has put there; None for anything else."""
+    import odinn
+
+    if not path.exists() or (path / "gridded_data.nc").exists():
+        return None
+    try:
+        return odinn.load(path)
+    except InputError:
+        return None
 
 
 def _names(given: list[str] | None) -> list[str]:

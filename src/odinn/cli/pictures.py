@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from odinn import plot
-from odinn.cli.inverting import Study, modelled, slots
+from odinn.binding import slots
+from odinn.cli.inverting import Study, modelled
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
@@ -134,14 +135,14 @@ def geometry_map(start: Glacier, end: Glacier) -> Figure:
 
 
 def misfit_map(kind: str, glacier: Glacier, observed: np.ndarray, before: np.ndarray, after: np.ndarray) -> Figure:
-    """Data, the model at the end, and its residuals before and after in the same colours."""
+    """Data, the model at the end, and its residuals before and after in the same colours; all where there are data."""
     figure, axes = _panels(4, glacier)
     there = np.isfinite(observed)
     what: Any = _WHAT[kind]
     drawn = np.concatenate([observed[there], after[there]])
     limits = _limits(drawn, floor=what == "speed")
     plot.maps.draw(glacier, observed, axes[0], what=what, limits=limits, ice=there, title="observed")
-    plot.maps.draw(glacier, after, axes[1], what=what, limits=limits, title="modelled")
+    plot.maps.draw(glacier, after, axes[1], what=what, limits=limits, ice=there, title="modelled")
     residuals = [np.where(there, field - observed, np.nan) for field in (before, after)]
     widest = float(np.percentile(np.abs(residuals[0][there]), 98)) if there.any() else 1.0
     widest = widest or 1.0

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from odinn.data.products import note
+
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -21,13 +23,37 @@ def describe(glacier: Any) -> None:
     console.print(
         f"  ice        {glacier.area / 1e6:.2f} km2, {glacier.volume / 1e9:.4f} km3, up to {glacier.thickness.max():.0f} m"
     )
+    if "coarsened" in glacier.provenance:
+        k, areas = (glacier.provenance[key] for key in ("coarsen", "coarsened"))
+        console.print(f"  coarsened  {k} x {k} cells in one: {areas} (edges are spread over blocks), volume kept")
     console.print(f"  thickness  {glacier.provenance.get('thickness', 'given')}")
     console.print(f"  climate    {glacier.climate if glacier.climate is not None else 'none'}")
     observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
     observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
     console.print(f"  observed   {', '.join(observed) or 'nothing'}")
+    if remarks := note(glacier.provenance):
+        console.print(f"  note       {remarks}", markup=False)
     if "oggm_calibration" in glacier.provenance:
         console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
+
+
+def show(found: Any) -> None:
+    """What a file of ``odinn.save`` holds: a run, an inversion, a glacier, or a module that is printed."""
+    from odinn.glacier import Glacier
+    from odinn.inversion.driver import Inversion
+    from odinn.simulation import Simulation
+
+    if isinstance(found, Simulation):
+        describe(found.glacier)
+        summarise(found)
+    elif isinstance(found, Inversion):
+        for glacier in found.glaciers:
+            console.print(str(glacier))
+        print_fit(found)
+    elif isinstance(found, Glacier):
+        describe(found.settled())
+    else:
+        console.print(repr(found), markup=False)
 
 
 def summarise(sim: Any) -> None:
@@ -54,6 +80,12 @@ def summarise(sim: Any) -> None:
         errors.print("[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid")
 
 
+def print_plan(said: dict[str, str]) -> None:
+    """What a run would be."""
+    for heading, text in said.items():
+        console.print(f"  {heading:10s} {text}", markup=False)
+
+
 def print_study(study: Any, *, stand_in: bool) -> None:
     """What an inversion would learn, and from which data."""
     from odinn.cli.inverting import described
@@ -76,7 +108,7 @@ def print_fit(fit: Any) -> None:
     """What an inversion has learned."""
     import numpy as np
 
-    from odinn.cli.inverting import slots
+    from odinn.binding import slots
     from odinn.parameter import Parameter
 
     console.print(f"[bold]{fit}[/]")
@@ -87,6 +119,8 @@ def print_fit(fit: Any) -> None:
                 shown = np.asarray(number)
                 field = f"{shown.min():.4g} to {shown.max():.4g}" if shown.ndim else f"{float(shown):.4g}"
                 console.print(f"  {slot} = {field} ({rgi_id})")
+    for found in fit.at_bounds:
+        console.print(f"  [yellow]{found}[/]")
     names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
     table = Table(
         "glacier", *names, title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
@@ -98,7 +132,7 @@ def print_fit(fit: Any) -> None:
 
 def print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
     """Which files to open first."""
-    from odinn.cli.inverting import slots
+    from odinn.binding import slots
     from odinn.laws.base import AbstractLaw
 
     if plots:

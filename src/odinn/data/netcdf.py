@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from odinn.climate import Climate, climate_from_series
+from odinn.constants import AREA_THRESHOLD
 from odinn.data import products
 from odinn.data.checks import check_arrays
 from odinn.data.observations import read_observations
@@ -53,8 +54,12 @@ def glacier_from_dataset(
         "climate": "none" if climate is None else str(climate),
         "coarsen": str(coarsen),
     }
+    if ds.attrs.get("comment"):
+        notes["comment"] = str(ds.attrs["comment"])
     if coarsen > 1:
+        before = _area(ice, grid)
         grid, bed, ice, mask, observations = _coarsened(grid, bed, ice, mask, observations, coarsen)
+        notes["coarsened"] = f"from {before:.2f} to {_area(ice, grid):.2f} km2 with at least 1 m of ice"
     check_arrays(rgi_id, bed, ice)
     notes["input_sha256"] = _fingerprint(bed, ice, mask, climate)
     return Glacier(rgi_id, name, grid, bed, ice, mask, climate, observations, notes)
@@ -282,6 +287,11 @@ def _coarsened(grid: Grid, bed: Any, ice: Any, mask: Any, observations: Any, k: 
     shift = 0.5 * (k - 1)
     coarse = Grid(nx, ny, grid.dx * k, grid.dy * k, grid.x0 + shift * grid.dx, grid.y0 - shift * grid.dy, grid.crs)
     return coarse, surface - thickness, thickness, block_mean(mask, k) >= 0.5, observations.coarsened(k)
+
+
+def _area(ice: np.ndarray, grid: Grid) -> float:
+    """km² with at least 1 m of ice."""
+    return float((ice >= AREA_THRESHOLD).sum()) * grid.cell_area / 1e6
 
 
 def _fingerprint(bed: np.ndarray, ice: np.ndarray, mask: np.ndarray, climate: Climate | None) -> str:

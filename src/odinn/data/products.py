@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 # In the order in which a NetCDF file is searched when no climate is named.
@@ -26,9 +27,19 @@ THICKNESS: Final = {
     "radar": ("thickness_obs_interp",),
     "thickness": ("thickness", "land_ice_thickness", "thk"),
 }
+# Thickness that was inverted from other data and models, so that a flow model does not keep it as it is.
+ESTIMATES: Final = ("consensus", "millan", "oggm")
 SURFACE: Final = ("topo", "surface", "usurf", "surface_altitude")
 BED: Final = ("bed", "topg", "bedrock_altitude")
 MASK: Final = ("glacier_mask", "mask")
+
+
+def note(provenance: Mapping[str, str]) -> str:
+    """What to know of the runs of a glacier: what its file's comment says, and that estimated ice adjusts; or nothing."""
+    remarks = [provenance["comment"]] if "comment" in provenance else []
+    if provenance.get("thickness") in ESTIMATES:
+        remarks.append("The thickness is an estimate: in its first years a run adjusts the ice to the model's flow.")
+    return " ".join(remarks)
 
 
 def climate_name(name: str) -> str:

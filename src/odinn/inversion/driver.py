@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from odinn.binding import as_list, bind, combine, trainable
 from odinn.errors import InputError, SolverError
 from odinn.glacier import Glacier
 from odinn.inversion import gradients
+from odinn.inversion.bounds import AtBound, advice, at_bounds
 from odinn.inversion.checkpoint import read_checkpoint, write_checkpoint
 from odinn.inversion.optimizers import Stage, adam, lbfgs
 from odinn.inversion.problem import (
@@ -61,6 +63,11 @@ class Inversion(eqx.Module):
 
         return xr.Dataset({k: ("step", v) for k, v in self.records.items()})
 
+    @property
+    def at_bounds(self) -> list[AtBound]:
+        """What was learned and ended within 1 % of a bound (slot, end, bound, share, of): there the data do not speak."""
+        return at_bounds(self.model, self.glaciers)
+
     def simulate(self, t0: Any = None, t1: Any = None, **options: Any) -> list:
         """Forward runs with what was learned, over the span of the inversion unless told otherwise."""
         from odinn.simulation import simulate
@@ -96,7 +103,7 @@ def invert(
         options: keywords of :func:`odinn.simulate`.
 
     Returns:
-        :class:`Inversion`, with the best parameters found.
+        :class:`Inversion`, with the best parameters found. What of them ended at a bound is warned about.
 
     Raises:
         InputError: nothing to learn, data missing. SolverError: the first evaluation already fails.
@@ -136,7 +143,7 @@ def invert(
             bar.show(state)
     best_params = search.unravel(jnp.asarray(state["best"]))
     final_model, final_glaciers = combine(best_params, static)
-    return Inversion(
+    fit = Inversion(
         final_model,
         final_glaciers,
         {k: np.asarray(v) for k, v in state["records"].items()},
@@ -145,6 +152,9 @@ def invert(
         state.get("covariance"),
         {k: v for k, v in options.items() if v is not None},
     )
+    for found in fit.at_bounds:
+        warnings.warn(f"invert: {advice(found)}", stacklevel=2)
+    return fit
 
 
 class _Search:
@@ -320,12 +330,9 @@ def _lbfgs_step(search: _Search, stage: Stage, state: dict, seed: int) -> dict:
 
     def along(d: np.ndarray) -> float | None:
         longest = 10.0 / max(float(np.abs(d).max()), 1e-12)
-        with np.errstate(all="ignore"):
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # scipy warns where it returns None
-                return line_search(search.value, slope, x, d, gradient, state["value"], amax=longest, maxiter=12)[0]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scipy warns where it returns None
+            return line_search(search.value, slope, x, d, gradient, state["value"], amax=longest, maxiter=12)[0]
 
     step = along(direction) if float(direction @ gradient) < 0 else None
     if step is None:

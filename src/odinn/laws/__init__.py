@@ -6,6 +6,9 @@ from odinn.laws.learned import AbstractLearnedLaw
 from odinn.laws.neural import Neural
 from odinn.laws.rheology import CuffeyPaterson, Function
 from odinn.laws.sliding import SyntheticSliding, oggm_sliding
+from odinn.printing import print_as_calls
+
+print_as_calls(AbstractLaw)
 
 __all__ = [
     "AbstractInput",

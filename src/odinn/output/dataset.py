@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.dates import date_of
 from odinn.hydrology import Hydrology
 from odinn.output.variables import VARIABLES, attributes
+from odinn.printing import on_one_line
 from odinn.simulation import Simulation
 
 WATER_FIELDS: Final = {  # of Hydrology: names in files
@@ -151,19 +151,6 @@ def zero_crossing(height: np.ndarray, balance: np.ndarray, area: np.ndarray) -> 
     return float(np.interp(0.0, balance[k : k + 2], height[k : k + 2]))
 
 
-def describe(part: Any) -> str:
-    """A module with the values of its numbers; fields by shape and mean."""
-    if dataclasses.is_dataclass(part):
-        inside = ", ".join(f"{f.name}={describe(getattr(part, f.name))}" for f in dataclasses.fields(part))
-        return f"{type(part).__name__}({inside})"
-    if isinstance(part, dict):
-        return "{" + ", ".join(f"{k}: {describe(v)}" for k, v in part.items()) + "}"
-    if hasattr(part, "shape"):
-        values = np.asarray(part)
-        return f"{values:.10g}" if values.ndim == 0 else f"field {values.shape} with mean {values.mean():.6g}"
-    return repr(part)
-
-
 def dates_of(years: np.ndarray) -> np.ndarray:
     """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
     if years.min() >= 1 and years.max() < 9999:
@@ -189,7 +176,7 @@ def _attributes(sim: Simulation) -> dict[str, Any]:
         "history": f"{now} odinn {odinn_version} simulate {sim.times[0]:.4f} to {sim.times[-1]:.4f}",
         "odinn_version": odinn_version,
         "odinn_settings": json.dumps(sim.settings, default=str),
-        "odinn_model": describe(sim.model),
+        "odinn_model": on_one_line(sim.model),
         "odinn_inputs": json.dumps(glacier.provenance),
         "input_sha256": glacier.provenance.get("input_sha256", ""),
         "budget_relative_residual": sim.relative_residual,

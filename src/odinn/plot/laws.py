@@ -14,11 +14,10 @@ from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from scipy.ndimage import gaussian_filter
 
-from odinn.constants import AREA_THRESHOLD, SLOPE_EPSILON
 from odinn.errors import InputError
-from odinn.glacier import Glacier, geometry
-from odinn.grid import corner_gradient, corner_mean
-from odinn.laws.base import AbstractInput, AbstractLaw, on_corners, whole_years
+from odinn.glacier import Glacier
+from odinn.laws.base import AbstractInput, AbstractLaw
+from odinn.laws.samples import samples
 
 SLOTS: Final = {
     "flow.A": "rate factor A (Pa⁻ⁿ yr⁻¹)",
@@ -33,7 +32,6 @@ SLOTS: Final = {
 _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
 _POINTS: Final = {1: 401, 2: 121}  # along each input
 _BINS: Final = 40
-_MONTHS: Final = 120
 _FEW: Final = 30  # different values: each is marked rather than counted in bins
 _EXTEND: Final = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
 _SHARES: Final = (0.5, 0.9)  # of the data inside a contour of density
@@ -74,7 +72,7 @@ def law(
     if count == 2 and initial is not None:
         raise InputError("plot.law: initial= is for laws of one input")
     listed = [] if glaciers is None else [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
-    found = np.concatenate([data(law.inputs, g) for g in listed], axis=1) if listed else np.empty((count, 0))
+    found = np.concatenate([samples(law.inputs, g) for g in listed], axis=1) if listed else np.empty((count, 0))
     ranges = [_range(law, k, found[k]) for k in range(count)]
     label = SLOTS.get(label, label)
     if ax is None:
@@ -85,29 +83,6 @@ def law(
     else:
         _maps(ax, law, truth, ranges, found, label)
     return ax
-
-
-def data(inputs: Sequence[AbstractInput], glacier: Glacier) -> np.ndarray:
-    """Values of inputs on the corners of a glacier with at least 1 m of ice, (inputs, values): of inputs that are new each
-    month, in the months of the last ten whole years of the climate."""
-    bed, thickness = (np.asarray(f) for f in geometry(glacier))
-    ice = np.asarray(corner_mean(thickness))
-    gx, gy = corner_gradient(bed + thickness, glacier.grid.dx, glacier.grid.dy)
-    slope = np.sqrt(np.asarray(gx) ** 2 + np.asarray(gy) ** 2 + SLOPE_EPSILON)
-    rows = []
-    for item in inputs:
-        if item.frequency == "state":
-            value = np.asarray(item.at_state(ice, slope))
-        elif item.frequency == "fixed":
-            value = np.asarray(item.field(glacier), float)
-            value = on_corners(item, value) if value.ndim == 2 else value
-        else:
-            months = whole_years(glacier, None, item.label)[1][-_MONTHS:]
-            value = np.asarray(item.in_months(glacier, months), float)
-            value = on_corners(item, value) if value.ndim == 3 else value[:, None, None]
-        rows.append(np.broadcast_to(value, (*value.shape[:-2], *ice.shape))[..., ice >= AREA_THRESHOLD])
-    shape = np.broadcast_shapes(*(row.shape for row in rows))
-    return np.stack([np.broadcast_to(row, shape).ravel() for row in rows])
 
 
 def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:

@@ -11,15 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
-from odinn.output.dataset import describe
+from odinn.data.products import note
 from odinn.plot import maps, section
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
+from odinn.printing import on_one_line
 from odinn.simulation import Simulation
 
 _A4: Final = (8.27, 11.69)  # inches
 _HEAD: Final = 1.9  # inches, of the numbers
 _WIDTH: Final = 112  # letters of the model's numbers on a line
 _LINES: Final = 5  # of the model's numbers
+_NOTE: Final = (140, 3, 0.14)  # letters of a note on a line, lines at most, inches of each
 
 
 def summary(sim: Simulation, line: Any = None) -> Figure:
@@ -32,9 +34,13 @@ def summary(sim: Simulation, line: Any = None) -> Figure:
     ever = maps.ever_ice(sim)
     west, east, south, north = maps.view_of(sim.glacier, ever)
     maps_height = 0.3 + 1.9 * float(np.clip((north - south) / (east - west), 0.5, 1.7))
-    rest = _A4[1] - _HEAD - maps_height
-    head, upper, middle, lower = fig.subfigures(4, 1, height_ratios=(_HEAD, maps_height, 0.46 * rest, 0.54 * rest))
-    _numbers(sim, head)
+    remarks = textwrap.wrap(note(sim.glacier.provenance), _NOTE[0], max_lines=_NOTE[1], placeholder=" …")
+    head_height = _HEAD + _NOTE[2] * len(remarks)
+    rest = _A4[1] - head_height - maps_height
+    head, upper, middle, lower = fig.subfigures(
+        4, 1, height_ratios=(head_height, maps_height, 0.46 * rest, 0.54 * rest)
+    )
+    _numbers(sim, head, remarks, head_height)
     panels = upper.subplots(1, 3)
     for ax, what in zip(panels, ("thickness", "change", "speed"), strict=True):
         maps.draw_run(sim, what, ax=ax, title=None)  # type: ignore[arg-type]
@@ -71,21 +77,25 @@ def numbers(sim: Simulation) -> dict[str, str]:
         "budget residual": f"{sim.relative_residual:.0e} of the volume".replace("-", "−"),
         "climate": str(glacier.climate) if glacier.climate is not None else "none",
         "thickness": str(glacier.provenance.get("thickness", "given")),
-        "model": describe(sim.model),
+        "model": on_one_line(sim.model),
     }
 
 
-def _numbers(sim: Simulation, head: Any) -> None:
+def _numbers(sim: Simulation, head: Any, remarks: list[str], height: float) -> None:
     rows = numbers(sim)
     model = rows.pop("model")
-    head.text(0.01, 0.97, name_of(sim), fontsize=14, weight="bold", va="top")
-    head.text(0.99, 0.97, f"odinn {version('odinn-model')}", fontsize=8, color="0.4", va="top", ha="right")
+    below = lambda inches: 1.0 - inches / height
+    head.text(0.01, below(0.06), name_of(sim), fontsize=14, weight="bold", va="top")
+    head.text(0.99, below(0.06), f"odinn {version('odinn-model')}", fontsize=8, color="0.4", va="top", ha="right")
     items = list(rows.items())
     half = -(-len(items) // 2)
     for column, part in ((0.01, items[:half]), (0.5, items[half:])):
         for i, (key, text) in enumerate(part):
-            y = 0.78 - 0.095 * i
+            y = below(0.42 + 0.18 * i)
             head.text(column, y, key, fontsize=8, color="0.4", va="top")
             head.text(column + 0.13, y, textwrap.shorten(text, 62, placeholder=" …"), fontsize=8, va="top")
+    under = 0.46 + 0.18 * half
+    head.text(0.01, below(under), "\n".join(remarks), fontsize=8, style="italic", va="top")
     wrapped = textwrap.wrap(model, _WIDTH, max_lines=_LINES, break_on_hyphens=False, placeholder=" …")
-    head.text(0.01, 0.78 - 0.095 * half - 0.02, "\n".join(wrapped), fontsize=7, family="monospace", va="top")
+    under += _NOTE[2] * len(remarks) + 0.04 * bool(remarks)
+    head.text(0.01, below(under), "\n".join(wrapped), fontsize=7, family="monospace", va="top")

@@ -1,0 +1,60 @@
+"""``odinn info``: glaciers, results, and what is neither."""
+
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import odinn
+from odinn.cli.main import app
+from odinn.errors import InputError
+
+RAMSAY = "demo:RGI60-18.03156"
+
+
+def info(*arguments):
+    return CliRunner().invoke(app, ["info", *map(str, arguments)], catch_exceptions=False).stdout
+
+
+def test_coarsening_states_both_areas_and_why_they_differ():
+    fine, coarse = odinn.demo_glaciers()[0], odinn.demo_glaciers(coarsen=4)[0]
+    assert coarse.area > 1.3 * fine.area  # what has to be said
+    areas = f"from {fine.area / 1e6:.2f} to {coarse.area / 1e6:.2f} km2 with at least 1 m of ice"
+    assert coarse.provenance["coarsened"] == areas
+    assert re.search(rf"coarsened  4 x 4 cells in one: {areas} \(edges .*\), volume kept", info(RAMSAY, "--coarsen", 4))
+    assert "coarsened" not in info(RAMSAY)
+
+
+def test_what_is_no_glacier_is_named_with_what_info_takes(tmp_path):
+    kinds = {
+        "map.tif": "is a GeoTIFF, which is one map",
+        "overview.png": "is a picture",
+        "run.yaml": "is a configuration",
+        "series.CSV": "is a table",
+        "results": "is a folder without gridded_data.nc; it holds a.nc",
+        "empty": "is a folder without gridded_data.nc or other NetCDF files",
+    }
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.nc").touch()
+    (tmp_path / "empty").mkdir()
+    for name, what in kinds.items():
+        path = tmp_path / name
+        if not path.exists():
+            path.write_text("x")
+        with pytest.raises(InputError, match=re.escape(f"{path}: {what}")) as error:
+            info(path)
+        assert "`odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result" in str(
+            error.value
+        )
+        with pytest.raises(InputError, match=re.escape(f"{path}: {what}") + ".* Expected a NetCDF file or an OGGM"):
+            odinn.open_glacier(path)
+    with pytest.raises(InputError, match="nowhere.nc: no such file"):
+        info(tmp_path / "nowhere.nc")
+
+
+def test_whatever_was_saved_is_shown(slab, tmp_path):
+    model = odinn.Model(odinn.SIA2D(A=np.full((3, 4), 2e-17)))
+    assert "A=<field 3x4, 2e-17>" in info(odinn.save(model, tmp_path / "model.nc"))
+    learned = slab.replace(thickness=odinn.Parameter(slab.thickness, (0.0, None), per="cell"))
+    assert f"{slab.volume / 1e9:.4f} km3" in info(odinn.save(learned, tmp_path / "glacier.nc"))
