@@ -197,14 +197,21 @@ class Dynamics(AbstractSystem):
             source = forcing.source
             loss = jnp.zeros_like(H) if source is None else dt * jnp.maximum(-source.rate, 0.0)
         owed = jnp.maximum(short - _BEYOND_ROUND_OFF * loss, 0.0)
-        nothing = lambda thickness, owed: (thickness, jnp.zeros_like(owed))
-        kept, left = lax.cond(jnp.any(owed > _NOTHING), _repay, nothing, kept, owed)
         zero = jnp.zeros_like(H)
-        y = Unknowns(kept, zero, zero) if self.in_stages else Unknowns(kept)
+        is_owed = jnp.any(owed > _NOTHING)
         if tally is None:
-            return y, None
+            nothing = lambda: (kept, zero)
+            kept, _ = lax.cond(is_owed, lambda: _repay(kept, owed), nothing)
+            return Unknowns(kept, zero, zero) if self.in_stages else Unknowns(kept), None
+
+        def repaid() -> tuple[Any, Any, Any]:
+            thickness, left = _repay(kept, owed)
+            # what neighbours could not give melted where it went (unmet melt), or else was made
+            return thickness, left, tally.clipped + jnp.maximum(left - _around(loss), 0.0)
+
+        kept, left, clipped = lax.cond(is_owed, repaid, lambda: (kept, zero, tally.clipped))
+        y = Unknowns(kept, zero, zero) if self.in_stages else Unknowns(kept)
         removed: Any = tally.removed + jnp.where(self.interior, owed - left - short, H)
-        clipped = tally.clipped + jnp.maximum(left - _around(loss), 0.0)  # the rest melted where it went: unmet melt
         if self.in_stages:
             totals = tally.gain + gain, tally.loss + loss, tally.withheld + raw.withheld
             return y, Tally(removed, clipped, *totals)

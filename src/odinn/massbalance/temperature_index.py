@@ -23,6 +23,9 @@ from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
 from odinn.parameter import Number, as_number, check_sign, for_glacier, on_cells, plain_numbers
 
 
+_UNROLLED = 4  # days in one pass over the cells
+
+
 class DailyMonth(eqx.Module):
     """One month of daily weather at ``ref_height``: °C, kg m⁻² and K m⁻¹, (31,) with unused days far below freezing."""
 
@@ -59,7 +62,7 @@ def _sums_over_days(thresholds: tuple[float, float, float], days: Array, height:
         return sums[0] + degrees, sums[1] + snow
 
     zero = jnp.zeros_like(height)
-    return lax.fori_loop(0, DAYS, add, (zero, zero))
+    return lax.fori_loop(0, DAYS, add, (zero, zero), unroll=_UNROLLED)
 
 
 @_sums_over_days.defjvp
@@ -76,7 +79,7 @@ def _sums_over_days_jvp(thresholds: tuple, at: tuple, along: tuple) -> tuple[tup
         more = degrees, snow, gradient * melts, melts, gradient * turns, turns
         return tuple(a + b for a, b in zip(sums, more, strict=True))
 
-    degrees, snow, *slopes = lax.fori_loop(0, DAYS, add, (jnp.zeros_like(height),) * 6)
+    degrees, snow, *slopes = lax.fori_loop(0, DAYS, add, (jnp.zeros_like(height),) * 6, unroll=_UNROLLED)
     return (degrees, snow), (slopes[0] * rise + slopes[1] * warming, slopes[2] * rise + slopes[3] * warming)
 
 

@@ -142,7 +142,7 @@ def _scan_windows(
                 "total": c["total"] + accept.astype(jnp.int32),
                 "dt": c["dt"].at[slot].set(dt, mode="drop"),
                 "stages": c["stages"].at[slot].set(stages, mode="drop"),
-                "evaluations": c["evaluations"] + stages + int(stepper.reuses_end),
+                "evaluations": c["evaluations"] + stages,
             }
 
         zero = jnp.zeros((), jnp.int32)
@@ -157,7 +157,7 @@ def _scan_windows(
             "total": record.total,
             "dt": record.dt,
             "stages": record.stages,
-            "evaluations": record.evaluations,
+            "evaluations": record.evaluations + int(stepper.reuses_end),
         }
         if stepper.reuses_end:
             start["f0"] = f(window.start, y)
