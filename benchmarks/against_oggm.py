@@ -40,6 +40,7 @@ DEFAULT = 1e-2
 TOLERANCES = (DEFAULT, 1e-3, 1e-4, 1e-5)  # odinn's default, and what is tried for an error no larger than OGGM's
 
 Balance = Literal["none", "linear"]
+Run = tuple[dict[str, Any], np.ndarray]  # what was measured, and the thickness at the end, m
 
 
 class Peer:
@@ -61,8 +62,8 @@ class Peer:
             sys.exit(f"OGGM's process ended with code {self.process.wait()}; what it said is above")
         return json.loads(line)
 
-    def run(self, years: float, part: float = 1.0) -> tuple[dict[str, Any], np.ndarray]:
-        """(seconds, processor_seconds and steps, thickness at the end)."""
+    def run(self, years: float, part: float = 1.0) -> Run:
+        """Seconds, processor_seconds and steps."""
         self.process.stdin.write(json.dumps({"years": years, "part": part}) + "\n")
         self.process.stdin.flush()
         return self._answer(), np.load(self.path.with_suffix(".thickness.npy"))
@@ -73,10 +74,8 @@ class Peer:
         self.process.wait()
 
 
-def timed(
-    model: odinn.Model, case: odinn.Glacier, years: float, tol: float = 1e-2
-) -> tuple[dict[str, Any], np.ndarray]:
-    """odinn's side of :meth:`Peer.run`."""
+def timed(model: odinn.Model, case: odinn.Glacier, years: float, tol: float = DEFAULT) -> Run:
+    """Seconds, processor_seconds and evaluations of odinn."""
     began, busy = time.perf_counter(), time.process_time()
     sim = odinn.simulate(model, case, 0.0, years, save_every=years, stepper=odinn.RKC2(tol=tol), progress=False)
     seconds, processor = time.perf_counter() - began, time.process_time() - busy
@@ -84,7 +83,7 @@ def timed(
     return found, sim.thickness[-1]
 
 
-def medians(runs: list[tuple[dict[str, Any], np.ndarray]]) -> dict[str, Any]:
+def medians(runs: list[Run]) -> dict[str, Any]:
     """Of what each run found."""
     return {key: statistics.median(found[key] for found, _ in runs) for key in runs[0][0]}
 
@@ -106,7 +105,8 @@ def measure(name: str, case: odinn.Glacier, balance: Balance, rounds: int, folde
     errors = {tol: rms_over_ice(timed(model, case, years, tol)[1], exact) for tol in TOLERANCES}
     as_good = next((tol for tol in TOLERANCES if errors[tol] <= their_error), None)
     tolerances = [tol for tol in TOLERANCES if tol in (DEFAULT, as_good)]
-    theirs, ours = [], {tol: [] for tol in tolerances}
+    theirs: list[Run] = []
+    ours: dict[float, list[Run]] = {tol: [] for tol in tolerances}
     for _ in range(rounds):
         theirs.append(peer.run(years))
         for tol in tolerances:
