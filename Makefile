@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+OGGM   := .venv-oggm
 
-.PHONY: help setup demo test slow check docs format verify bench experiments clean
+.PHONY: help setup demo test slow check docs format verify bench bench-oggm experiments clean
 
 help:            ## list the targets
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
 setup: $(STAMP)  ## make a virtual environment with pinned versions
 
@@ -47,12 +48,22 @@ verify: $(STAMP) ## exact solutions
 
 bench: $(STAMP)  ## measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.gradients
 	-$(BIN)/python -m benchmarks.right_hand_side
 	$(BIN)/python -m benchmarks.page
+
+bench-oggm: $(STAMP) $(OGGM)/.installed ## measure against OGGM, in an environment of its own
+	@if [ -e $(OGGM)/.installed ]; then \
+	  ODINN_OGGM=$(OGGM) $(BIN)/python -m benchmarks.against_oggm && $(BIN)/python -m benchmarks.page; \
+	else echo "OGGM could not be installed into $(OGGM) (pip says why above): skipped, nothing was measured"; fi
+
+$(OGGM)/.installed: benchmarks/requirements-oggm.txt
+	@rm -f $@
+	-@$(PYTHON) -m venv $(OGGM) && $(OGGM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< && touch $@
 
 experiments: $(STAMP)  ## inversions that have to work, long; writes docs/experiments.md
 	$(BIN)/python -m benchmarks.experiments
 
 clean:           ## remove the environment and the results
-	rm -rf $(VENV) demo results site
+	rm -rf $(VENV) $(OGGM) demo results site

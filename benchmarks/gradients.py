@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,28 +20,13 @@ import numpy as np
 
 import odinn
 from benchmarks.experiments.common import ROOT, balance, glacier
-from benchmarks.run import processor
+from benchmarks.measuring import interleaved, processor
 from odinn.binding import bind, trainable
 from odinn.dynamics import Unknowns, dynamics_of
 from odinn.inversion import gradients
 from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
 from odinn.inversion.terms import as_total
 from odinn.stepping.adjoint import Limits
-
-ROUNDS = 5
-
-
-def interleaved(runs: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median seconds of each, measured in turn after one run of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(rounds):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(s) for name, s in seconds.items()}
 
 
 def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """One right-hand side of the flow (dH/dt of SIA2D, n = 3, no sliding) against a serial stencil written by hand with numba.
 
-Numba is no dependency: ``pip install numba`` first. Writes benchmarks/results/right_hand_side.md; medians of interleaved rounds,
-each of many evaluations inside one compiled loop, so that no call overhead counts.
+Numba is no dependency: ``pip install numba`` first. Writes benchmarks/results/right_hand_side.json; medians of interleaved
+rounds, each of many evaluations inside one compiled loop, so that no call overhead counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import odinn
-from benchmarks.experiments.common import ROOT, glacier
+from benchmarks.experiments.common import FOUR, glacier
+from benchmarks.measuring import keep, machine
 from odinn.dynamics import Unknowns, dynamics_of
 
 ROUNDS, REPEATS = 9, 100
@@ -86,21 +87,11 @@ def main() -> None:
         run = stencil()
     except ImportError:
         sys.exit("numba is not installed: pip install numba")
-    lines = [
-        "# One right-hand side",
-        "",
-        "Microseconds, odinn (XLA, the machine's threads) and a serial numba stencil.",
-        "",
-    ]
-    lines += ["| glacier | cells | odinn | numba | numba / odinn | largest difference |", "|---|---|---|---|---|---|"]
-    for name in ("argentiere", "aletsch", "vegafonna", "bodleybreen"):
-        r = measure(name, run)
-        lines.append(
-            f"| {name} | {r['cells']} | {r['odinn']:.1f} | {r['numba']:.1f} | {r['numba'] / r['odinn']:.0%} | "
-            f"{r['difference']:.0e} |"
-        )
-        print(lines[-1], flush=True)
-    (ROOT / "results" / "right_hand_side.md").write_text("\n".join(lines) + "\n")
+    about, rows = machine(), []
+    for name in FOUR:
+        rows.append(measure(name, run))
+        print(rows[-1], flush=True)
+    keep("right_hand_side", {"machine": about, "rounds": ROUNDS, "rows": rows}, quick=False)
 
 
 if __name__ == "__main__":

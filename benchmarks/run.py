@@ -6,23 +6,19 @@ square over ice, at the end, against the same scheme with RKC2(tol=1e-7).
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import diffrax
-import jax
 import numpy as np
 
 import odinn
+from benchmarks.measuring import ROOT, ROUNDS, keep, machine, rms_over_ice
 
-ROOT = Path(__file__).parent
 DATA = Path(os.environ.get("ODINN_DATA", ROOT.parents[1] / "shared" / "data"))
-ROUNDS = 5
 FILES = {
     "argentiere": "argentiere_RGI60-11.03638",
     "aletsch": "aletsch_RGI60-11.01450",
@@ -77,7 +73,6 @@ def measure() -> list[dict[str, Any]]:
         base = statistics.median(seconds["RKC2 tol 1e-2"])
         for label in STEPPERS:
             sim, cold = first[label]
-            ice = (sim.thickness[-1] > 0) | (truth > 0)
             median = statistics.median(seconds[label])
             rows.append(
                 {
@@ -89,7 +84,7 @@ def measure() -> list[dict[str, Any]]:
                     "over_rkc2": median / base,
                     "first_call_seconds": cold,
                     "evaluations": sim.steps.evaluations,
-                    "rms_error_m": float(np.sqrt(np.mean((sim.thickness[-1] - truth)[ice] ** 2))),
+                    "rms_error_m": rms_over_ice(sim.thickness[-1], truth),
                 }
             )
             print(rows[-1], flush=True)
@@ -97,43 +92,8 @@ def measure() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure and write JSON and Markdown."""
-    machine = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "device": str(jax.devices()[0].platform),
-    }
-    rows = measure()
-    folder = ROOT / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / "forward.json").write_text(json.dumps({"machine": machine, "rounds": ROUNDS, "rows": rows}, indent=1))
-    lines = [
-        "# Forward runs of ten years with monthly balance",
-        "",
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, JAX {machine['jax']}; medians of "
-        f"{ROUNDS} interleaved warm runs; error against RKC2(tol=1e-7), rms over ice at the end.",
-        "",
-        "| glacier | cells | dx m | stepper | s | over RKC2 | evaluations | error m | first call s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['glacier']} | {r['cells']} | {r['dx_m']:.0f} | {r['stepper']} | {r['seconds']:.3f} | {r['over_rkc2']:.2f} | "
-        f"{r['evaluations']} | {r['rms_error_m']:.1e} | {r['first_call_seconds']:.1f} |"
-        for r in rows
-    ]
-    (folder / "forward.md").write_text("\n".join(lines) + "\n")
-    print(f"wrote {folder / 'forward.md'}")
-
-
-def processor() -> str:
-    """The name of the machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+    """Measure and write."""
+    keep("forward", {"machine": machine(), "rounds": ROUNDS, "rows": measure()}, quick=False)
 
 
 if __name__ == "__main__":

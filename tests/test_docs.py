@@ -34,6 +34,12 @@ def test_generated_pages_are_up_to_date():
         assert path.read_text() == text, f"run tools/write_docs.py: {path.name} is old"
 
 
+def test_the_page_of_benchmarks_is_made_of_the_committed_results():
+    from benchmarks.page import page
+
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == page(), "run python -m benchmarks.page"
+
+
 def test_links_between_documents_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
