@@ -22,7 +22,6 @@ from odinn.massbalance.base import AbstractMassBalance, Frequency, Rates
 from odinn.massbalance.odinn_scheme import OdinnMonth, odinn_months
 from odinn.parameter import Number, as_number, check_sign, for_glacier, on_cells, plain_numbers
 
-
 _UNROLLED = 4  # days in one pass over the cells
 
 
