@@ -241,8 +241,7 @@ def _final_volume(model, slab, run, scale, bounds):
     flow = odinn.SIA2D(A=jnp.asarray(2e-16) * scale)
     system = dynamics_of(odinn.Model(flow, TI), slab, "source")
     thickness = jnp.asarray(slab.thickness)
-    shapes = jax.eval_shape(system._source, thickness, jax.tree.map(lambda a: a[0], windows.forcing), jnp.asarray(0.0))
-    extras = {"balance": jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)}
+    extras = {"balance": system.no_source(jax.tree.map(lambda a: a[0], windows))}
     width = int(run.steps.count[:12].max())
     replay = Replay(*(jnp.zeros((12, width), t) for t in (float, jnp.int32)), jnp.asarray(run.steps.count[:12]))
     offset = 0

@@ -15,6 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from odinn.binding import as_list, bind, combine, trainable
+from odinn.cache import enable_compilation_cache
 from odinn.errors import InputError, SolverError
 from odinn.glacier import Glacier
 from odinn.inversion import gradients
@@ -108,6 +109,7 @@ def invert(
     Raises:
         InputError: nothing to learn, data missing. SolverError: the first evaluation already fails.
     """
+    enable_compilation_cache()
     loss, listed = as_total(loss), as_list(glaciers)
     model = bind(model, listed)
     params, static = trainable(model, listed)

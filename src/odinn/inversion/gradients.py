@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.binding import as_list, bind, combine, globalized, trainable
+from odinn.cache import enable_compilation_cache
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.inversion.problem import (
@@ -57,6 +58,7 @@ def value_and_gradient(
     Returns:
         (value, gradient with the structure of ``odinn.trainable(model, glaciers)[0]``).
     """
+    enable_compilation_cache()
     loss, listed = as_total(loss), as_list(glaciers)
     model = bind(model, listed)
     params, static = trainable(model, listed)
@@ -85,6 +87,7 @@ def misfits(
     Raises:
         InputError: the loss has no term that is about data, or every glacier is left out of one.
     """
+    enable_compilation_cache()
     loss, listed = as_total(loss), as_list(glaciers)
     if not loss.data:
         raise InputError("misfits: the loss has regularisations only; add one of odinn.losses")

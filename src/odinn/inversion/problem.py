@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.binding import Site, combine, learned_leaves, localized, site_of
-from odinn.cache import enable_compilation_cache
 from odinn.constants import WATER_DENSITY
 from odinn.dates import decimal_year
 from odinn.dynamics import Coupling, Window, dynamics_of
@@ -83,7 +82,6 @@ def make_settings(
     """Checked settings of the runs of an inversion."""
     if unknown:
         raise InputError(f"unknown keyword {next(iter(unknown))!r}; known: stepper, coupling, max_steps, dtype")
-    enable_compilation_cache()
     t0, t1 = (decimal_year(t) for t in span)
     return Settings((t0, t1), RKC2() if stepper is None else stepper, coupling, max_steps, dtype)
 
