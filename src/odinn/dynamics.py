@@ -44,10 +44,12 @@ class Window(eqx.Module):
 
 
 class Forcing(eqx.Module):
-    """What holds throughout a window: the balance, and the numbers of the flow where laws renew them each month."""
+    """What holds throughout a window: the balance, and, where laws renew them each month, the numbers of the flow and of a
+    balance that is evaluated at every stage."""
 
     source: Source | None
     flow_values: Any = None
+    balance_values: Any = None
 
 
 class Source(eqx.Module):
@@ -145,7 +147,10 @@ class Dynamics(AbstractSystem):
             source = (
                 lax.cond(window.evaluate, evaluate, lambda: state.extras["balance"]) if self.carries else evaluate()
             )
-        forcing = Forcing(source, None if window.laws is None else in_month(self.flow_values, window.laws))
+        forcing = Forcing(source)
+        if window.laws is not None:
+            balance_values = in_month(self.balance_values, window.laws) if self.in_stages else None
+            forcing = Forcing(source, in_month(self.flow_values, window.laws), balance_values)
         tally = Tally(zero, zero, *(zero,) * 3) if self.in_stages else Tally(zero, zero)
         y = Unknowns(state.thickness, zero, zero) if self.in_stages else Unknowns(state.thickness)
         return forcing, y, None if self.accounts == "none" else tally
@@ -164,7 +169,8 @@ class Dynamics(AbstractSystem):
         if forcing.source is not None:
             return Unknowns(rate + forcing.source.rate), stiffness
         if self.in_stages:
-            rates = self.mass_balance.rates(self.balance_values, None, self.bed + thickness, t)
+            values = self.balance_values if forcing.balance_values is None else forcing.balance_values
+            rates = self.mass_balance.rates(values, None, self.bed + thickness, t)
             applied, withheld = self._allowed(rates, thickness)
             return Unknowns(rate + applied, applied, withheld), stiffness
         return Unknowns(rate), stiffness

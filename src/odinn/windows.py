@@ -95,10 +95,12 @@ def plan_windows(
     in_force = lambda table: jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
     n = len(starts)
     evaluate, jump, forcing = np.zeros(n, bool), np.zeros(n, bool), None
+    at_start = np.isclose(starts * 12, months, atol=1e-9, rtol=0)
     if balance is not None and balance.frequency == "fixed":
-        evaluate[0] = not resumes
+        renewed = any(slot.startswith("mass_balance.") for slot in laws)
+        evaluate = at_start & renewed
+        evaluate[0] |= not resumes
     if monthly and balance is not None:
-        at_start = np.isclose(starts * 12, months, atol=1e-9, rtol=0)
         evaluate = at_start.copy()
         evaluate[0] |= not resumes
         jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump

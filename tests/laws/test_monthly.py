@@ -138,6 +138,27 @@ def test_scaling_is_fitted_to_all_months(glacier):
     assert low < values.min() < values.max() < high
 
 
+@pytest.mark.parametrize(
+    ("balance_of", "number"),
+    [
+        (odinn.PrescribedBalance, lambda temp: 0.5 - 0.1 * temp),
+        (lambda ela: odinn.LinearBalance(6e-3, ela), lambda temp: 2800.0 + 20.0 * temp),
+    ],
+    ids=["once a run", "at every stage"],
+)
+def test_every_balance_is_renewed(glacier, balance_of, number):
+    model = lambda value: odinn.Model(mass_balance=balance_of(value))
+    whole = odinn.simulate(model(odinn.laws.Function(number, [WARM])), glacier, START, END)
+    state = None
+    for k in range(MONTHS):
+        first, last = START + k / 12, START + (k + 1) / 12
+        value = number(float(WARM.in_months(glacier, np.array([month_index(first)]))[0]))
+        state = odinn.simulate(model(value), glacier, first, last, initial=state).state
+        state = odinn.State(state.time, state.thickness)  # without the balance that was in force
+    np.testing.assert_allclose(state.thickness, whole.thickness[-1], atol=1e-9, rtol=0)
+    assert np.ptp(np.diff(whole.thickness[:, glacier.mask], axis=0).mean(axis=1)) > 1e-2
+
+
 def test_exponents_do_not_change_with_the_month(glacier):
     law = odinn.laws.Function(lambda temp: 3.0 + 0.0 * temp, [WARM])
     with pytest.raises(InputError, match="exponents take laws of fixed inputs"):
