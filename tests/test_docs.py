@@ -133,11 +133,14 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
 
     import odinn
 
-    scope = run_page("extending.md", tmp_path, monkeypatch, count=6)
+    scope = run_page("extending.md", tmp_path, monkeypatch, count=7)
     glacier, model, span = (scope[k] for k in ("glacier", "model", "span"))
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
     assert sim.velocity()[2][-1].max() > 1.0
+    sliding = odinn.simulate(scope["seasonal"], glacier, 2000.0, 2001.0, progress=False).velocity("basal")[2]
+    place = np.unravel_index(sliding[-1].argmax(), glacier.grid.shape)
+    assert np.ptp(sliding[:, *place]) > 0.05 * sliding[:, *place].mean()  # with the rain of each month
     assert float(scope["own"](0.0)) == pytest.approx(4e-17, rel=1e-12)
     formula = odinn.laws.Function(lambda depth: 2e-17 * np.exp(depth / 500.0), [scope["DepthBelowTop"]()])
     assert scope["fitted"].misfit(formula) < 0.01  # nearly a line between bounds so far apart
