@@ -379,7 +379,7 @@ def _simulate_one(
             state, report, record = _chunk(
                 system, state, part, stepper, part_of(replay, first, size), max_steps, glacier, size, bar
             )
-            report = jax.tree.map(lambda a, n=size: np.asarray(a[:n], float), report)
+            report = jax.tree.map(lambda a, n=size: np.asarray(a, float)[:n], report)
             ends = stops[first : first + size]
             for i in range(size):
                 pending = pending + report.balance[i]
