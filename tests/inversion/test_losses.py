@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -121,6 +122,27 @@ def test_a_mean_over_an_interval_that_no_month_ends_uses_its_ends():
     assert list(factors) == [2000.04, 2000 + 1 / 12, 2000 + 2 / 12, 2000.25, 2000.3]
     assert sum(factors.values()) == pytest.approx(1.0)
     assert sum(f * t for t, f in factors.items()) == pytest.approx(2000.17)
+
+
+def test_data_without_dates_are_of_the_end_of_the_span_and_changes_of_all_of_it():
+    for loss, time in ((losses.Thickness(), (2001.0,)), (losses.Velocity("xy"), (2001.0,))):
+        assert loss.times(glacier(), SPAN) == [time]
+    assert losses.ElevationChange().times(glacier(), SPAN) == [SPAN]
+
+
+@pytest.mark.parametrize("component", ["speed", "log"])
+def test_ice_at_rest_has_a_speed_of_zero_and_no_slope(component):
+    rest = glacier(speed=np.zeros(SHAPE))
+    loss = losses.Velocity(component, at=2001.0)
+    targets = loss.targets(rest, SPAN, lambda t: 12)
+
+    def value(push):
+        moved = OUTCOME.__class__(**vars(OUTCOME) | {"velocity": lambda i: (push, jnp.zeros(SHAPE))})
+        return jnp.sum(loss.residuals(moved, targets))
+
+    found, slope = jax.value_and_grad(value)(jnp.zeros(SHAPE))
+    assert found == 0.0
+    assert (slope == 0.0).all()  # not NaN, which the square root alone would give
 
 
 def test_elevation_changes_of_several_intervals_each_have_their_field():
