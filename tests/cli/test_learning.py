@@ -152,6 +152,11 @@ def test_overrides_reach_into_lists(tmp_path):
         ("optimizer.0.adam.rate", 1.0, "optimizer.0.adam.rate: unknown key; .*known: learning_rate, steps"),
         ("optimizer.0.adam.steps", 0, r"optimizer.0.adam: optimizers.adam: steps=0, expected at least 1"),
         ("synthetic.noise", {"speed": 0.1}, "synthetic.noise: 'speed' is unknown.*known: thickness, velocity"),
+        (
+            "synthetic.between",
+            [2010.5, 2010.0],
+            "synthetic.between: between: the interval ends at 2010, which is not after",
+        ),
         ("synthetic.model", {}, "synthetic.model: flow.A is to be learned; say what it is in truth"),
         ("calibrate", {"vary": "melt"}, "calibrate.vary: Input should be 'melt_factor'"),
         ("stepper", {"type": "RK"}, "stepper.type: 'RK' is unknown; did you mean 'RKC2'"),
@@ -185,6 +190,21 @@ def test_a_trial_counts_what_would_be_learned_and_the_data_of_each_glacier(tmp_p
     assert ("RGI60-18.03141", "thickness", str(ice[0])) in data
     assert ("RGI60-18.03339", "velocity", str(2 * ice[1])) in data  # two components
     assert [row[0] for row in data] == [ids[0]] * 2 + [ids[1]] * 2
+
+
+def test_synthetic_data_over_intervals_and_a_balance_are_made_if_the_loss_reads_them(tmp_path):
+    config = changed("synthetic.between", [["2010-01-01", "2010-07-01"], [2010.25, 2010.75]])
+    config["loss"] = ["velocity", "mass_balance", "elevation_change"]
+    study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
+    (glacier,) = study.glaciers
+    ice = int((glacier.mask & (glacier.thickness > 0)).sum())
+    _, data = inverting.described(study)
+    assert [row[1:] for row in data] == [
+        ("velocity", str(2 * ice)),
+        ("mass_balance", "1"),
+        ("elevation_change", str(2 * ice)),
+    ]
+    assert glacier.observations.thickness is None
 
 
 def test_an_initial_thickness_or_bed_is_learned_from_a_scaled_guess(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from odinn.binding import bind, trainable
 from odinn.inversion import gradients
-from odinn.inversion.problem import local_parts, make_settings, prepare, run_options, run_outcome
+from odinn.inversion.problem import local_parts, make_settings, prepare, run_outcome
 from odinn.inversion.terms import as_total
 from odinn.steps import record_as_replay
 
@@ -64,23 +64,21 @@ def _cases(params, static, problem, loss, settings, random):
     gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings)[1]
     record = gradients.glacier_value(params, static, problem, loss, settings)[2]
     replay = record_as_replay(record, len(problem.windows.start))
-    how = run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
-    own, own_static, arrays = local_parts(params, static, problem)
-    ours = settings.stepper, settings.coupling
+    call = gradients.call_of(params, static, problem, loss, settings).but(capacity=1, replay=replay)
     local = [np.asarray(g) for g in jax.tree.leaves(local_parts(gradient, static, problem)[0])]
     for along, draws in _tangents(local, random):
-        yield along, draws, (problem.glacier.rgi_id, local, own, own_static, arrays, loss, ours, how)
+        yield along, draws, (problem.glacier.rgi_id, local, call)
 
 
-def _direction(along, draws, rgi_id, local, own, own_static, arrays, loss, ours, how):
+def _direction(along, draws, rgi_id, local, call):
     """One derivative against the best of several differences."""
     norm = np.sqrt(sum((g**2).sum() for g in local))
     assert norm > 0
     length = np.sqrt(sum((d**2).sum() for d in draws))
     draws = [d / length for d in draws]
-    tangent = jax.tree.unflatten(jax.tree.structure(own), [jnp.asarray(d) for d in draws])
+    tangent = jax.tree.unflatten(jax.tree.structure(call.params), [jnp.asarray(d) for d in draws])
     exact = sum((g * t).sum() for g, t in zip(local, draws, strict=True))
-    at = lambda h: gradients.directional_difference(own, tangent, own_static, arrays, loss, ours, how, step=h)
+    at = lambda h: gradients.directional_difference(call, tangent, step=h)
     best, step = np.inf, STEPS[0]
     for h in STEPS:  # fourth order, or second order at a step short enough for kinks to stay away
         error = abs(((4 * at(h / 2) - at(h)) / 3 if h > 1e-5 else at(h)) - exact) / norm
@@ -89,8 +87,10 @@ def _direction(along, draws, rgi_id, local, own, own_static, arrays, loss, ours,
             break
     if best <= GOOD:
         return Direction(rgi_id, along, best, step, 0)
-    moved = lambda h: jax.tree.map(lambda p, t: p + h * t, own, tangent)
-    ends = [np.asarray(_ice_at_stops(moved(h), own_static, arrays, ours, how)) for h in (step, -step)]
+    moved = lambda h: jax.tree.map(lambda p, t: p + h * t, call.params, tangent)
+    ends = [
+        np.asarray(_ice_at_stops(moved(h), call.static, call.arrays, call.settings, call.how)) for h in (step, -step)
+    ]
     return Direction(rgi_id, along, best, step, int((ends[0] != ends[1]).any(axis=0).sum()))
 
 

@@ -1,5 +1,6 @@
 """Four ways to one gradient, the hand-written transposes, and second derivatives."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,6 +62,18 @@ def test_all_methods_give_one_gradient(twin, discrete, method, tolerance):
     assert value == pytest.approx(discrete[0], rel=1e-13)
     scale = np.abs(flat(discrete[1])).max()
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("method", ["discrete", "autodiff", "forward", "finite-difference"])
+def test_another_value_of_what_is_learned_compiles_nothing_new(twin, method, caplog):
+    model = bind(MODEL, twin)
+    value, _ = odinn.value_and_gradient(model, twin, LOSS, SPAN, method=method)
+    moved = eqx.tree_at(lambda m: m.flow.A.raw, model, model.flow.A.raw + 1e-6)  # a step so small that buffers fit
+    with jax.log_compiles():
+        other, _ = odinn.value_and_gradient(moved, twin, LOSS, SPAN, method=method)
+        jax.jit(lambda x: x + 1.0)(1.0)  # this one has to be seen
+    assert other != value
+    assert len([r for r in caplog.records if "Compiling" in r.getMessage()]) == 1
 
 
 def test_a_gradient_in_single_precision_is_that_of_double_to_its_rounding(twin, discrete):

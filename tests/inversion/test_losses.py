@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,14 +37,12 @@ def glacier(**observations):
 THICK = plane(100.0, 0.01, 0.02)
 TIMES = np.array([2000.0, *ENDS])
 MONTHLY = [np.zeros(SHAPE)] + [np.full(SHAPE, -0.5) + 0.01 * m for m in range(12)]
+GROWTH = 1.0 + jnp.asarray(TIMES - 2000.0)
 OUTCOME = Outcome(
     thickness=jnp.stack([THICK - 6.0 * (t - 2000.0) for t in TIMES]),
     balance=jnp.asarray(np.cumsum(MONTHLY, axis=0)),
     times=jnp.asarray(TIMES),
-    velocity=lambda H: (
-        (1 + (THICK - H) / 6.0) * plane(3.0, 0.01, 0.0),
-        (1 + (THICK - H) / 6.0) * plane(4.0, 0.0, 0.01),
-    ),
+    velocity=lambda i: (GROWTH[i] * plane(3.0, 0.01, 0.0), GROWTH[i] * plane(4.0, 0.0, 0.01)),
     water=0.9,
 )
 
@@ -125,6 +124,27 @@ def test_a_mean_over_an_interval_that_no_month_ends_uses_its_ends():
     assert sum(f * t for t, f in factors.items()) == pytest.approx(2000.17)
 
 
+def test_data_without_dates_are_of_the_end_of_the_span_and_changes_of_all_of_it():
+    for loss, time in ((losses.Thickness(), (2001.0,)), (losses.Velocity("xy"), (2001.0,))):
+        assert loss.times(glacier(), SPAN) == [time]
+    assert losses.ElevationChange().times(glacier(), SPAN) == [SPAN]
+
+
+@pytest.mark.parametrize("component", ["speed", "log"])
+def test_ice_at_rest_has_a_speed_of_zero_and_no_slope(component):
+    rest = glacier(speed=np.zeros(SHAPE))
+    loss = losses.Velocity(component, at=2001.0)
+    targets = loss.targets(rest, SPAN, lambda t: 12)
+
+    def value(push):
+        moved = OUTCOME.__class__(**vars(OUTCOME) | {"velocity": lambda i: (push, jnp.zeros(SHAPE))})
+        return jnp.sum(loss.residuals(moved, targets))
+
+    found, slope = jax.value_and_grad(value)(jnp.zeros(SHAPE))
+    assert found == 0.0
+    assert (slope == 0.0).all()  # not NaN, which the square root alone would give
+
+
 def test_elevation_changes_of_several_intervals_each_have_their_field():
     fields = np.stack([np.full(SHAPE, -5.0), np.where(glacier().mask, -6.5, np.nan)])
     halves = [(2000.0, 2000.5), (2000.25, 2001.0)]
@@ -152,7 +172,7 @@ def test_smooth_velocity_sees_what_differs_from_the_mean_of_its_neighbours():
     assert value(losses.SmoothVelocity(), glacier()) < 1e-24  # a plane is smooth
     bump = np.zeros(SHAPE)
     bump[2, 3] = 4.0
-    rough = OUTCOME.__class__(**vars(OUTCOME) | {"velocity": lambda H: (jnp.asarray(bump), jnp.zeros(SHAPE))})
+    rough = OUTCOME.__class__(**vars(OUTCOME) | {"velocity": lambda i: (jnp.asarray(bump), jnp.zeros(SHAPE))})
     loss = losses.SmoothVelocity(error=2.0)
     targets = loss.targets(glacier(), SPAN, lambda t: 12)
     found, number = np.asarray(loss.residuals(rough, targets)), int(loss.count(targets))

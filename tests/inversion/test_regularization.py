@@ -1,8 +1,12 @@
 """Regularisation against hand computations."""
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import logit
+from tests.conftest import make_slab
 
 import odinn
 from odinn.errors import InputError
@@ -68,8 +72,44 @@ def test_smoothness_is_the_mean_squared_difference_of_neighbours_and_variation_t
     model = bound(slab, A)
     flat = (nx - 1) * ny / ((nx - 1) * ny + (ny - 1) * nx)  # of the differences, those along x
     check(Smoothness("flow.A"), model, [slab], 1e-4 * flat)
-    variation = float(Smoothness("flow.A", kind="variation").value(model, [slab]))
-    assert variation == pytest.approx((np.hypot(0.01, 1e-4) - 1e-4) * flat, rel=1e-9)
+    check(Smoothness("flow.A", kind="variation"), model, [slab], (np.hypot(0.01, 1e-4) - 1e-4) * flat)
+
+
+def test_the_residuals_of_variation_are_smooth_where_neighbours_are_equal(slab):
+    term, model = Smoothness("flow.A", kind="variation"), bound(slab, odinn.Parameter(1e-16, BOUNDS, "log", "cell"))
+    raw = model.flow.A.raw[slab.rgi_id]
+    of = lambda r: term.residuals(eqx.tree_at(lambda m: m.flow.A.raw[slab.rgi_id], model, r), [slab])[0]
+    push = jnp.asarray(np.random.default_rng(0).normal(size=raw.shape))
+    residuals, slope = jax.jvp(of, (raw,), (push,))
+    assert (residuals == 0.0).all()
+    unit = (1 - share(1e-16)) * share(1e-16) * push  # of the sigmoid
+    difference = np.concatenate([np.diff(unit, axis=axis).ravel() for axis in (0, 1)])
+    np.testing.assert_allclose(slope, difference / np.sqrt(2e-4), rtol=1e-9)  # r is d/√(2ε) there
+    value = lambda r: term.value(eqx.tree_at(lambda m: m.flow.A.raw[slab.rgi_id], model, r), [slab])
+    curvature = jax.jvp(lambda r: jax.jvp(value, (r,), (push,))[1], (raw,), (push,))[1]
+    assert float(curvature) == pytest.approx(2 * float((slope**2).mean()), rel=1e-9)  # Gauss–Newton's is exact there
+
+
+def test_variation_keeps_an_edge_that_squares_smear():
+    small, span = make_slab(8, 10, 280.0), (2000.0, 2000.1)
+    ny, nx = small.grid.corner_shape
+    edge = np.where(np.arange(nx) < nx // 2, 1e-16, 4e-16) * np.ones((ny, 1))
+    gridded = lambda values: odinn.Model(odinn.SIA2D(A=odinn.Parameter(values, (1e-17, 1e-14), "log", "cell")), None)
+    noise = {"velocity": 0.2}
+    (twin,) = odinn.synthetic_observations(gridded(edge), small, span, of=("velocity",), noise=noise)
+
+    def learned(weight, kind):
+        """(the edge's height over the true one, mean size of the other differences along x) amid the ice."""
+        loss = odinn.losses.Velocity("log", error=0.2) + weight * Smoothness("flow.A", kind=kind)
+        start, newton = gridded(np.full(edge.shape, 2e-16)), odinn.optimizers.gauss_newton(10)
+        fit = odinn.invert(start, twin, loss, span, optimizer=newton, progress=False)
+        assert fit.records["loss"][-1] < 0.1 * fit.records["loss"][0]
+        steps = np.diff(np.log(fit.model.flow.A.physical(small.rgi_id))[2:-2], axis=1) / np.log(4.0)
+        return steps[:, nx // 2 - 1].mean(), np.abs(np.delete(steps, nx // 2 - 1, axis=1)).mean()
+
+    (kept, rest), (smeared, slopes) = learned(30.0, "variation"), learned(300.0, "squared")  # penalties of like size
+    assert kept > 1.1 * smeared
+    assert rest < 0.6 * slopes
 
 
 def test_a_learned_thickness_is_smooth_inside_the_outline_only(slab):

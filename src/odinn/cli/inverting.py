@@ -21,6 +21,7 @@ from odinn.cli.learning import InvertConfig
 from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
+from odinn.inversion.choices import as_intervals
 from odinn.inversion.driver import Inversion
 from odinn.inversion.synthetic import KINDS
 from odinn.inversion.terms import Total
@@ -244,24 +245,31 @@ def _with_synthetic(
 ) -> list[Glacier]:
     section = config.synthetic
     assert section is not None
-    names = [term.name for _, _, term in loss.data]
+    names = {term.name for _, _, term in loss.data}
+    if any(isinstance(term, odinn.losses.MassBalance) and term.target is None for _, _, term in loss.data):
+        names.add("geodetic")
     kinds = [kind for kind in KINDS if kind in names] if section.of is None else section.of
+    intervals = as_intervals(section.between)
     if trial:
-        return [g.replace(observations=_stand_in(g, kinds, section.at, span)) for g in glaciers]
+        return [g.replace(observations=_stand_in(g, kinds, section.at, intervals, span)) for g in glaciers]
     say(f"  making synthetic data: {', '.join(kinds)} (the first run compiles for some seconds)")
     at = None if section.at is None else decimal_year(section.at)
     return odinn.synthetic_observations(
-        truth, glaciers, span, of=kinds, at=at, noise=section.noise, seed=section.seed, **options
+        truth, glaciers, span, of=kinds, at=at, between=intervals, noise=section.noise, seed=section.seed, **options
     )
 
 
-def _stand_in(glacier: Glacier, kinds: list[str], at: Any, span: tuple[float, float]) -> Observations:
+def _stand_in(glacier: Glacier, kinds: list[str], at: Any, intervals: Any, span: tuple[float, float]) -> Observations:
     """Observations that are where the glacier has ice now, to count what would be there."""
     ice = np.where(glacier.mask & (np.asarray(glacier.thickness) > 0), np.asarray(glacier.thickness), np.nan)
-    names = {"velocity": ("vx", "vy", "speed")}
+    names = {"velocity": ("vx", "vy", "speed"), "geodetic": ()}
     fields: dict[str, Any] = {n: ice for kind in kinds for n in names.get(kind, (kind,))}
+    if "geodetic" in kinds:
+        fields["geodetic"] = (0.0, *span)
     date = span[1] if at is None else decimal_year(at)
-    dates = {n: date for n in fields if n != "elevation_change"}
+    dates: dict[str, Any] = {n: date for n in ("thickness", "vx", "vy", "speed") if n in fields}
+    if intervals is not None:
+        dates |= {n: list(intervals) for n in ("vx", "vy", "speed", "elevation_change") if n in fields}
     return Observations(**fields, dates=dates)
 
 

@@ -31,6 +31,7 @@ from odinn.cli.config import (
 )
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
+from odinn.inversion.choices import as_intervals
 from odinn.inversion.synthetic import KINDS
 from odinn.inversion.terms import Total, as_total
 from odinn.parameter import as_exponent, as_number, as_number_or_zero
@@ -61,6 +62,7 @@ class SyntheticSection(Section):
     model: ModelSection = Field(default_factory=ModelSection, description="a part left out is that of model:")
     of: list[str] | None = Field(None, description="kinds of data; default: those in the loss")
     at: Time | None = None
+    between: Any = Field(None, description="(start, end) or a list of such, of velocity and elevation change")
     noise: dict[str, float] | None = None
     seed: int = 0
 
@@ -135,6 +137,10 @@ def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
                 if kind not in KINDS:
                     known = f"{suggest(kind, KINDS)}; known: {', '.join(KINDS)}"
                     raise InputError(f"{place}: synthetic.{key}: {kind!r} is unknown{known}")
+        try:
+            as_intervals(synthetic.between)
+        except InputError as error:
+            raise InputError(f"{place}: synthetic.between: {error}") from error
     for i, section in enumerate(config.glaciers):
         if section.replace is not None:
             _check_replace(section.replace, place, f"glaciers.{i}.replace")

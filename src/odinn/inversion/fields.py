@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -34,57 +34,48 @@ class Targets(eqx.Module):
 
 
 class AbstractFieldLoss(AbstractLoss):
-    """A misfit of a field, on cells or at points, at dates or over intervals."""
+    """A misfit of a field, on cells or at points, at dates or over intervals.
 
+    Args:
+        at, between: dates (t,) or intervals (start, end) that were asked for; None and None: the data's own.
+        mean: compare the mean over the data of each date or interval instead of each.
+        reads: what of the run is looked at. Bare ground has 0 m of thickness, but no velocity.
+        undated: when data count that have no date: at the end of the span, or over all of it.
+    """
+
+    at: eqx.AbstractVar[Any]
+    between: eqx.AbstractVar[Any]
     error: eqx.AbstractVar[Any]
     margin: eqx.AbstractVar[int]
     where: eqx.AbstractVar[Any]
     points: eqx.AbstractVar[Any]
     mean: eqx.AbstractVar[bool]
     usual_error: eqx.AbstractClassVar[float]
-    counts_bare_ground: eqx.AbstractClassVar[bool]
+    reads: eqx.AbstractClassVar[Literal["thickness", "velocity"]]
+    undated: eqx.AbstractClassVar[Literal["end", "span"]]
 
     @property
     @abc.abstractmethod
     def kinds(self) -> tuple[str, ...]:
-        """Names of the observed fields, a component each."""
+        """Names of the observed fields, a component each. A velocity of one component is a speed."""
 
     @property
     @abc.abstractmethod
-    def asked(self) -> tuple[Time, ...] | None:
-        """Dates (t,) or intervals (start, end) that were asked for; None: the data's own."""
-
-    @abc.abstractmethod
-    def usual(self, span: Span) -> Time:
-        """The date or interval of data that have none."""
+    def log_floor(self) -> float | None:
+        """In the data's unit: logarithms of value + floor are compared; None: values."""
 
     @abc.abstractmethod
     def moments(self, time: Time) -> dict[float, float]:
         """{decimal year: factor}: what is modelled at a date or over an interval is the sum of factor times state."""
 
-    @abc.abstractmethod
-    def state(self, outcome: Outcome, index: Array) -> Array:
-        """The modelled fields at a window end, (components, ny, nx)."""
-
-    @abc.abstractmethod
-    def observable(self, fields: Array) -> Array:
-        """What is compared, from fields or values at points with components in axis 1; axis 1 of the result fits the data's."""
-
-    @abc.abstractmethod
-    def observed(self, values: np.ndarray) -> np.ndarray:
-        """Data as what is compared."""
-
-    @abc.abstractmethod
-    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Errors that data bring along, as those of what is compared."""
-
     def times(self, glacier: Glacier, span: Span) -> list[Time]:
         """Dates or intervals of the data: those asked for, else their own, else the usual one."""
-        if self.asked is not None:
-            return list(self.asked)
+        asked = self.at if self.between is None else self.between
+        if asked is not None:
+            return list(asked)
         own = self.own_points(glacier)
         listed = times_of(glacier.observations.dates.get(self.kinds[0])) if own is None else own.times()
-        return [self.usual(span)] if listed is None else listed
+        return [span if self.undated == "span" else (span[1],)] if listed is None else listed
 
     def own_points(self, glacier: Glacier) -> Points | None:
         """The points of a glacier, None for data on cells."""
@@ -123,13 +114,16 @@ class AbstractFieldLoss(AbstractLoss):
         if not measured.any():
             raise InputError(where(glacier.rgi_id, f"losses.{self.name}: there are no data inside its mask"))
         values = np.where(measured, values, 0.0)
-        own = [None if e is None else self.own_error(np.asarray(e, float), values[:, i]) for i, e in enumerate(own)]
+        if self.log_floor is not None:
+            values = np.maximum(values, 0.0) + self.log_floor
+            own = [None if e is None else np.asarray(e, float) / values[:, i] for i, e in enumerate(own)]
+            values = np.log(values)
         error = errors_of(self.error, own, self.usual_error, measured, glacier, self.name)
         factors = [self.moments(time) for time in times]
         dates = sorted({t for moments in factors for t in moments})
         mix = np.array([[moments.get(t, 0.0) for t in dates] for moments in factors])
         weight = np.where(measured, 1.0 / error, 0.0)
-        return Targets(np.array([index(t) for t in dates], np.int32), mix, self.observed(values), weight, place)
+        return Targets(np.array([index(t) for t in dates], np.int32), mix, values, weight, place)
 
     def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> tuple:
         """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
@@ -149,17 +143,23 @@ class AbstractFieldLoss(AbstractLoss):
         nearest = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]
         unique = sorted(set(times))
         row = np.broadcast_to(np.array([unique.index(t) for t in times], np.int32), (len(points),))
-        shares = shares if self.counts_bare_ground else only_inside(cells, shares, glacier)
+        shares = shares if self.reads == "thickness" else only_inside(cells, shares, glacier)
         own = [points.columns.get("error")] * len(self.kinds)
         return unique, points.values(self.kinds), own, core.ravel()[nearest], (row, cells, shares)
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
-        fields = jax.lax.map(jax.checkpoint(lambda i: self.state(outcome, i)), targets.index)
+        fields = jax.lax.map(jax.checkpoint(lambda i: self._state(outcome, i)), targets.index)
         fields = jnp.tensordot(targets.mix, fields, 1, precision="highest")
         modelled = fields if targets.points is None else at_points(fields, *targets.points)
-        each = targets.weight * (self.observable(modelled) - targets.values)
+        modelled = _size(modelled) if modelled.shape[1] > len(self.kinds) else modelled
+        modelled = modelled if self.log_floor is None else jnp.log(modelled + self.log_floor)
+        each = targets.weight * (modelled - targets.values)
         return _over_rows(each, targets) / jnp.maximum(_counts(targets), 1) if self.mean else each
+
+    def _state(self, outcome: Outcome, index: Array) -> Array:
+        """Thickness (1, ny, nx), m, or velocity (2, ny, nx), m yr⁻¹, at a stop."""
+        return outcome.thickness_at(index)[None] if self.reads == "thickness" else jnp.stack(outcome.velocity(index))
 
     def count(self, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
@@ -178,6 +178,13 @@ def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
         values = np.asarray(values, float)
         found.append(values if values.ndim == 3 else values[None])
     return np.stack(found, axis=1)
+
+
+def _size(vectors: Array) -> Array:
+    """Lengths of vectors with components in axis 1, (…, 1, …); the derivative at 0 is 0."""
+    squared = jnp.sum(vectors * vectors, axis=1, keepdims=True)
+    moving = squared > 0
+    return jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
 
 
 def _counts(targets: Targets) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -32,6 +33,22 @@ from odinn.windows import failure
 
 Sizes = dict[str, tuple[int, int, int]]  # of each glacier: record of steps, steps per window, stages per step
 Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]
+Found = tuple[float, np.ndarray, Any]  # weighted value, values of the terms, gradient
+
+
+class Call(NamedTuple):
+    """What the compiled functions of one glacier take, in their order; see :func:`residuals_of`."""
+
+    params: Any
+    static: Any
+    arrays: tuple
+    loss: Total
+    settings: tuple
+    how: dict[str, Any]
+
+    def but(self, **how: Any) -> Call:
+        """The same with other keywords of the run."""
+        return self._replace(how=self.how | how)
 
 
 def value_and_gradient(
@@ -166,16 +183,25 @@ def residuals_with_jacobian(
     return list(zip(values, slopes, weights, strict=True))
 
 
+def call_of(params: Any, static: Any, problem: Problem, loss: Total, settings: Settings) -> Call:
+    """What compiled functions take of a glacier, in the precision of the runs."""
+    parts = local_parts(params, static, problem)
+    if settings.dtype == "float32":
+        parts = cast_floats(parts, jnp.float32)
+    return Call(*parts, loss, (settings.stepper, settings.coupling), run_options(problem, loss, settings))
+
+
 def glacier_value(
     params: Any, static: Any, problem: Problem, loss: Total, settings: Settings
 ) -> tuple[float, np.ndarray, Record]:
     """(weighted value, values of the terms, record of the steps) of one glacier's data."""
-    own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
+    return _value(call_of(params, static, problem, loss, settings), problem, settings)
+
+
+def _value(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Record]:
     capacity = 512
     while True:
-        how = run_options(problem, loss, settings) | {"capacity": capacity, "replay": problem.steps}
-        ours = settings.stepper, settings.coupling
-        value, (values, record) = term_values(own_params, own_static, arrays, loss, ours, how)
+        value, (values, record) = term_values(*call.but(capacity=capacity, replay=problem.steps))
         _raise_on(record, problem, settings)
         if int(record.total) <= capacity:
             return float(value), np.asarray(values, float), record
@@ -195,53 +221,34 @@ def glacier_value_and_gradient(
 
     ``sizes`` remembers the buffers of each glacier's adjoint between calls.
     """
-    own_params, own_static, arrays = _cast(settings, *local_parts(params, static, problem))
-    common = run_options(problem, loss, settings)
-    ours = settings.stepper, settings.coupling
-    if method == "discrete":
-        value, values, gradient = _discrete(
-            own_params, own_static, arrays, loss, ours, common, problem, settings, {} if sizes is None else sizes
-        )
-    else:
-        value, values, gradient = _other_methods(
-            own_params, own_static, arrays, loss, ours, common, problem, settings, params, static, method
-        )
+    if method not in _METHODS:
+        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, _METHODS))}")
+    call = call_of(params, static, problem, loss, settings)
+    value, values, gradient = _METHODS[method](call, problem, settings, {} if sizes is None else sizes)
     rgi_id = problem.glacier.rgi_id
-    like = params
     local_model, local_geometry = gradient
     glaciers = [
         eqx.tree_at(lambda g: (g.bed, g.thickness), g, _place(g, local_geometry, rgi_id), is_leaf=lambda x: x is None)
-        for g in like[1]
+        for g in params[1]
     ]
-    whole = globalized(local_model, like[0], rgi_id), glaciers
+    whole = globalized(local_model, params[0], rgi_id), glaciers
     whole = jax.tree.map(lambda p, g: jnp.zeros_like(p) if g is None else jnp.asarray(g, p.dtype), params, whole)
     return value, whole, values
 
 
-def _discrete(
-    own_params: Any,
-    own_static: Any,
-    arrays: tuple,
-    loss: Total,
-    ours: tuple,
-    common: dict,
-    problem: Problem,
-    settings: Settings,
-    sizes: Sizes,
-) -> tuple[float, np.ndarray, Any]:
+def _discrete(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
     """The adjoint, with buffers that fit: their sizes come from the first run, and grow when a later one needs more."""
-    replay = problem.steps
     key = problem.glacier.rgi_id
+    call = call.but(replay=problem.steps)
     if key not in sizes:
-        how = common | {"capacity": 512, "replay": replay}
-        record = term_values(own_params, own_static, arrays, loss, ours, how)[1][1]
+        record = term_values(*call.but(capacity=512))[1][1]
         _raise_on(record, problem, settings)
         stages = int(np.asarray(record.stages)[: min(int(record.total), 512)].max(initial=1))
         sizes[key] = _sizes(int(record.total), int(np.asarray(record.count).max()), stages)
     while True:
         capacity, steps, stages = sizes[key]
-        how = common | {"capacity": capacity, "replay": replay, "limits": Limits(steps, stages)}
-        (value, (values, record)), gradient = weighted_with_gradient(own_params, own_static, arrays, loss, ours, how)
+        sized = call.but(capacity=capacity, limits=Limits(steps, stages))
+        (value, (values, record)), gradient = weighted_with_gradient(*sized)
         _raise_on(record, problem, settings)
         total, count = int(record.total), int(np.asarray(record.count).max())
         stages_used = int(np.asarray(record.stages)[: min(total, capacity)].max(initial=1))
@@ -256,35 +263,29 @@ def _sizes(total: int, count: int, stages: int) -> tuple[int, int, int]:
     return max(512, 1 << total.bit_length()), 1 << (max(count, 2) - 1).bit_length(), -(-stages // 4) * 4
 
 
-def _other_methods(
-    own_params: Any,
-    own_static: Any,
-    arrays: tuple,
-    loss: Total,
-    ours: tuple,
-    common: dict,
-    problem: Problem,
-    settings: Settings,
-    params: Any,
-    static: Any,
-    method: Method,
-) -> tuple[float, np.ndarray, Any]:
-    """Checks of the adjoint: reverse mode through the recorded steps, forward mode, and differences, all over a replay."""
-    if method not in get_args(Method):
-        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, get_args(Method)))}")
-    if method == "continuous":
-        return _continuous(own_params, own_static, arrays, loss, ours, common, problem)
-    value, values, record = glacier_value(params, static, problem, loss, settings)
+def _over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Call]:
+    """(weighted value, values of the terms, the call that repeats the run's steps)."""
+    value, values, record = _value(call, problem, settings)
     replay = problem.steps
     if replay is None:
         replay = record_as_replay(record, len(problem.windows.start))
-    how = common | {"capacity": 1, "replay": replay}
-    if method == "autodiff":
-        bounds = int(replay.count.max()), int(replay.stages.max())
-        how = how | {"bounds": bounds}
-        (_, _), gradient = weighted_with_gradient(own_params, own_static, arrays, loss, ours, how)
-        return value, values, gradient
-    leaves, structure = jax.tree.flatten(own_params)
+    return value, values, call.but(capacity=1, replay=replay)
+
+
+def _autodiff(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
+    """Reverse mode through the recorded steps."""
+    value, values, again = _over_replay(call, problem, settings)
+    replay = again.how["replay"]
+    _, gradient = weighted_with_gradient(*again.but(bounds=(int(replay.count.max()), int(replay.stages.max()))))
+    return value, values, gradient
+
+
+def _one_by_one(
+    derivative: Callable[[Call, Any], float], call: Call, problem: Problem, settings: Settings, sizes: Sizes
+) -> Found:
+    """The derivative along each number in turn, over the recorded steps."""
+    value, values, again = _over_replay(call, problem, settings)
+    leaves, structure = jax.tree.flatten(call.params)
     columns = []
     for i, leaf in enumerate(leaves):
         flat = np.zeros(leaf.size)
@@ -293,50 +294,46 @@ def _other_methods(
             unit[j] = 1.0
             direction = [jnp.zeros_like(other) for other in leaves]
             direction[i] = jnp.asarray(unit.reshape(leaf.shape), leaf.dtype)
-            tangent = jax.tree.unflatten(structure, direction)
-            if method == "forward":
-                flat[j] = float(weighted_with_directional(own_params, tangent, own_static, arrays, loss, ours, how)[1])
-            else:
-                flat[j] = directional_difference(own_params, tangent, own_static, arrays, loss, ours, how)
+            flat[j] = derivative(again, jax.tree.unflatten(structure, direction))
         columns.append(jnp.asarray(flat.reshape(leaf.shape), leaf.dtype))
     return value, values, jax.tree.unflatten(structure, columns)
 
 
-def _continuous(
-    own_params: Any, own_static: Any, arrays: tuple, loss: Total, ours: tuple, common: dict, problem: Problem
-) -> tuple[float, np.ndarray, Any]:
+def directional_derivative(call: Call, tangent: Any) -> float:
+    """The derivative along a direction by forward mode, over the steps in ``call.how["replay"]``."""
+    return float(weighted_with_directional(call.params, tangent, *call[1:])[1])
+
+
+def directional_difference(call: Call, tangent: Any, step: float = 1e-5) -> float:
+    """Central difference along a direction, over the steps in ``call.how["replay"]``."""
+
+    def at(h: float) -> float:
+        return float(term_values(jax.tree.map(lambda p, t: p + h * t, call.params, tangent), *call[1:])[0])
+
+    return (at(step) - at(-step)) / (2 * step)
+
+
+def _continuous(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
     """The continuous adjoint, over the windows that have a length."""
-    if ours[1] == "jump":
+    if settings.coupling == "jump":
         raise InputError("method='continuous': the adjoint equation knows no jumps; use coupling='source'")
-    site, windows, *rest = arrays
+    site, windows, *rest = call.arrays
     windows = jax.tree.map(lambda a: np.asarray(a)[problem.used], windows)
-    how = common | {"continuous": True, "capacity": 1, "replay": None}
-    (value, (values, good)), gradient = weighted_with_gradient(
-        own_params, own_static, (site, windows, *rest), loss, ours, how
-    )
+    call = call._replace(arrays=(site, windows, *rest)).but(continuous=True, capacity=1, replay=None)
+    (value, (values, good)), gradient = weighted_with_gradient(*call)
     if not bool(good):
         text = "method='continuous': diffrax did not reach the end of a month; raise max_steps"
         raise SolverError(where(problem.glacier.rgi_id, text))
     return float(value), np.asarray(values, float), gradient
 
 
-def directional_difference(
-    own_params: Any,
-    tangent: Any,
-    own_static: Any,
-    arrays: tuple,
-    loss: Total,
-    ours: tuple,
-    how: dict,
-    step: float = 1e-5,
-) -> float:
-    """Central difference along a direction, over the steps in ``how["replay"]``."""
-
-    def at(h: float) -> float:
-        moved = jax.tree.map(lambda p, t: p + h * t, own_params, tangent)
-        return float(term_values(moved, own_static, arrays, loss, ours, how)[0])
-
-    return (at(step) - at(-step)) / (2 * step)
+_METHODS: dict[Method, Callable[[Call, Problem, Settings, Sizes], Found]] = {
+    "discrete": _discrete,
+    "autodiff": _autodiff,
+    "forward": partial(_one_by_one, directional_derivative),
+    "finite-difference": partial(_one_by_one, directional_difference),
+    "continuous": _continuous,
+}
 
 
 def regularization_value_and_gradient(params: Any, static: Any, loss: Total) -> tuple[float, Any]:
@@ -370,10 +367,6 @@ def _place(glacier: Any, own: tuple, rgi_id: str) -> tuple:
     if glacier.rgi_id != rgi_id:
         return jax.tree.map(jnp.zeros_like, (glacier.bed, glacier.thickness))
     return globalized(own, (glacier.bed, glacier.thickness), rgi_id)
-
-
-def _cast(settings: Settings, *trees: Any) -> tuple:
-    return trees if settings.dtype == "float64" else tuple(cast_floats(t, jnp.float32) for t in trees)
 
 
 def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:

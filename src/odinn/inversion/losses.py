@@ -54,44 +54,18 @@ class Thickness(AbstractFieldLoss):
 
     name: ClassVar[str] = "thickness"
     usual_error: ClassVar[float] = 1.0
-    counts_bare_ground: ClassVar[bool] = True
+    reads: ClassVar[Literal["thickness"]] = "thickness"
+    undated: ClassVar[Literal["end"]] = "end"
+    between: ClassVar[None] = None
     mean: ClassVar[bool] = False
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """thickness"""
-        return ("thickness",)
-
-    @property
-    def asked(self) -> tuple[Time, ...] | None:
-        """See :class:`AbstractFieldLoss`."""
-        return self.at
-
-    def usual(self, span: Span) -> Time:
-        """The end of the span."""
-        return (span[1],)
+    kinds: ClassVar[tuple[str, ...]] = ("thickness",)
+    log_floor: ClassVar[None] = None
 
     def moments(self, time: Time) -> dict[float, float]:
         """The date itself."""
         if len(time) != 1:
             raise InputError(f"losses.thickness: thickness has a date, but its data have an interval, {time}")
         return {time[0]: 1.0}
-
-    def state(self, outcome: Outcome, index: Array) -> Array:
-        """Thickness, m."""
-        return outcome.thickness_at(index)[None]
-
-    def observable(self, fields: Array) -> Array:
-        """Thickness, m."""
-        return fields
-
-    def observed(self, values: np.ndarray) -> np.ndarray:
-        """As they are."""
-        return values
-
-    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return error
 
 
 class Velocity(AbstractFieldLoss):
@@ -120,7 +94,8 @@ class Velocity(AbstractFieldLoss):
 
     name: ClassVar[str] = "velocity"
     usual_error: ClassVar[float] = 1.0
-    counts_bare_ground: ClassVar[bool] = False
+    reads: ClassVar[Literal["velocity"]] = "velocity"
+    undated: ClassVar[Literal["end"]] = "end"
     mean: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
@@ -137,13 +112,9 @@ class Velocity(AbstractFieldLoss):
         return ("vx", "vy") if self.component == "xy" else ("speed",)
 
     @property
-    def asked(self) -> tuple[Time, ...] | None:
-        """See :class:`AbstractFieldLoss`."""
-        return self.at if self.between is None else self.between
-
-    def usual(self, span: Span) -> Time:
-        """The end of the span."""
-        return (span[1],)
+    def log_floor(self) -> float | None:
+        """``floor`` for "log"."""
+        return self.floor if self.component == "log" else None
 
     def moments(self, time: Time) -> dict[float, float]:
         """The date, or the trapezoid rule over an interval's ends and the months between."""
@@ -153,27 +124,6 @@ class Velocity(AbstractFieldLoss):
         length = np.diff(nodes) / (nodes[-1] - nodes[0])
         factors = 0.5 * (np.append(length, 0.0) + np.append(0.0, length))
         return dict(zip(nodes, factors.tolist(), strict=True))
-
-    def state(self, outcome: Outcome, index: Array) -> Array:
-        """(vx, vy), m yr⁻¹."""
-        return jnp.stack(outcome.velocity(index))
-
-    def observable(self, fields: Array) -> Array:
-        """Components, speed, or its logarithm."""
-        if self.component == "xy":
-            return fields
-        squared = jnp.sum(fields * fields, axis=1, keepdims=True)
-        moving = squared > 0
-        speed = jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
-        return jnp.log(speed + self.floor) if self.component == "log" else speed
-
-    def observed(self, values: np.ndarray) -> np.ndarray:
-        """As they are, or logarithms."""
-        return np.log(np.maximum(values, 0.0) + self.floor) if self.component == "log" else values
-
-    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """As it is, or that of the logarithm to first order."""
-        return error / (np.maximum(values, 0.0) + self.floor) if self.component == "log" else error
 
 
 class ElevationChange(AbstractFieldLoss):
@@ -195,21 +145,11 @@ class ElevationChange(AbstractFieldLoss):
 
     name: ClassVar[str] = "elevation_change"
     usual_error: ClassVar[float] = 0.1
-    counts_bare_ground: ClassVar[bool] = True
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """elevation_change"""
-        return ("elevation_change",)
-
-    @property
-    def asked(self) -> tuple[Time, ...] | None:
-        """See :class:`AbstractFieldLoss`."""
-        return self.between
-
-    def usual(self, span: Span) -> Time:
-        """The span."""
-        return span
+    reads: ClassVar[Literal["thickness"]] = "thickness"
+    undated: ClassVar[Literal["span"]] = "span"
+    at: ClassVar[None] = None
+    kinds: ClassVar[tuple[str, ...]] = ("elevation_change",)
+    log_floor: ClassVar[None] = None
 
     def moments(self, time: Time) -> dict[float, float]:
         """The difference of the ends over the years between."""
@@ -219,22 +159,6 @@ class ElevationChange(AbstractFieldLoss):
             )
         rate = 1.0 / (time[1] - time[0])
         return {time[0]: -rate, time[1]: rate}
-
-    def state(self, outcome: Outcome, index: Array) -> Array:
-        """Thickness, m."""
-        return outcome.thickness_at(index)[None]
-
-    def observable(self, fields: Array) -> Array:
-        """The rate, m yr⁻¹."""
-        return fields
-
-    def observed(self, values: np.ndarray) -> np.ndarray:
-        """As they are."""
-        return values
-
-    def own_error(self, error: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return error
 
 
 class MassBalance(AbstractLoss):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from odinn.binding import as_list
+from odinn.constants import WATER_DENSITY
 from odinn.dates import decimal_year
 from odinn.errors import InputError
 from odinn.glacier import Glacier, Observations
+from odinn.inversion.choices import Time, as_intervals
+from odinn.inversion.fields import AbstractFieldLoss
+from odinn.inversion.losses import ElevationChange, Thickness, Velocity
 from odinn.model import Model
-from odinn.simulation import simulate
+from odinn.simulation import Simulation, simulate
 
-KINDS = ("thickness", "velocity", "elevation_change")
+KINDS = ("thickness", "velocity", "elevation_change", "geodetic")
+
+_THICKNESS, _VELOCITY, _CHANGE = Thickness(), Velocity(), ElevationChange()  # type: ignore[call-arg]  # equinox's defaults
+
+Runs = dict[float, tuple[Simulation, int]]  # of each date, the run that has it, and in which row
 
 
 def synthetic_observations(
@@ -24,50 +33,108 @@ def synthetic_observations(
     *,
     of: Sequence[str] = ("thickness", "velocity"),
     at: Any = None,
+    between: Any = None,
     noise: Mapping[str, float] | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[Glacier]:
-    """The glaciers with ``observations`` replaced by what a model makes of them.
+    """The glaciers with ``observations`` replaced by what a model makes of them, as losses look at it.
 
     Args:
-        of: "thickness" (m), "velocity" (vx, vy and speed, m yr⁻¹), "elevation_change" (m yr⁻¹ over the span).
+        of: "thickness" (m), "velocity" (vx, vy and speed, m yr⁻¹), "elevation_change" (m yr⁻¹), "geodetic" (the glacier-wide
+            balance of the span, m w.e. yr⁻¹, which :class:`odinn.losses.MassBalance` reads).
         at: decimal year or date of thickness and velocity; default the end of the span.
+        between: (start, end) or a list of such: velocity is its mean and elevation change its rate over each. Default
+            velocity at ``at``, and the change over the span.
         noise: standard deviation by kind, relative to the value, such as {"thickness": 0.1, "velocity": 0.05}.
         options: keywords of :func:`odinn.simulate`.
 
-    Data are where the run has ice inside the outline, NaN elsewhere.
+    Fields are where the run has ice inside the outline at ``at``, NaN elsewhere; of a list of K intervals they are
+    (K, ny, nx). Each kind is made by a run that stops where its loss does, so that without noise the loss is 0 at the truth.
+    A loss with other stops beside it adds them to the run, whose steps then differ within the stepper's tolerance.
+
+    Raises:
+        InputError: an unknown kind, or a date outside the span.
     """
     unknown = [k for k in (*of, *(noise or {})) if k not in KINDS]
     if unknown:
         raise InputError(f"synthetic_observations: {unknown[0]!r} is unknown; known: {', '.join(KINDS)}")
     t0, t1 = (decimal_year(t) for t in span)
     date = t1 if at is None else decimal_year(at)
+    intervals = as_intervals(between)
+    for t in (date, *(t for interval in intervals or () for t in interval)):
+        if not t0 <= t <= t1:
+            raise InputError(f"synthetic_observations: {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}")
+    water = model.ice_density / WATER_DENSITY
     out = []
     for position, glacier in enumerate(as_list(glaciers)):
         random = np.random.default_rng((seed, position))
-        first = simulate(model, glacier, t0, date, **{"save_every": date - t0, "progress": False, **options})
-        final = (
-            first
-            if date == t1
-            else simulate(model, glacier, t0, t1, **{"save_every": t1 - t0, "progress": False, **options})
-        )
-        ice = glacier.mask & (first.thickness[-1] > 0)
+        runs = cache(partial(_runs, model, glacier, t0, t1, options))
+        thickness = _seen(_THICKNESS, [(date,)], _thickness, runs)
 
-        def noisy(field: np.ndarray, kind: str, where: np.ndarray = ice, rng: Any = random) -> np.ndarray:
-            spread = (noise or {}).get(kind, 0.0)
-            return np.where(where, field * (1.0 + spread * rng.normal(size=field.shape)), np.nan)
+        def noisy(values: Any, kind: str, rng: Any = random) -> Any:
+            return values * (1.0 + (noise or {}).get(kind, 0.0) * rng.normal(size=np.shape(values)))
 
-        fields: dict[str, Any] = {}
+        found: dict[str, Any] = {}
+        dates: dict[str, Any] = {}
         if "thickness" in of:
-            fields["thickness"] = noisy(first.thickness[-1], "thickness")
+            found["thickness"] = noisy(thickness, "thickness")
+            dates["thickness"] = date
         if "velocity" in of:
-            vx, vy, speed = (v[-1] for v in first.velocity())
-            factor = noisy(np.ones_like(speed), "velocity")
-            fields |= {"vx": vx * factor, "vy": vy * factor, "speed": speed * factor}
+            vx, vy = np.moveaxis(_seen(_VELOCITY, intervals or [(date,)], _velocity, runs), -3, 0)
+            factor = noisy(np.ones_like(vx), "velocity")
+            found |= {"vx": vx * factor, "vy": vy * factor, "speed": np.sqrt(vx**2 + vy**2) * factor}
+            dates |= dict.fromkeys(("vx", "vy", "speed"), date if intervals is None else _single(intervals))
         if "elevation_change" in of:
-            rate = (final.thickness[-1] - glacier.thickness) / (t1 - t0)
-            fields["elevation_change"] = noisy(rate, "elevation_change")
-        dates = {k: date for k in fields if k != "elevation_change"}
-        out.append(glacier.replace(observations=Observations(**fields, dates=dates)))
+            change = _seen(_CHANGE, intervals or [(t0, t1)], _thickness, runs)
+            found["elevation_change"] = noisy(change, "elevation_change")
+            dates |= {} if intervals is None else {"elevation_change": _single(intervals)}
+        ice = glacier.mask & (thickness > 0)
+        found = {name: np.where(ice, field, np.nan) for name, field in found.items()}
+        if "geodetic" in of:
+            rate = water * _balance(runs(t1)[t1][0])[glacier.mask].mean() / (t1 - t0)
+            found["geodetic"] = (float(noisy(rate, "geodetic")), t0, t1)
+        out.append(glacier.replace(observations=Observations(**found, dates=dates)))
     return out
+
+
+def _runs(model: Model, glacier: Glacier, t0: float, t1: float, options: dict[str, Any], *stops: float) -> Runs:
+    """Runs from stop to stop, each continuing the one before: where a loss has its stops, so that the steps are the same."""
+    options = {"progress": False, **options}
+    found: Runs = {}
+    start, state = t0, options.pop("initial", None)
+    for stop in [t for t in stops if t > t0] or [t1]:
+        run = simulate(model, glacier, start, stop, **{"initial": state, "save_every": stop - start, **options})
+        found |= {stop: (run, -1)} | ({t0: (run, 0)} if start == t0 else {})
+        start, state = stop, run.state
+    return found
+
+
+def _seen(
+    loss: AbstractFieldLoss, times: Sequence[Time], field: Callable[[Simulation, int], np.ndarray], runs: Any
+) -> Any:
+    """What a loss looks at, at each of K dates or over each of K intervals: (K, ...), or without K if there is one."""
+    moments = [loss.moments(time) for time in times]
+    rows = runs(*sorted({t for own in moments for t in own}))
+    at = {t: field(*row) for t, row in rows.items()}
+    return _single([sum(factor * at[t] for t, factor in own.items()) for own in moments])
+
+
+def _single(listed: Sequence[Any]) -> Any:
+    """The only one of a list, else the list; arrays stacked."""
+    if len(listed) == 1:
+        return listed[0]
+    return np.stack(listed) if isinstance(listed[0], np.ndarray) else list(listed)
+
+
+def _thickness(run: Simulation, row: int) -> np.ndarray:
+    return run.thickness[row]
+
+
+def _velocity(run: Simulation, row: int) -> np.ndarray:
+    return np.stack([component[row] for component in run.velocity()[:2]])
+
+
+def _balance(run: Simulation) -> np.ndarray:
+    """The balance of a run, m of ice."""
+    return np.sum(run.smb[1:] * np.diff(run.times)[:, None, None], axis=0)
