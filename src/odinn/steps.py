@@ -83,7 +83,7 @@ def record_as_replay(record: Record | Steps, windows: int) -> Replay:
     count = np.zeros(windows, np.int32)
     count[: len(record.count)] = np.asarray(record.count)
     width = max(4, 1 << max(int(count.max()) - 1, 0).bit_length())
-    dt, stages = np.zeros((windows, width)), np.ones((windows, width), np.int32)
+    dt, stages = np.zeros((windows, width), record.dt.dtype), np.ones((windows, width), np.int32)
     offset = 0
     for i, n in enumerate(count.tolist()):
         dt[i, :n] = np.asarray(record.dt)[offset : offset + n]

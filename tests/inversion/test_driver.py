@@ -195,3 +195,11 @@ def test_misfits_need_nothing_to_learn(twin):
     assert sum(wrong.values()) == pytest.approx(at_start, rel=1e-12)
     with pytest.raises(InputError, match="regularisations only"):
         odinn.misfits(truth, twin, odinn.regularization.Smoothness("flow.A"), SPAN)
+
+
+@pytest.mark.parametrize("stage", [ADAM(0.1, 2), LBFGS(2), NEWTON(4)], ids=["adam", "lbfgs", "gauss-newton"])
+def test_single_precision_serves_every_optimiser(twin, stage):
+    fit = odinn.invert(model(), twin, LOSS, SPAN, optimizer=stage, progress=False, dtype="float32")
+    assert fit.records["loss"].min() < fit.records["loss"][0]
+    if stage == NEWTON(4):
+        assert float(fit.model.flow.A.physical()) == pytest.approx(3e-16, rel=1e-3)  # float32 speeds: 7 digits

@@ -25,15 +25,12 @@ from odinn.inversion.optimizers import Stage, adam, lbfgs
 from odinn.inversion.problem import (
     Problem,
     Settings,
-    local_parts,
     make_settings,
     prepare_all,
-    run_options,
 )
 from odinn.inversion.progress import InversionProgress
 from odinn.inversion.terms import Total, as_total
 from odinn.model import Model
-from odinn.steps import record_as_replay
 
 _MOST_GAUSS_NEWTON = 100
 _LONGEST = 1.0  # step of Gauss–Newton, in unconstrained numbers
@@ -265,14 +262,10 @@ class _Search:
         rows = [(residual, jax.jacfwd(lambda v: penalty(v)[0])(jnp.asarray(x)), weight)]
         terms = dict.fromkeys(self.names, 0.0)
         for problem in self.problems:
-            own_params, own_static, arrays = local_parts(params, self.static, problem)
-            record = gradients.glacier_value(params, self.static, problem, self.loss, self.settings)[2]
-            replay = record_as_replay(record, len(problem.windows.start))
-            how = run_options(problem, self.loss, self.settings) | {"capacity": 1, "replay": replay}
-            ours = self.settings.stepper, self.settings.coupling
-            along = [local_parts(tangent, self.static, problem)[0] for tangent in tangents]
-            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *along)
-            parts = gradients.residuals_with_jacobian(own_params, stacked, own_static, arrays, self.loss, ours, how)
+            call_at = lambda p, own=problem: gradients.call_of(p, self.static, own, self.loss, self.settings)
+            call = gradients.over_replay(call_at(params), problem, self.settings)[2]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(call_at(t).params for t in tangents))
+            parts = gradients.residuals_with_jacobian(call.params, stacked, *call[1:])
             for name, (residual, _, weight) in zip(self.names, parts, strict=True):
                 terms[name] += float(jnp.sum(weight * residual**2))
             rows += parts

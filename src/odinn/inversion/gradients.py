@@ -185,10 +185,11 @@ def residuals_with_jacobian(
 
 def call_of(params: Any, static: Any, problem: Problem, loss: Total, settings: Settings) -> Call:
     """What compiled functions take of a glacier, in the precision of the runs."""
-    parts = local_parts(params, static, problem)
+    parts, replay = local_parts(params, static, problem), problem.steps
     if settings.dtype == "float32":
-        parts = cast_floats(parts, jnp.float32)
-    return Call(*parts, loss, (settings.stepper, settings.coupling), run_options(problem, loss, settings))
+        parts, replay = cast_floats((parts, replay), jnp.float32)
+    how = run_options(problem, loss, settings) | {"replay": replay}
+    return Call(*parts, loss, (settings.stepper, settings.coupling), how)
 
 
 def glacier_value(
@@ -201,7 +202,7 @@ def glacier_value(
 def _value(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Record]:
     capacity = 512
     while True:
-        value, (values, record) = term_values(*call.but(capacity=capacity, replay=problem.steps))
+        value, (values, record) = term_values(*call.but(capacity=capacity))
         _raise_on(record, problem, settings)
         if int(record.total) <= capacity:
             return float(value), np.asarray(values, float), record
@@ -239,7 +240,6 @@ def glacier_value_and_gradient(
 def _discrete(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
     """The adjoint, with buffers that fit: their sizes come from the first run, and grow when a later one needs more."""
     key = problem.glacier.rgi_id
-    call = call.but(replay=problem.steps)
     if key not in sizes:
         record = term_values(*call.but(capacity=512))[1][1]
         _raise_on(record, problem, settings)
@@ -263,10 +263,10 @@ def _sizes(total: int, count: int, stages: int) -> tuple[int, int, int]:
     return max(512, 1 << total.bit_length()), 1 << (max(count, 2) - 1).bit_length(), -(-stages // 4) * 4
 
 
-def _over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Call]:
+def over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Call]:
     """(weighted value, values of the terms, the call that repeats the run's steps)."""
     value, values, record = _value(call, problem, settings)
-    replay = problem.steps
+    replay = call.how["replay"]
     if replay is None:
         replay = record_as_replay(record, len(problem.windows.start))
     return value, values, call.but(capacity=1, replay=replay)
@@ -274,7 +274,7 @@ def _over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[floa
 
 def _autodiff(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
     """Reverse mode through the recorded steps."""
-    value, values, again = _over_replay(call, problem, settings)
+    value, values, again = over_replay(call, problem, settings)
     replay = again.how["replay"]
     _, gradient = weighted_with_gradient(*again.but(bounds=(int(replay.count.max()), int(replay.stages.max()))))
     return value, values, gradient
@@ -284,7 +284,7 @@ def _one_by_one(
     derivative: Callable[[Call, Any], float], call: Call, problem: Problem, settings: Settings, sizes: Sizes
 ) -> Found:
     """The derivative along each number in turn, over the recorded steps."""
-    value, values, again = _over_replay(call, problem, settings)
+    value, values, again = over_replay(call, problem, settings)
     leaves, structure = jax.tree.flatten(call.params)
     columns = []
     for i, leaf in enumerate(leaves):
