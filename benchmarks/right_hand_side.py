@@ -18,7 +18,7 @@ import numpy as np
 import odinn
 from benchmarks.experiments.common import FOUR, glacier
 from benchmarks.measuring import keep, machine
-from odinn.dynamics import Unknowns, dynamics_of
+from odinn.dynamics import Forcing, Unknowns, dynamics_of
 
 ROUNDS, REPEATS = 9, 100
 
@@ -62,7 +62,7 @@ def measure(name: str, run: Any) -> dict[str, Any]:
     own = glacier(name)
     system = dynamics_of(odinn.Model(odinn.SIA2D(A=4e-17), None), own, "source")
     H = jnp.asarray(own.thickness)
-    rate = lambda h: system.tendency(None, 0.0, Unknowns(h))[0].thickness
+    rate = lambda h: system.tendency(Forcing(None), 0.0, Unknowns(h))[0].thickness
     ours = jax.jit(lambda h: jax.lax.fori_loop(0, REPEATS, lambda i, x: x + 1e-9 * rate(x), h))
     ice, bed = np.array(own.thickness), np.array(own.bed)
     D, out = np.zeros(own.grid.corner_shape), np.zeros(own.grid.shape)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odinn.cache import enable_compilation_cache
+from odinn.climate import months_between
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, decimal_year, month_index, snap
 from odinn.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
@@ -22,7 +23,7 @@ from odinn.errors import InputError, OdinnError, where
 from odinn.flow.base import VelocityKind
 from odinn.glacier import Glacier
 from odinn.hydrology import Gauge, Hydrology, check_hydrology, in_force
-from odinn.laws.base import monthly_laws, monthly_rows
+from odinn.laws.base import check_laws, monthly_laws, monthly_rows
 from odinn.massbalance.temperature_index import TemperatureIndex
 from odinn.model import Model, State
 from odinn.parameter import Parameter, cast_floats
@@ -349,6 +350,7 @@ def _simulate_one(
     check_run(model, glacier, t0, t1, save_every, coupling, initial, dtype)
     if hydrology:
         check_hydrology(model, glacier)
+    check_laws(model, glacier, months_between(t0, t1))
     system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
     windows, saved = plan_windows(model, glacier, t0, t1, save_every, coupling, resumes=initial is not None)
     check_replay(replay, windows, glacier)

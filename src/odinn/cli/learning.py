@@ -61,7 +61,7 @@ class SyntheticSection(Section):
 
     model: ModelSection = Field(default_factory=ModelSection, description="a part left out is that of model:")
     of: list[str] | None = Field(None, description="kinds of data; default: those in the loss")
-    at: Time | None = None
+    at: Time | list[Time] | None = None
     between: Any = Field(None, description="(start, end) or a list of such, of velocity and elevation change")
     noise: dict[str, float] | None = None
     seed: int = 0

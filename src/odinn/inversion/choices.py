@@ -89,9 +89,9 @@ def errors_of(
 
 
 def inside(mask: np.ndarray, margin: int) -> np.ndarray:
-    """Cells at least ``margin`` cells inside a mask, by erosion with the five-point cross; with 0, every cell."""
+    """Cells at least ``margin`` cells inside a mask, by erosion with the five-point cross."""
     if margin == 0:
-        return np.ones_like(mask, bool)
+        return np.array(mask, bool)
     return ndimage.binary_erosion(mask, ndimage.generate_binary_structure(2, 1), iterations=margin)
 
 

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 
 from odinn.binding import as_list, bind, combine, trainable
 from odinn.cache import enable_compilation_cache
-from odinn.errors import InputError, SolverError
+from odinn.errors import InputError, OdinnError, SolverError
 from odinn.glacier import Glacier
 from odinn.inversion import gradients
 from odinn.inversion.bounds import AtBound, advice, at_bounds
@@ -151,8 +151,11 @@ def invert(
         state.get("covariance"),
         {k: v for k, v in options.items() if v is not None},
     )
-    for found in fit.at_bounds:
-        warnings.warn(f"invert: {advice(found)}", stacklevel=2)
+    try:
+        for found in fit.at_bounds:
+            warnings.warn(f"invert: {advice(found)}", stacklevel=2)
+    except OdinnError as error:  # what was learned is not lost to a look at it
+        warnings.warn(f"invert: it could not be seen whether something ended at a bound: {error}", stacklevel=2)
     return fit
 
 

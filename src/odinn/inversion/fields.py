@@ -16,17 +16,21 @@ from odinn.inversion.choices import Time, chosen, errors_of, inside, times_of
 from odinn.inversion.points import Points, as_points, at_points, corners_of, only_inside
 from odinn.inversion.terms import AbstractLoss, Outcome, Span
 
+Moment = tuple[float, bool]  # decimal year, and whether the laws are those of the month that begins then
+
 
 class Targets(eqx.Module):
     """Data of one kind on one glacier.
 
     Args:
-        index: (D,) window ends that are looked at. mix: (K, D), what is compared at each of K dates or intervals.
+        index: (D,) window ends that are looked at. begins: (D,), whether with the laws of the month that begins there.
+        mix: (K, D), what is compared at each of K dates or intervals.
         values: (K, c, ny, nx) of c components, or (N, c) at points. weight: 1/error, 0 where there is no datum.
         points: (row in K (N,), cells (N, 4), shares (N, 4)), or None on cells.
     """
 
     index: Array
+    begins: Array
     mix: Array
     values: Array
     weight: Array
@@ -65,8 +69,8 @@ class AbstractFieldLoss(AbstractLoss):
         """In the data's unit: logarithms of value + floor are compared; None: values."""
 
     @abc.abstractmethod
-    def moments(self, time: Time) -> dict[float, float]:
-        """{decimal year: factor}: what is modelled at a date or over an interval is the sum of factor times state."""
+    def moments(self, time: Time) -> dict[Moment, float]:
+        """{moment: factor}: what is modelled at a date or over an interval is the sum of factor times state."""
 
     def times(self, glacier: Glacier, span: Span) -> list[Time]:
         """Dates or intervals of the data: those asked for, else their own, else the usual one."""
@@ -94,7 +98,7 @@ class AbstractFieldLoss(AbstractLoss):
         """See :class:`AbstractLoss`."""
         if chosen(self.where, glacier, self.name) is False:
             return ()
-        return tuple(sorted({t for time in self.times(glacier, span) for t in self.moments(time)}))
+        return tuple(sorted({t for time in self.times(glacier, span) for t, _ in self.moments(time)}))
 
     def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Targets | None:
         """See :class:`AbstractLoss`."""
@@ -103,7 +107,6 @@ class AbstractFieldLoss(AbstractLoss):
             return None
         times, points = self.times(glacier, span), self.own_points(glacier)
         core = inside(np.asarray(glacier.mask), self.margin)
-        core = core & np.asarray(glacier.mask) if self.mean else core
         parts = (
             self._on_cells(glacier, times, core) if points is None else self._at_points(glacier, times, core, points)
         )
@@ -120,10 +123,11 @@ class AbstractFieldLoss(AbstractLoss):
             values = np.log(values)
         error = errors_of(self.error, own, self.usual_error, measured, glacier, self.name)
         factors = [self.moments(time) for time in times]
-        dates = sorted({t for moments in factors for t in moments})
-        mix = np.array([[moments.get(t, 0.0) for t in dates] for moments in factors])
+        looked = sorted({moment for moments in factors for moment in moments})
+        mix = np.array([[moments.get(moment, 0.0) for moment in looked] for moments in factors])
         weight = np.where(measured, 1.0 / error, 0.0)
-        return Targets(np.array([index(t) for t in dates], np.int32), mix, values, weight, place)
+        rows, begins = np.array([index(t) for t, _ in looked], np.int32), np.array([b for _, b in looked])
+        return Targets(rows, begins, mix, values, weight, place)
 
     def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> tuple:
         """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
@@ -145,11 +149,12 @@ class AbstractFieldLoss(AbstractLoss):
         row = np.broadcast_to(np.array([unique.index(t) for t in times], np.int32), (len(points),))
         shares = shares if self.reads == "thickness" else only_inside(cells, shares, glacier)
         own = [points.columns.get("error")] * len(self.kinds)
-        return unique, points.values(self.kinds), own, core.ravel()[nearest], (row, cells, shares)
+        select = core.ravel()[nearest] if self.margin or self.mean else np.ones(len(points), bool)
+        return unique, points.values(self.kinds), own, select, (row, cells, shares)
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
-        fields = jax.lax.map(jax.checkpoint(lambda i: self._state(outcome, i)), targets.index)
+        fields = jax.lax.map(jax.checkpoint(lambda at: self._state(outcome, *at)), (targets.index, targets.begins))
         fields = jnp.tensordot(targets.mix, fields, 1, precision="highest")
         modelled = fields if targets.points is None else at_points(fields, *targets.points)
         modelled = _size(modelled) if modelled.shape[1] > len(self.kinds) else modelled
@@ -157,9 +162,11 @@ class AbstractFieldLoss(AbstractLoss):
         each = targets.weight * (modelled - targets.values)
         return _over_rows(each, targets) / jnp.maximum(_counts(targets), 1) if self.mean else each
 
-    def _state(self, outcome: Outcome, index: Array) -> Array:
+    def _state(self, outcome: Outcome, index: Array, begins: Array) -> Array:
         """Thickness (1, ny, nx), m, or velocity (2, ny, nx), m yr⁻¹, at a stop."""
-        return outcome.thickness_at(index)[None] if self.reads == "thickness" else jnp.stack(outcome.velocity(index))
+        if self.reads == "thickness":
+            return outcome.thickness_at(index)[None]
+        return jnp.stack(outcome.velocity(index, begins))
 
     def count(self, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""

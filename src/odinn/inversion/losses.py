@@ -17,7 +17,7 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.inversion.choices import Time, as_dates, as_fields, as_intervals, chosen, inside, months
-from odinn.inversion.fields import AbstractFieldLoss, shaped
+from odinn.inversion.fields import AbstractFieldLoss, Moment, shaped
 from odinn.inversion.points import Points, as_points
 from odinn.inversion.terms import AbstractLoss, Outcome, Span, Total
 
@@ -40,7 +40,7 @@ class Thickness(AbstractFieldLoss):
     Args:
         at: date or dates of the data; default the observation's own, else the end of the span.
         error: standard error, m: a number, a field, or {rgi_id: either}; default the data's own, else 1 m.
-        margin: only data at least this many cells inside the outline.
+        margin: only data at least this many cells inside the outline; 0 takes all cells inside it, and all points.
         where: True where data count: a field (for points: (N,)), or {rgi_id: field, True or False}; False leaves it out.
         points: data at points instead of cells: a table with columns x, y, thickness (or value) and, if there are,
             date, error; {rgi_id: table}; or "observed", the glacier's own. Read bilinearly; ice-free cells count as 0 m.
@@ -61,11 +61,11 @@ class Thickness(AbstractFieldLoss):
     kinds: ClassVar[tuple[str, ...]] = ("thickness",)
     log_floor: ClassVar[None] = None
 
-    def moments(self, time: Time) -> dict[float, float]:
+    def moments(self, time: Time) -> dict[Moment, float]:
         """The date itself."""
         if len(time) != 1:
             raise InputError(f"losses.thickness: thickness has a date, but its data have an interval, {time}")
-        return {time[0]: 1.0}
+        return {(time[0], False): 1.0}
 
 
 class Velocity(AbstractFieldLoss):
@@ -116,14 +116,14 @@ class Velocity(AbstractFieldLoss):
         """``floor`` for "log"."""
         return self.floor if self.component == "log" else None
 
-    def moments(self, time: Time) -> dict[float, float]:
-        """The date, or the trapezoid rule over an interval's ends and the months between."""
+    def moments(self, time: Time) -> dict[Moment, float]:
+        """The date, or the trapezoid rule over the months of an interval, each with its own laws."""
         if len(time) == 1:
-            return {time[0]: 1.0}
+            return {(time[0], False): 1.0}
         nodes = months(time[0], time[1])
-        length = np.diff(nodes) / (nodes[-1] - nodes[0])
-        factors = 0.5 * (np.append(length, 0.0) + np.append(0.0, length))
-        return dict(zip(nodes, factors.tolist(), strict=True))
+        halves = (0.5 * np.diff(nodes) / (nodes[-1] - nodes[0])).tolist()
+        starts = {(t, True): half for t, half in zip(nodes[:-1], halves, strict=True)}
+        return starts | {(t, False): half for t, half in zip(nodes[1:], halves, strict=True)}
 
 
 class ElevationChange(AbstractFieldLoss):
@@ -151,14 +151,14 @@ class ElevationChange(AbstractFieldLoss):
     kinds: ClassVar[tuple[str, ...]] = ("elevation_change",)
     log_floor: ClassVar[None] = None
 
-    def moments(self, time: Time) -> dict[float, float]:
+    def moments(self, time: Time) -> dict[Moment, float]:
         """The difference of the ends over the years between."""
         if len(time) != 2:
             raise InputError(
                 f"losses.elevation_change: needs an interval (start, end), but its data have a date, {time[0]}"
             )
         rate = 1.0 / (time[1] - time[0])
-        return {time[0]: -rate, time[1]: rate}
+        return {(time[0], False): -rate, (time[1], False): rate}
 
 
 class MassBalance(AbstractLoss):

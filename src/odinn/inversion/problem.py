@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.binding import Site, combine, learned_leaves, localized, site_of
+from odinn.climate import months_between
 from odinn.constants import WATER_DENSITY
 from odinn.dates import decimal_year
 from odinn.dynamics import Coupling, Window, dynamics_of
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier, geometry
 from odinn.inversion.terms import Outcome, Total
+from odinn.laws.base import check_laws
 from odinn.model import Model, State
 from odinn.parameter import cast_floats
 from odinn.stepping.adjoint import Record, Replay, snapshots
@@ -106,6 +108,7 @@ def prepare(model: Model, glacier: Glacier, loss: Total, settings: Settings, rep
     bed, thickness = geometry(site)
     plain = eqx.tree_at(lambda g: (g.bed, g.thickness), glacier, (np.asarray(bed), np.asarray(thickness)))
     check_run(model, plain, t0, t1, t1 - t0, settings.coupling, None, settings.dtype)
+    check_laws(model, glacier, months_between(t0, t1))
     data = [term for _, _, term in loss.data]
     stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
     for t in stops:
@@ -162,12 +165,18 @@ def run_outcome(
         states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
 
     at_stops = jnp.maximum(states.thickness, 0.0) if system.signed else states.thickness
-    laws = jax.tree.map(lambda a: jnp.concatenate([a[:1], a[jnp.asarray(keep)]]), windows.laws)
+    ends, last = jnp.asarray(keep), len(windows.start) - 1
+    begins = jnp.minimum(ends + 1, last)
+    laws = jax.tree.map(lambda a: jnp.concatenate([a[:1], a[ends], a[:1], a[begins]]), windows.laws)
     with_start = lambda first, rest: jnp.concatenate([first[None], rest])
     balance = with_start(extras["applied"], states.extras["applied"]) if accounts == "balance" else None
     times = with_start(state.time, states.time)
     stack = with_start(thickness, at_stops)
-    velocity = lambda index: system.velocity(stack[index], jax.tree.map(lambda a: a[index], laws))
+
+    def velocity(index: Any, begins: Any = False) -> tuple[Any, Any]:
+        row = jnp.where(begins, len(stack), 0) + index
+        return system.velocity(stack[index], jax.tree.map(lambda a: a[row], laws))
+
     outcome = Outcome(stack, balance, times, velocity, model.ice_density / WATER_DENSITY)
     return outcome, record
 

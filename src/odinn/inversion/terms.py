@@ -22,14 +22,15 @@ class Outcome(eqx.Module):
     Args:
         thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start; there if a loss has
             ``uses_balance``, else None. times: (1 + stops,), decimal years.
-        velocity: function of the number of a stop (0 is the start): (vx, vy) at the surface on cells, m yr⁻¹.
+        velocity: function of the number of a stop (0 is the start), and of whether the laws are those of the month that begins
+            there rather than of the one that ends: (vx, vy) at the surface on cells, m yr⁻¹.
         water: m w.e. per m of ice.
     """
 
     thickness: Array
     balance: Any
     times: Array
-    velocity: Callable[[Array], tuple[Array, Array]]
+    velocity: Callable[..., tuple[Array, Array]]
     water: float
 
     def thickness_at(self, index: Array) -> Array:

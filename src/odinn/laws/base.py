@@ -16,6 +16,7 @@ from odinn.grid import Array, corner_mean
 
 Frequency = Literal["fixed", "monthly", "state"]
 Range = tuple[float, float] | None
+_NEVER_NEGATIVE = ("A", "C", "Y", "U", "melt_factor", "precip_factor")
 
 
 class AbstractInput(eqx.Module):
@@ -23,9 +24,9 @@ class AbstractInput(eqx.Module):
 
     ``frequency``: "fixed" (known before the run: ``field``), "monthly" (known before the run for each month:
     ``in_months``) or "state" (changes with the ice: ``at_state``). ``range`` are the bounds by which values are scaled to
-    [0, 1] for a network or a basis; None takes the smallest and largest value over the glaciers that the law is bound to
-    (for a monthly input over all whole years of their climate but the first, since it may look back; inputs of the state
-    have to have a range).
+    [0, 1] for a network or a basis; None takes the smallest and largest value, and a twentieth beyond, over the glaciers
+    that the law is bound to (for a monthly input over all whole years of their climate but the first, since it may look
+    back; inputs of the state have to have a range).
     ``angle``: degrees on a circle, whose mean over the cells around a corner is that of directions (the mean of 350° and
     10° is 0°, not 180°).
     """
@@ -171,7 +172,16 @@ class AbstractLaw(eqx.Module):
         out = []
         for item in self.inputs:
             if item.frequency == "monthly":
-                out.append(_on_slot(item, item.in_months(glacier, np.asarray(months)), glacier, name))
+                values = np.asarray(item.in_months(glacier, np.asarray(months)))
+                if values.shape not in ((len(months),), (len(months), *glacier.grid.shape)):
+                    raise InputError(
+                        where(
+                            glacier.rgi_id,
+                            f"{name}: the input '{item.label}' has shape {values.shape} for {len(months)} months, expected "
+                            f"({len(months)},) or {(len(months), *glacier.grid.shape)}",
+                        )
+                    )
+                out.append(_on_slot(item, values, glacier, name))
         return tuple(out)
 
     def at_site(self, site: Any, name: str, shape: tuple[int, int]) -> Any:
@@ -232,6 +242,21 @@ def in_month(values: Any, rows: dict[str, tuple[Array, ...]]) -> Any:
     return jax.tree.map(fill, values, is_leaf=is_open)
 
 
+def check_laws(model: Any, glacier: Any, months: np.ndarray) -> None:
+    """Raise :class:`InputError` where a formula of fixed or monthly inputs is not finite, or negative where nothing can be."""
+    for slot, law in laws_of(model).items():
+        if law.frequency == "state" or hasattr(law, "bounds"):  # a law with bounds keeps them
+            continue
+        fixed, monthly = iter(law.fixed_inputs(glacier, slot)), iter(law.monthly_inputs(glacier, slot, months))
+        lifted = lambda values: values if values.ndim != 1 else values[:, None, None]
+        inputs = [next(fixed) if i.frequency == "fixed" else lifted(next(monthly)) for i in law.inputs]
+        value = np.asarray(law.evaluate(*np.broadcast_arrays(*inputs)), float)
+        if not np.isfinite(value).all():
+            raise InputError(where(glacier.rgi_id, f"{slot}: the law is not finite for all values of its inputs"))
+        if slot.split(".")[1] in _NEVER_NEGATIVE and value.min() < 0:
+            raise InputError(where(glacier.rgi_id, f"{slot}: the law goes down to {value.min():.4g}, expected >= 0"))
+
+
 def monthly_rows(model: Any, glacier: Any, months: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
     """The monthly inputs of all laws of a model in each month, by slot; empty if it has none."""
     laws = monthly_laws(model)
@@ -240,12 +265,17 @@ def monthly_rows(model: Any, glacier: Any, months: np.ndarray) -> dict[str, tupl
 
 def monthly_laws(model: Any) -> dict[str, AbstractLaw]:
     """The laws of a model that are renewed each month, by slot."""
+    return {slot: law for slot, law in laws_of(model).items() if law.is_refreshed}
+
+
+def laws_of(model: Any) -> dict[str, AbstractLaw]:
+    """The laws of a model by slot."""
     return {
         f"{prefix}.{field.name}": law
         for prefix, part in (("flow", model.flow), ("mass_balance", model.mass_balance))
         if part is not None
         for field in dataclasses.fields(part)
-        if isinstance(law := getattr(part, field.name), AbstractLaw) and law.is_refreshed
+        if isinstance(law := getattr(part, field.name), AbstractLaw)
     }
 
 
@@ -274,8 +304,8 @@ def _extremes(item: AbstractInput, glacier: Any) -> tuple[float, float]:
     if item.frequency == "fixed":
         values = [np.asarray(item.field(glacier))]
     else:
-        years = whole_years(glacier, None, item.label)[1].reshape(-1, 12)
-        values = [np.asarray(item.in_months(glacier, year)) for year in (years[1:] if len(years) > 1 else years)]
+        years = usual_months(glacier, item.label).reshape(-1, 12)
+        values = [np.asarray(item.in_months(glacier, year)) for year in years]  # a year at a time: memory
     inside = [v[..., glacier.mask] if v.shape[-2:] == glacier.grid.shape else v for v in values]
     return min(float(v.min()) for v in inside), max(float(v.max()) for v in inside)
 
@@ -300,6 +330,13 @@ def whole_years(glacier: Any, period: tuple[float, float] | None, label: str) ->
     if last <= first:
         raise ClimateError(where(glacier.rgi_id, f"climate '{climate.name}' holds no whole year for the {label}"))
     return climate, np.arange(first, last)
+
+
+def usual_months(glacier: Any, label: str) -> np.ndarray:
+    """The months over which a monthly input is looked at without a run: all whole years of the climate but the first, since
+    the input may look back."""
+    months = whole_years(glacier, None, label)[1]
+    return months[12:] if len(months) > 12 else months
 
 
 def scaled(values: Sequence[Array], ranges: Sequence[tuple[float, float]]) -> list[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from odinn.constants import SECONDS_PER_YEAR
 from odinn.grid import Array
 from odinn.laws.base import AbstractInput, AbstractLaw
 from odinn.laws.inputs import LongTermTemperature
+from odinn.laws.learned import checked_inputs
 
 # Cuffey & Paterson (2010), table 3.4: temperature °C and rate factor s⁻¹ Pa⁻³
 _TEMPERATURE = np.array([-50.0, -45.0, -40.0, -35.0, -30.0, -25.0, -20.0, -15.0, -10.0, -5.0, -2.0, 0.0])
@@ -59,7 +61,7 @@ class Function(AbstractLaw):
     """
 
     formula: Callable[..., Array] = eqx.field(static=True)
-    inputs: tuple[AbstractInput, ...] = eqx.field(converter=tuple)
+    inputs: tuple[AbstractInput, ...] = eqx.field(converter=partial(checked_inputs, "Function"))
     weights: None = None
     ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
 

@@ -9,7 +9,7 @@ import numpy as np
 from odinn.constants import AREA_THRESHOLD, SLOPE_EPSILON
 from odinn.glacier import Glacier, geometry
 from odinn.grid import corner_gradient, corner_mean
-from odinn.laws.base import AbstractInput, on_corners, whole_years
+from odinn.laws.base import AbstractInput, on_corners, usual_months
 
 _MONTHS = 120
 
@@ -29,7 +29,7 @@ def samples(inputs: Sequence[AbstractInput], glacier: Glacier) -> np.ndarray:
             value = np.asarray(item.field(glacier), float)
             value = on_corners(item, value) if value.ndim == 2 else value
         else:
-            months = whole_years(glacier, None, item.label)[1][-_MONTHS:]
+            months = usual_months(glacier, item.label)[-_MONTHS:]
             value = np.asarray(item.in_months(glacier, months), float)
             value = on_corners(item, value) if value.ndim == 3 else value[:, None, None]
         rows.append(np.broadcast_to(value, (*value.shape[:-2], *ice.shape))[..., ice >= AREA_THRESHOLD])

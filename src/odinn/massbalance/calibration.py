@@ -14,6 +14,7 @@ from odinn.climate import months_between
 from odinn.dates import decimal_year, hydrological_year
 from odinn.errors import CalibrationError, InputError, where
 from odinn.glacier import Glacier
+from odinn.laws.base import AbstractLaw
 from odinn.massbalance.base import AbstractMassBalance
 from odinn.model import Model
 from odinn.parameter import without_numbers
@@ -91,6 +92,9 @@ def calibrate(
     if model.mass_balance is None or not hasattr(model.mass_balance, vary):
         kind = type(model.mass_balance).__name__
         raise InputError(where(glacier.rgi_id, f"calibrate varies {vary} of a TemperatureIndex; the model has {kind}"))
+    if isinstance(getattr(model.mass_balance, vary), AbstractLaw):
+        message = f"calibrate would replace the law in {vary}; vary another number, or calibrate first and put the law in then"
+        raise InputError(where(glacier.rgi_id, message))
     target, period = measured_target(glacier, target, period)
     start, end = (decimal_year(t) for t in period)
     if not end > start:

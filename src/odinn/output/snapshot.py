@@ -42,6 +42,9 @@ def save(obj: Any, path: str | Path) -> Path:
         path: ending in ``.nc`` (NetCDF-4) or ``.zarr``, or, for an inversion, a folder, in which it becomes ``inversion.nc``. An
             existing file is replaced when the new one is complete.
 
+    Functions of one's own, as in :class:`odinn.laws.Function`, are kept by name only: all else can be read back, and using
+    the law then is an error that says so.
+
     Returns:
         The path.
     """
@@ -103,6 +106,19 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
     return _decode(tree["fields"]["glacier"], group), _decode(tree["fields"]["state"], group)
 
 
+@dataclasses.dataclass(frozen=True)
+class LostFormula:
+    """In the place of a function of one's own, which a file does not keep."""
+
+    name: str
+
+    def __call__(self, *values: Any) -> Any:
+        raise InputError(
+            f"the formula '{self.name}' of a law was not kept in the file; put the law in again: "
+            "odinn.laws.Function(formula, inputs)"
+        )
+
+
 def _file_in(path: Path) -> Path:
     """Where an inversion is in a folder; a file or store itself."""
     return path if path.suffix in (".nc", ".zarr") else path / _INVERSION
@@ -128,6 +144,8 @@ def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: Mapping[type, tuple[s
         return {"dict": {str(k): _encode(v, arrays, skip) for k, v in obj.items()}}
     if isinstance(obj, tuple | list):
         return {type(obj).__name__: [_encode(v, arrays, skip) for v in obj]}
+    if callable(obj):
+        return {"formula": getattr(obj, "__qualname__", type(obj).__name__)}
     raise InputError(f"save: cannot store {type(obj).__name__} {obj!r} without pickle")
 
 
@@ -141,6 +159,8 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Mapping[str, Any]]
         if spec.get("bool"):
             return values.astype(bool)
         return jnp.asarray(values) if spec.get("jax") else np.array(values)
+    if "formula" in spec:
+        return LostFormula(spec["formula"])
     if "class" in spec:
         module, name = spec["class"].split(":")
         if not f"{module}.".startswith(_PACKAGES):
