@@ -179,6 +179,11 @@ def page(result: dict[str, Any]) -> str:
             f"{row['Bosh3 gradient / gradient']:.1f} | {row['fields of temporaries per window']:.2f} | "
             f"{row['fields of temporaries per further window']:.2f} |"
         )
+    lines += [
+        "",
+        "Memory is what the gradient's program needs beside its arguments, in fields of float64: one state per window, and",
+        "the buffers of a single month (its steps, the stages of a step, working fields), some sixty fields for any run.",
+    ]
     lines += ["", "## Methods", "", "Argentière coarsened 4 times; A as a law of altitude with so many numbers.", ""]
     lines += [
         "| years | numbers | method | seconds | over forward | difference from discrete |",
@@ -201,7 +206,6 @@ def main() -> None:
     print(json.dumps(result["cost"], indent=1), flush=True)
     result["methods"] = methods("argentiere", [(2010.0, 2011.0), (2010.0, 2015.0)], [1, 8])
     (ROOT / "results" / "gradients.json").write_text(json.dumps(result, indent=1) + "\n")
-    (ROOT.parent / "docs" / "gradient_methods.md").write_text(page(result))
 
 
 if __name__ == "__main__":

@@ -281,8 +281,12 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write it."""
+    """Write it, and the page of the gradient."""
+    from benchmarks import gradients
+
     (ROOT.parent / "docs" / "benchmarks.md").write_text(page())
+    found = json.loads((RESULTS / "gradients.json").read_text())
+    (ROOT.parent / "docs" / "gradient_methods.md").write_text(gradients.page(found))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The documentation says what the code does."""
 
+import json
 import re
 from pathlib import Path
 
@@ -35,9 +36,12 @@ def test_generated_pages_are_up_to_date():
 
 
 def test_the_page_of_benchmarks_is_made_of_the_committed_results():
+    from benchmarks import gradients
     from benchmarks.page import page
 
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page(), "run python -m benchmarks.page"
+    found = json.loads((ROOT / "benchmarks" / "results" / "gradients.json").read_text())
+    assert (ROOT / "docs" / "gradient_methods.md").read_text() == gradients.page(found), "run python -m benchmarks.page"
 
 
 def test_links_between_documents_lead_somewhere():
