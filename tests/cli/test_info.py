@@ -58,3 +58,11 @@ def test_whatever_was_saved_is_shown(slab, tmp_path):
     assert "A=<field 3x4, 2e-17>" in info(odinn.save(model, tmp_path / "model.nc"))
     learned = slab.replace(thickness=odinn.Parameter(slab.thickness, (0.0, None), per="cell"))
     assert f"{slab.volume / 1e9:.4f} km3" in info(odinn.save(learned, tmp_path / "glacier.nc"))
+
+
+def test_the_embedded_glaciers_have_one_note_whatever_a_folder_is_called(tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()  # `make demo` makes one
+    monkeypatch.chdir(tmp_path)
+    said = info("demo")
+    assert said.count("RGI60-18.") == 9
+    assert said.count("note ") == 2  # one for those with a tongue under debris, one for the others

@@ -204,18 +204,19 @@ def info(
     from odinn.cli.config import GlacierSection, opened
     from odinn.data.opening import no_glacier
 
-    loaded, place = _saved(Path(path)), Path(path)
-    if loaded is not None:
+    place, embedded = Path(path), path == "demo" or path.startswith("demo:")  # whatever folders there are of that name
+    if not embedded and (loaded := _saved(place)) is not None:
         report.show(loaded)
         return
-    if place.exists() and (what := no_glacier(place)) is not None:
+    if not embedded and place.exists() and (what := no_glacier(place)) is not None:
         raise InputError(
             f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result (a "
             "file of odinn run, the folder of odinn invert)"
         )
     section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
+    said: frozenset[str] = frozenset()  # the embedded glaciers share their notes
     for _, open_it in opened(GlacierSection.model_validate(section)):
-        report.describe(open_it())
+        said |= {report.describe(open_it(), said)}
 
 
 @app.command()

@@ -16,8 +16,8 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def describe(glacier: Any) -> None:
-    """What a glacier is and holds."""
+def describe(glacier: Any, notes: frozenset[str] = frozenset()) -> str:
+    """What a glacier is and holds, and the note on its data unless it is among ``notes``: that note."""
     console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
     console.print(f"  grid       {glacier.grid}")
     console.print(
@@ -31,10 +31,12 @@ def describe(glacier: Any) -> None:
     observed = [f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None]
     observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
     console.print(f"  observed   {', '.join(observed) or 'nothing'}")
-    if remarks := note(glacier.provenance):
+    remarks = note(glacier.provenance)
+    if remarks and remarks not in notes:
         console.print(f"  note       {remarks}", markup=False)
     if "oggm_calibration" in glacier.provenance:
         console.print(f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; not used)")
+    return remarks
 
 
 def show(found: Any) -> None:
