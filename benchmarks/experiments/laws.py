@@ -83,7 +83,7 @@ def everywhere() -> list[Row]:
 
 def _flux(model: odinn.Model, own: odinn.Glacier, thickness: np.ndarray) -> np.ndarray:
     """Depth-integrated flux on cells, m² yr⁻¹, (2, T, ny, nx)."""
-    from odinn.simulation import velocity_of
+    from odinn.velocities import velocity_of
 
     vx, vy, _ = velocity_of(model, own, thickness, "mean")
     return np.stack([vx * thickness, vy * thickness])

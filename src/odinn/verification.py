@@ -29,10 +29,11 @@ from odinn.glacier import Glacier
 from odinn.grid import Array, Grid
 from odinn.model import Model
 from odinn.parameter import without_numbers
-from odinn.simulation import Simulation, simulate, velocity_of
+from odinn.simulation import Simulation, simulate
 from odinn.stepping.adjoint import integrate
 from odinn.stepping.base import OK, AbstractSystem
 from odinn.stepping.rkc import RKC2
+from odinn.velocities import velocity_of
 
 KM = 1e3
 # Average errors in test B by spacing in km: our bar and what PISM publishes, m

@@ -12,7 +12,7 @@ import xarray as xr
 import odinn
 from odinn.data.demo import rakaia
 from odinn.massbalance.calibration import annual_balance
-from odinn.simulation import velocity_of
+from odinn.velocities import velocity_of
 
 # RGI id: area of the inventory (km²), consensus volume (km³; Farinotti et al. 2019)
 PUBLISHED = {

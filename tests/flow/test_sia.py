@@ -76,7 +76,7 @@ def test_velocity_points_down_the_slope_with_y_to_the_north(slab):
     north_facing = odinn.Glacier(
         "n", "", slab.grid, 3000.0 - 0.8 * (slab.grid.y[:, None] - 5.2e6) + 0 * slab.bed, slab.thickness, slab.mask
     )
-    _, vy, speed = odinn.simulation.velocity_of(odinn.Model(), north_facing, north_facing.thickness[None])
+    _, vy, speed = odinn.velocities.velocity_of(odinn.Model(), north_facing, north_facing.thickness[None])
     ice = slab.thickness > 60
     assert (vy[0][ice] > 0).all()  # falls to the north, so flows to the north: positive along projected y
     assert (speed[0][~slab.mask] == 0).all()

@@ -34,14 +34,13 @@ class Direction:
         return f"{self.glacier}, along {self.along}: {self.error:.1e} at step {self.step:g}{kink}"
 
 
-def check_gradient(model, glaciers, loss, span, bar, **options):
-    """Assert that every directional derivative is within the bar, and say which of them cross a kink."""
+def wrong_derivatives(model, glaciers, loss, span, bar, **options):
+    """The directional derivatives that are not within the bar; those whose difference crosses a kink are printed."""
     found = directions(model, glaciers, loss, span, **options)
     for one in found:
         if one.changed:
             print(one)
-    bad = [str(one) for one in found if not one.error <= bar]
-    assert not bad, "\n".join(bad)
+    return [str(one) for one in found if not one.error <= bar]
 
 
 def directions(model, glaciers, loss, span, **options):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.gradients.differences import check_gradient
+from tests.gradients.differences import wrong_derivatives
 
 import odinn
 
@@ -41,10 +41,10 @@ def twin(slab):
 
 
 def test_the_gradient_of_all_losses_together_is_that_of_the_steps_that_ran(twin):
-    check_gradient(MODEL, [twin], sum(LOSSES.values()), SPAN, bar=BAR)
+    assert not wrong_derivatives(MODEL, [twin], sum(LOSSES.values()), SPAN, bar=BAR)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_gradient_of_each_loss_is_that_of_the_steps_that_ran(twin, name):
-    check_gradient(MODEL, [twin], LOSSES[name], SPAN, bar=BAR)
+    assert not wrong_derivatives(MODEL, [twin], LOSSES[name], SPAN, bar=BAR)

@@ -15,7 +15,8 @@ from odinn.glacier import Glacier
 from odinn.massbalance.calibration import Comparison
 from odinn.model import Model
 from odinn.plot import maps
-from odinn.simulation import Simulation, velocity_of
+from odinn.simulation import Simulation
+from odinn.velocities import velocity_of
 
 if TYPE_CHECKING:
     from odinn.cli.demo import Twin

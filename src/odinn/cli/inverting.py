@@ -182,7 +182,7 @@ def write_tables(fit: Inversion, folder: Path) -> list[Path]:
 
 def _at(model: Model, glacier: Glacier, t0: float, date: float, options: Mapping[str, Any]) -> dict[str, Callable]:
     """Thickness and speed of a glacier at a date, made when asked for."""
-    from odinn.simulation import velocity_of
+    from odinn.velocities import velocity_of
 
     thickness, months = glacier.thickness, np.array([month_index(t0)])
     if date - t0 > 1e-7:

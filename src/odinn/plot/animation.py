@@ -16,7 +16,8 @@ from odinn.errors import InputError, where
 from odinn.plot import maps
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
-from odinn.simulation import Simulation, velocity_of
+from odinn.simulation import Simulation
+from odinn.velocities import velocity_of
 
 Moving = Literal["thickness", "speed", "change"]
 SUFFIXES: Final = (".gif", ".mp4")

@@ -24,7 +24,8 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.plot.series import date_label, mean_balance, name_of, period
-from odinn.simulation import Simulation, velocity_of
+from odinn.simulation import Simulation
+from odinn.velocities import velocity_of
 
 What = Literal["thickness", "speed", "change", "smb", "bed", "surface"]
 View = tuple[float, float, float, float]  # west, east, south, north, m
