@@ -153,7 +153,7 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_run(data, tmp_
     out = odinn("run", EXAMPLE, "-s", f"glacier.source={source}", "-s", "output.directory=taken", cwd=tmp_path)
     assert out.returncode == 2
     assert "cannot be written" in out.stderr
-    assert "run " not in out.stdout
+    assert "  run " not in out.stdout
 
 
 def test_verification_lists_its_problems_and_refuses_an_unknown_one(tmp_path):

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import uniform_filter
 
 from odinn.errors import InputError
 from odinn.glacier import geometry
@@ -159,6 +158,8 @@ def surface_gradient(glacier: Any, window: float) -> tuple[Field, Field]:
 
     Beyond its edges the grid is continued by reflection through the edge cell, which leaves a plane a plane.
     """
+    from scipy.ndimage import uniform_filter
+
     grid = glacier.grid
     size = [2 * (max(1, round(window / d)) // 2) + 1 for d in (grid.dy, grid.dx)]
     wide = np.pad(np.asarray(glacier.surface), [(n // 2, n // 2) for n in size], mode="reflect", reflect_type="odd")
