@@ -13,7 +13,7 @@ from jaxtyping import Float
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Grid
-from odinn.laws.base import AbstractLaw
+from odinn.laws.base import AbstractLaw, laws_of
 from odinn.model import Model
 from odinn.parameter import Parameter
 
@@ -154,12 +154,6 @@ class Site(eqx.Module):
 def site_of(model: Model, glacier: Glacier) -> Site:
     """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
     grid = Grid(glacier.grid.nx, glacier.grid.ny, glacier.grid.dx, glacier.grid.dy)
-    inputs = {
-        f"{prefix}.{field.name}": law.fixed_inputs(glacier, f"{prefix}.{field.name}")
-        for prefix, part in (("flow", model.flow), ("mass_balance", model.mass_balance))
-        if part is not None
-        for field in dataclasses.fields(part)
-        if isinstance(law := getattr(part, field.name), AbstractLaw)
-    }
+    inputs = {slot: law.fixed_inputs(glacier, slot) for slot, law in laws_of(model).items()}
     bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
     return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)
