@@ -169,3 +169,22 @@ def test_the_documentation_table_lists_every_variable(sim):
     assert set(water.data_vars) - {"crs", "time_bounds", "month_bounds"} == set(VARIABLES)
     assert written == {k for k, v in VARIABLES.items() if "month" not in v.dims and k != "hydrology_domain"}
     assert all(f"`{name}`" in table() for name in VARIABLES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "odinn.output.snapshot:np.lib.npyio.NpzFile",
+        "odinn.output.snapshot:np",
+        "odinn.output.snapshot:importlib",
+        "odinn.output.snapshot:Path",
+        "odinn.nothing:Glacier",
+        "os:system",
+        3,
+    ],
+)
+def test_a_file_makes_nothing_but_parts_of_models_and_results(tmp_path, name):
+    tree = {"class": name, "fields": {"path": "/nothing"}}
+    xr.Dataset(attrs={"tree": json.dumps(tree)}).to_netcdf(tmp_path / "crafted.nc", group="odinn")
+    with pytest.raises(InputError):
+        odinn.load(tmp_path / "crafted.nc")

@@ -162,12 +162,7 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Mapping[str, Any]]
     if "formula" in spec:
         return LostFormula(spec["formula"])
     if "class" in spec:
-        module, name = spec["class"].split(":")
-        if not f"{module}.".startswith(_PACKAGES):
-            raise InputError(f"the file names a class of '{module}', which is not loaded")
-        kind: Any = importlib.import_module(module)
-        for part in name.split("."):
-            kind = getattr(kind, part)
+        kind = _class_named(spec["class"])
         obj: Any = object.__new__(kind)
         for field, value in spec["fields"].items():
             object.__setattr__(obj, field, _decode(value, group, extra))
@@ -179,6 +174,21 @@ def _decode(spec: Any, group: xr.Dataset, extra: Mapping[str, Mapping[str, Any]]
     ((kind_name, items),) = spec.items()
     decoded = [_decode(v, group, extra) for v in items]
     return tuple(decoded) if kind_name == "tuple" else decoded
+
+
+def _class_named(name: Any) -> Any:
+    """The class of a module that a file names: one of ours, found in one step, never a path that is walked."""
+    module, _, own = str(name).partition(":")
+    if not f"{module}.".startswith(_PACKAGES) or not own.isidentifier():
+        raise InputError(f"the file names a class of '{module}', which is not loaded")
+    try:
+        kind = vars(importlib.import_module(module)).get(own)
+    except ImportError:
+        kind = None
+    ours = isinstance(kind, type) and issubclass(kind, eqx.Module) and kind.__module__ == module
+    if not ours:
+        raise InputError(f"the file names a class {name!r}, which is not one of a model, law or result")
+    return kind
 
 
 def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> None:
