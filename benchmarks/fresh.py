@@ -1,7 +1,9 @@
-"""What a process that has just started pays: imports, compilation, the first run, memory. Started by benchmarks.scaling.
+"""What a process that has just started pays: imports, compilation, the first run, memory. Started
+by benchmarks.scaling.
 
-``python -m benchmarks.fresh TASK GLACIER`` prints one JSON line; TASK is "import", "forward" (ten years with monthly balance) or
-"gradient" (five years, A on every corner, thickness at the end). GLACIER is a name of benchmarks.experiments.common, or "demo".
+``python -m benchmarks.fresh TASK GLACIER`` prints one JSON line; TASK is "import", "forward" (ten
+years with monthly balance) or "gradient" (five years, A on every corner, thickness at the end).
+GLACIER is a name of benchmarks.experiments.common, or "demo".
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ EVENTS = {
 def peak_memory() -> float:
     """The largest resident memory of this process so far, MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux's ru_maxrss is never below what the parent had when it started this process
+    if (
+        status.exists()
+    ):  # Linux's ru_maxrss is never below what the parent had when it started this process
         line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
         return float(line.split()[1]) / 1e3
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
 
 
 def imports() -> dict[str, float]:
@@ -52,11 +58,15 @@ def task(name: str, place: str) -> Callable[[], Any]:
     balance = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.5)
     if name == "forward":
         model = odinn.Model(odinn.SIA2D(A=4e-17), balance)
-        return lambda: odinn.simulate(model, own, start, start + 10.0, save_every=10.0, progress=False)
+        return lambda: odinn.simulate(
+            model, own, start, start + 10.0, save_every=10.0, progress=False
+        )
     seen = own.replace(observations=odinn.Observations(thickness=0.95 * own.thickness))
     rate = odinn.Parameter(4e-17, (1e-18, 1e-15), "log", per="cell")
     model = odinn.Model(odinn.SIA2D(A=rate), balance)
-    return lambda: odinn.value_and_gradient(model, seen, odinn.losses.Thickness(), (start, start + 5.0))
+    return lambda: odinn.value_and_gradient(
+        model, seen, odinn.losses.Thickness(), (start, start + 5.0)
+    )
 
 
 def compiled(run: Callable[[], Any]) -> dict[str, float]:

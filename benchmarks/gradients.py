@@ -1,6 +1,8 @@
-"""The gradient: its cost over the forward run, against diffrax with recursive checkpoints, and the methods side by side.
+"""The gradient: its cost over the forward run, against diffrax with recursive checkpoints, and the
+methods side by side.
 
-Writes benchmarks/results/gradients.json and docs/gradient_methods.md. Times are medians of interleaved warm runs.
+Writes benchmarks/results/gradients.json and docs/gradient_methods.md. Times are medians of
+interleaved warm runs.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ import numpy as np
 import odinn
 from benchmarks.experiments.common import ROOT, balance, glacier
 from benchmarks.measuring import interleaved, processor
-from odinn.binding import bind, trainable
-from odinn.dynamics import Unknowns, dynamics_of
-from odinn.inversion import gradients
-from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
-from odinn.inversion.terms import as_total
+from odinn.learning import gradients
+from odinn.learning.problem import local_parts, make_settings, prepare, run_options
+from odinn.learning.terms import as_total
+from odinn.model.binding import bind, trainable
+from odinn.physics.dynamics import Unknowns, dynamics_of
 from odinn.stepping.adjoint import Limits
 
 
@@ -48,7 +50,9 @@ class Prepared:
 
     def forward(self) -> float:
         """The value."""
-        return gradients.glacier_value(self.params, self.static, self.problem, self.loss, self.settings)[0]
+        return gradients.glacier_value(
+            self.params, self.static, self.problem, self.loss, self.settings
+        )[0]
 
     def gradient(self, method: Any = "discrete") -> tuple[float, Any]:
         """(value, gradient)"""
@@ -69,8 +73,9 @@ class Prepared:
 
 
 def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
-    """Value and gradient of the same loss through diffrax's Bosh3 (atol 1e-3, rtol 1e-6), the same right-hand side and the same
-    hand-written transposes, recursive checkpoints within a month and the months rematerialised."""
+    """Value and gradient of the same loss through diffrax's Bosh3 (atol 1e-3, rtol 1e-6), the same
+    right-hand side and the same hand-written transposes, recursive checkpoints within a month and
+    the months rematerialised."""
     p = problem.problem
     own, static, _ = local_parts(problem.params, problem.static, p)
     model, _ = eqx.combine(own, static)
@@ -81,7 +86,9 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
     target = jnp.asarray(np.nan_to_num(p.glacier.observations.thickness))
 
     def value(log_rate: jax.Array) -> Any:
-        system = eqx.tree_at(lambda s: s.flow_values.creep, base, scale * jnp.exp(log_rate)).for_transpose()
+        system = eqx.tree_at(
+            lambda s: s.flow_values.creep, base, scale * jnp.exp(log_rate)
+        ).for_transpose()
 
         @jax.checkpoint
         def month(H: Any, window: Any) -> tuple[Any, None]:
@@ -113,7 +120,9 @@ def cost(name: str, span: tuple[float, float]) -> dict[str, Any]:
     field = odinn.Parameter(4e-17, (1e-18, 1e-15), "log", per="cell")
     own = Prepared(*twin(name, span, field), span)
     other = bosh3(own, jnp.zeros(()))
-    medians = interleaved({"forward": own.forward, "gradient": own.gradient, "Bosh3 gradient": other})
+    medians = interleaved(
+        {"forward": own.forward, "gradient": own.gradient, "Bosh3 gradient": other}
+    )
     longer_span = span[0], span[1] + 4.0
     longer = Prepared(*twin(name, longer_span, field), longer_span)
     longer.sizes = own.sizes
@@ -127,19 +136,26 @@ def cost(name: str, span: tuple[float, float]) -> dict[str, Any]:
         "gradient / forward": medians["gradient"] / medians["forward"],
         "Bosh3 gradient / gradient": medians["Bosh3 gradient"] / medians["gradient"],
         "fields of temporaries per window": own.temporaries() / (8 * cells * windows),
-        "fields of temporaries per further window": (longer.temporaries() - own.temporaries()) / (8 * cells * more),
+        "fields of temporaries per further window": (longer.temporaries() - own.temporaries())
+        / (8 * cells * more),
         "windows": windows,
     }
 
 
-def methods(name: str, spans: list[tuple[float, float]], numbers: list[int]) -> list[dict[str, Any]]:
-    """Seconds and error of every method against the number of parameters and the length of the run."""
+def methods(
+    name: str, spans: list[tuple[float, float]], numbers: list[int]
+) -> list[dict[str, Any]]:
+    """Seconds and error of every method against the number of parameters and the length of the
+    run.
+    """
     out = []
     for span in spans:
         for count in numbers:
             rate: Any = odinn.Parameter(4e-17, (1e-18, 1e-15), "log")
             if count > 1:
-                rate = odinn.laws.Basis([odinn.inputs.Altitude()], (1e-18, 1e-15), kind="rbf", size=count)
+                rate = odinn.laws.Basis(
+                    [odinn.inputs.Altitude()], (1e-18, 1e-15), kind="rbf", size=count
+                )
             own = Prepared(*twin(name, span, rate, 4), span)
             flat = lambda g: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(g)])
             exact = flat(own.gradient()[1])
@@ -150,8 +166,15 @@ def methods(name: str, spans: list[tuple[float, float]], numbers: list[int]) -> 
             forward = interleaved({"forward": base}, 5)["forward"]
             for m in names:
                 error = float(np.linalg.norm(found[m] - exact) / np.linalg.norm(exact))
-                row = {"years": span[1] - span[0], "numbers": count, "method": m, "seconds": medians[m]}
-                out.append(row | {"over forward": medians[m] / forward, "difference from discrete": error})
+                row = {
+                    "years": span[1] - span[0],
+                    "numbers": count,
+                    "method": m,
+                    "seconds": medians[m],
+                }
+                out.append(
+                    row | {"over forward": medians[m] / forward, "difference from discrete": error}
+                )
                 print(row, f"{error:.1e}", flush=True)
     return out
 
@@ -167,7 +190,8 @@ def page(result: dict[str, Any]) -> str:
     lines += ["## Cost of the discrete adjoint", ""]
     lines += ["A on every corner, thickness at the end, full resolution, monthly balance.", ""]
     lines += [
-        "| glacier | years | forward, s | gradient, s | gradient / forward | Bosh3 gradient / gradient "
+        "| glacier | years | forward, s | gradient, s | gradient / forward | Bosh3 gradient / "
+        "gradient "
         "| fields per window | per further window |"
     ]
     lines += ["|---|---|---|---|---|---|---|---|"]
@@ -176,22 +200,32 @@ def page(result: dict[str, Any]) -> str:
         lines.append(
             f"| {row['glacier']} | {row['years']:.0f} | {s['forward']:.3f} | {s['gradient']:.3f} | "
             f"{row['gradient / forward']:.1f} | "
-            f"{row['Bosh3 gradient / gradient']:.1f} | {row['fields of temporaries per window']:.2f} | "
+            f"{row['Bosh3 gradient / gradient']:.1f} | "
+            f"{row['fields of temporaries per window']:.2f} | "
             f"{row['fields of temporaries per further window']:.2f} |"
         )
     lines += [
         "",
-        "Memory is what the gradient's program needs beside its arguments, in fields of float64: one state per window, and",
-        "the buffers of a single month (its steps, the stages of a step, working fields), some sixty fields for any run.",
+        "Memory is what the gradient's program needs beside its arguments, in fields of float64: "
+        "one state per window, and",
+        "the buffers of a single month (its steps, the stages of a step, working fields), some "
+        "sixty fields for any run.",
     ]
-    lines += ["", "## Methods", "", "Argentière coarsened 4 times; A as a law of altitude with so many numbers.", ""]
+    lines += [
+        "",
+        "## Methods",
+        "",
+        "Argentière coarsened 4 times; A as a law of altitude with so many numbers.",
+        "",
+    ]
     lines += [
         "| years | numbers | method | seconds | over forward | difference from discrete |",
         "|---|---|---|---|---|---|",
     ]
     for row in result["methods"]:
         lines.append(
-            f"| {row['years']:.0f} | {row['numbers']} | {row['method']} | {row['seconds']:.3f} | {row['over forward']:.1f} | "
+            f"| {row['years']:.0f} | {row['numbers']} | {row['method']} | {row['seconds']:.3f} | "
+            f"{row['over forward']:.1f} | "
             f"{row['difference from discrete']:.1e} |"
         )
     return "\n".join([*lines, ""])

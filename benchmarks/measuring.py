@@ -30,7 +30,9 @@ def processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What a result was measured on, and how busy that was with other things (load average over a minute, at the call)."""
+    """What a result was measured on, and how busy that was with other things (load average over a
+    minute, at the call).
+    """
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -63,7 +65,9 @@ def rms_over_ice(thickness: np.ndarray, truth: np.ndarray) -> float:
 def arguments(about: str) -> argparse.Namespace:
     """The command line: ``--quick`` for a try."""
     parser = argparse.ArgumentParser(description=about.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a try: coarse grids, two rounds, printed and not kept")
+    parser.add_argument(
+        "--quick", action="store_true", help="a try: coarse grids, two rounds, printed and not kept"
+    )
     return parser.parse_args()
 
 

@@ -1,8 +1,10 @@
-"""OGGM's ``Upstream2D`` in a process of its own, with the Python of ``.venv-oggm``; started by benchmarks.against_oggm.
+"""OGGM's ``Upstream2D`` in a process of its own, with the Python of ``.venv-oggm``; started by
+benchmarks.against_oggm.
 
-Reads the case (an .npz file named on the command line), then a JSON line per run from standard input: ``{"years", "part"}``,
-where ``part`` divides OGGM's two bounds of the step. Answers each with a JSON line, ``{"seconds", "processor_seconds",
-"steps"}``, after writing the final thickness beside the case. Only the stepping is timed.
+Reads the case (an .npz file named on the command line), then a JSON line per run from standard
+input: ``{"years", "part"}``, where ``part`` divides OGGM's two bounds of the step. Answers each
+with a JSON line, ``{"seconds", "processor_seconds", "steps"}``, after writing the final thickness
+beside the case. Only the stepping is timed.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def model(case: Any, part: float) -> Counted:
     """The case as OGGM's model, its step bounded by a part of the defaults."""
     balance = ScalarMassBalance(0.0)
     if case["balance"] == "linear":
-        per_oggm_year = 1000.0 * float(case["gradient"]) * cfg.SEC_IN_YEAR / YEAR  # mm w.e. per 365 days and m
+        per_oggm_year = (
+            1000.0 * float(case["gradient"]) * cfg.SEC_IN_YEAR / YEAR
+        )  # mm w.e. per 365 days and m
         balance = LinearMassBalance(float(case["ela"]), grad=per_oggm_year)
     return Counted(
         case["bed"],
@@ -63,7 +67,14 @@ def main() -> None:
     with np.load(path) as stored:
         case = dict(stored)
     say = lambda answer: print(json.dumps(answer), file=answers, flush=True)
-    say({"oggm": version("oggm"), "numpy": np.__version__, "gravity": cfg.G, "ice_density": cfg.PARAMS["ice_density"]})
+    say(
+        {
+            "oggm": version("oggm"),
+            "numpy": np.__version__,
+            "gravity": cfg.G,
+            "ice_density": cfg.PARAMS["ice_density"],
+        }
+    )
     for line in sys.stdin:
         wanted = json.loads(line)
         own = model(case, wanted["part"])

@@ -1,4 +1,6 @@
-"""Turn what is in benchmarks/results into docs/benchmarks.md: a section for each result that is there."""
+"""Turn what is in benchmarks/results into docs/benchmarks.md: a section for each result that is
+there.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,31 @@ def table(header: str, rows: Iterable[Iterable[str]]) -> list[str]:
     """Markdown; the columns of the header are separated by |."""
     names = [name.strip() for name in header.split("|")]
     lines = [names, ["---"] * len(names), *rows]
-    return ["|" + "|".join("---" if cell == "---" else f" {cell} " for cell in line) + "|" for line in lines]
+    return [
+        "|" + "|".join("---" if cell == "---" else f" {cell} " for cell in line) + "|"
+        for line in lines
+    ]
 
 
 def prose(text: str) -> str:
     """A paragraph, or an item that starts with "- ", wrapped."""
     return textwrap.fill(
-        " ".join(text.split()), 128, subsequent_indent="  " * text.startswith("- "), break_on_hyphens=False
+        " ".join(text.split()),
+        128,
+        subsequent_indent="  " * text.startswith("- "),
+        break_on_hyphens=False,
     )
 
 
 def measured(result: dict[str, Any]) -> str:
     """The machine and the rounds, in words."""
     machine = result["machine"]
-    words = [machine["processor"], f"{machine['cores']} cores", f"Python {machine['python']}", f"JAX {machine['jax']}"]
+    words = [
+        machine["processor"],
+        f"{machine['cores']} cores",
+        f"Python {machine['python']}",
+        f"JAX {machine['jax']}",
+    ]
     words += [] if machine["device"] == "cpu" else [f"on {machine['device']}"]
     words += [f"load {machine['load']:.1f} at the start"] if "load" in machine else []
     return f"{', '.join(words)}; medians of {result['rounds']} interleaved rounds."
@@ -57,15 +70,18 @@ def forward(result: dict[str, Any]) -> list[str]:
     lines = [
         "## Forward runs",
         "",
-        f"{measured(result)} Error against RKC2(tol=1e-7), rms over ice at the end. Bosh3 (atol 1e-3 m, rtol 1e-6) is "
-        "diffrax's own loop over the same right-hand side, without budgets and results, which odinn's rows have; a ratio "
+        f"{measured(result)} Error against RKC2(tol=1e-7), rms over ice at the end. Bosh3 (atol "
+        "1e-3 m, rtol 1e-6) is "
+        "diffrax's own loop over the same right-hand side, without budgets and results, which "
+        "odinn's rows have; a ratio "
         "above 1 is in odinn's favour.",
         "",
     ]
     for balance, title in ((True, "Monthly balance"), (False, "No balance: one window")):
         rows = (
             (
-                f"{row['glacier']}, {row['cells']} cells of {row['dx_m']:.0f} m, {row['years']:.0f} yr",
+                f"{row['glacier']}, {row['cells']} cells of {row['dx_m']:.0f} m, "
+                f"{row['years']:.0f} yr",
                 row["stepper"],
                 f"{row['seconds']:.3f}",
                 f"{row['over_rkc2']:.2f}",
@@ -87,9 +103,19 @@ def forward(result: dict[str, Any]) -> list[str]:
 
 def aims(result: dict[str, Any]) -> list[str]:
     """How far the forward runs are from what was aimed at."""
-    ratio = {(r["glacier"], r["balance"]): r["over_rkc2"] for r in result["rows"] if r["stepper"].startswith("Bosh3")}
-    wanted = [(n, aim) for n, aim in (("bodleybreen", 2.5), ("synthetic valley 50 m", 5.0)) if (n, True) in ratio]
-    found = "; ".join(f"{n} {ratio[n, True]:.1f} and {ratio[n, False]:.1f} (aim {aim:g})" for n, aim in wanted)
+    ratio = {
+        (r["glacier"], r["balance"]): r["over_rkc2"]
+        for r in result["rows"]
+        if r["stepper"].startswith("Bosh3")
+    }
+    wanted = [
+        (n, aim)
+        for n, aim in (("bodleybreen", 2.5), ("synthetic valley 50 m", 5.0))
+        if (n, True) in ratio
+    ]
+    found = "; ".join(
+        f"{n} {ratio[n, True]:.1f} and {ratio[n, False]:.1f} (aim {aim:g})" for n, aim in wanted
+    )
     return [
         prose(
             f"""Aims against Bosh3, with balance and without: {found}. Where they are missed, a stable explicit step is not much
@@ -112,7 +138,9 @@ def against_oggm(result: dict[str, Any]) -> list[str]:
             f"{row['odinn'][0]['seconds']:.3f}",
             f"**{row['ratio']:.1f}**",
             f"{row['processor_ratio']:.1f}",
-            "none" if row["as_good_tol"] is None else f"{row['as_good_ratio']:.1f} ({row['as_good_tol']:.0e})",
+            "none"
+            if row["as_good_tol"] is None
+            else f"{row['as_good_ratio']:.1f} ({row['as_good_tol']:.0e})",
             f"{row['oggm']['steps']:.0f}",
             f"{row['odinn'][0]['evaluations']:.0f}",
             f"{row['oggm']['error_m']:.1e}",
@@ -153,7 +181,8 @@ def against_oggm(result: dict[str, Any]) -> list[str]:
         f"The aim is a ratio of 8 on each case; the smallest is {least:.1f}.",
         "",
         *table(
-            "glacier | cells | dx m | balance | years | OGGM s | odinn s | ratio | processor time | as good (tol) | OGGM steps "
+            "glacier | cells | dx m | balance | years | OGGM s | odinn s | ratio | processor time "
+            "| as good (tol) | OGGM steps "
             "| odinn evaluations | OGGM error m | odinn error m | difference m | change m",
             rows,
         ),
@@ -213,7 +242,9 @@ def scaling(result: dict[str, Any]) -> list[str]:
         ),
         "",
         *table(
-            "glacier | dx m | cells | with ice | s per year | evaluations per year | ns per cell and evaluation", cells
+            "glacier | dx m | cells | with ice | s per year | evaluations per year | ns per cell "
+            "and evaluation",
+            cells,
         ),
         "",
         "## float32 against float64",
@@ -224,7 +255,10 @@ def scaling(result: dict[str, Any]) -> list[str]:
             time."""
         ),
         "",
-        *table("glacier | cells | float64 s | float32 s | ratio | rms m | largest m | volume", precision),
+        *table(
+            "glacier | cells | float64 s | float32 s | ratio | rms m | largest m | volume",
+            precision,
+        ),
         "",
         "## Start of a process",
         "",
@@ -238,7 +272,8 @@ def scaling(result: dict[str, Any]) -> list[str]:
         ),
         "",
         *table(
-            "task | first run s | second run s | programs | from disk | tracing s | compiling s | opened MB | peak MB",
+            "task | first run s | second run s | programs | from disk | tracing s | compiling s | "
+            "opened MB | peak MB",
             runs,
         ),
     ]
@@ -267,7 +302,12 @@ def right_hand_side(result: dict[str, Any]) -> list[str]:
     ]
 
 
-SECTIONS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (forward, against_oggm, scaling, right_hand_side)
+SECTIONS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
+    forward,
+    against_oggm,
+    scaling,
+    right_hand_side,
+)
 
 
 def page() -> str:

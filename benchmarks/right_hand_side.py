@@ -1,7 +1,9 @@
-"""One right-hand side of the flow (dH/dt of SIA2D, n = 3, no sliding) against a serial stencil written by hand with numba.
+"""One right-hand side of the flow (dH/dt of SIA2D, n = 3, no sliding) against a serial stencil
+written by hand with numba.
 
-Numba is no dependency: ``pip install numba`` first. Writes benchmarks/results/right_hand_side.json; medians of interleaved
-rounds, each of many evaluations inside one compiled loop, so that no call overhead counts.
+Numba is no dependency: ``pip install numba`` first. Writes benchmarks/results/right_hand_side.json;
+medians of interleaved rounds, each of many evaluations inside one compiled loop, so that no call
+overhead counts.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 import odinn
 from benchmarks.experiments.common import FOUR, glacier
 from benchmarks.measuring import keep, machine
-from odinn.dynamics import Forcing, Unknowns, dynamics_of
+from odinn.physics.dynamics import Forcing, Unknowns, dynamics_of
 
 ROUNDS, REPEATS = 9, 100
 
@@ -28,7 +30,9 @@ def stencil() -> Any:
     import numba
 
     @numba.njit(fastmath=False)
-    def run(H: Any, bed: Any, factor: float, dx: float, dy: float, D: Any, out: Any, repeats: int) -> None:
+    def run(
+        H: Any, bed: Any, factor: float, dx: float, dy: float, D: Any, out: Any, repeats: int
+    ) -> None:
         ny, nx = H.shape
         S = bed + H
         for _ in range(repeats):

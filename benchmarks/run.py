@@ -1,7 +1,9 @@
-"""Forward runs: seconds and time error of each stepper, and of diffrax's own loop, with and without balance, interleaved.
+"""Forward runs: seconds and time error of each stepper, and of diffrax's own loop, with and without
+balance, interleaved.
 
-Every row of a glacier is measured in the same rounds, so ratios hold when the machine's speed drifts. The error is the root mean
-square over ice, at the end, against the same scheme with RKC2(tol=1e-7).
+Every row of a glacier is measured in the same rounds, so ratios hold when the machine's speed
+drifts. The error is the root mean square over ice, at the end, against the same scheme with
+RKC2(tol=1e-7).
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import numpy as np
 
 import odinn
 from benchmarks.measuring import ROOT, ROUNDS, interleaved, keep, machine, rms_over_ice
-from odinn.dynamics import Unknowns, dynamics_of
-from odinn.model import State
-from odinn.windows import plan_windows
+from odinn.model.model import State
+from odinn.physics.dynamics import Unknowns, dynamics_of
+from odinn.run.plan import plan_windows
 
 DATA = Path(os.environ.get("ODINN_DATA", ROOT.parents[1] / "shared" / "data"))
 FILES = {
@@ -42,8 +44,10 @@ Case = tuple[str, odinn.Glacier, odinn.Model, tuple[float, float]]
 
 
 def glaciers() -> dict[str, tuple[odinn.Glacier, odinn.Model, tuple[float, float]]]:
-    """The synthetic valley and, where the data is, four real glaciers with a balance of −0.5 m w.e. yr⁻¹ (Argentière: −1.2)."""
-    from odinn.data.synthetic import demo_model, grown_valley
+    """The synthetic valley and, where the data is, four real glaciers with a balance of −0.5 m w.e.
+    yr⁻¹ (Argentière: −1.2).
+    """
+    from benchmarks.valley import demo_model, grown_valley
 
     out = {"synthetic valley 50 m": (grown_valley(50.0, 100.0), demo_model(), (2000.0, 2010.0))}
     for name, file in FILES.items():
@@ -63,15 +67,20 @@ def glaciers() -> dict[str, tuple[odinn.Glacier, odinn.Model, tuple[float, float
 
 
 def cases() -> list[Case]:
-    """The five of :func:`glaciers`, and the valley for a year with ice of 1.5 times the thickness, which is far stiffer."""
+    """The five of :func:`glaciers`, and the valley for a year with ice of 1.5 times the thickness,
+    which is far stiffer.
+    """
     known = [(name, *rest) for name, rest in glaciers().items()]
     name, valley, model, (start, _) = known[0]
     thick = valley.replace(thickness=1.5 * np.asarray(valley.thickness), keep="bed")
     return [*known, (f"{name}, thick", thick, model, (start, start + 1.0))]
 
 
-def by_diffrax(glacier: odinn.Glacier, model: odinn.Model, span: tuple[float, float]) -> Callable[[], tuple[Any, int]]:
-    """The same right-hand side in diffrax's own loop, Bosh3 with atol 1e-3 m and rtol 1e-6, month by month where there is a
+def by_diffrax(
+    glacier: odinn.Glacier, model: odinn.Model, span: tuple[float, float]
+) -> Callable[[], tuple[Any, int]]:
+    """The same right-hand side in diffrax's own loop, Bosh3 with atol 1e-3 m and rtol 1e-6, month
+    by month where there is a
     balance: a function that returns (final thickness, right-hand sides that were evaluated)."""
     windows, _ = plan_windows(model, glacier, *span, span[1] - span[0], "source")
     windows = jax.tree.map(jnp.asarray, windows)
@@ -106,9 +115,13 @@ def measure(case: Case, balance: bool) -> list[dict[str, Any]]:
     """A row for each stepper."""
     name, glacier, model, span = case
     model = model if balance else odinn.Model(model.flow)
-    simulated = lambda s: odinn.simulate(model, glacier, *span, save_every=span[1] - span[0], stepper=s, progress=False)
+    simulated = lambda s: odinn.simulate(
+        model, glacier, *span, save_every=span[1] - span[0], stepper=s, progress=False
+    )
     truth = simulated(odinn.RKC2(tol=1e-7)).thickness[-1]
-    runs: dict[str, Callable[[], Any]] = {label: partial(simulated, stepper) for label, stepper in STEPPERS.items()}
+    runs: dict[str, Callable[[], Any]] = {
+        label: partial(simulated, stepper) for label, stepper in STEPPERS.items()
+    }
     runs[BOSH3] = by_diffrax(glacier, model, span)
     found: dict[str, tuple[np.ndarray, int, float]] = {}
     for label, run in runs.items():

@@ -1,9 +1,12 @@
-"""What a run costs against its size, its precision and a fresh start. Writes benchmarks/results/scaling.json.
+"""What a run costs against its size, its precision and a fresh start. Writes
+benchmarks/results/scaling.json.
 
-- cells: seconds per simulated year of two glaciers coarsened 4 times, 2 times and not at all, and of the synthetic valley from
-  200 to 25 m; ten years with monthly balance, medians of warm runs, grids of one place interleaved.
+- cells: seconds per simulated year of two glaciers coarsened 4 times, 2 times and not at all, and
+  of the synthetic valley from 200 to 25 m; ten years with monthly balance, medians of warm runs,
+  grids of one place interleaved.
 - precision: float32 and float64 interleaved, and how far apart the thicknesses are at the end.
-- fresh: processes that have just started, with an empty and with a warm disk cache of compiled programs (benchmarks.fresh).
+- fresh: processes that have just started, with an empty and with a warm disk cache of compiled
+programs (benchmarks.fresh).
 """
 
 from __future__ import annotations
@@ -24,15 +27,19 @@ import odinn
 from benchmarks.experiments.common import DATA, balance, glacier
 from benchmarks.measuring import ROOT, ROUNDS, arguments, interleaved, keep, machine
 from benchmarks.run import glaciers
-from odinn.data.synthetic import demo_model, grown_valley
+from benchmarks.valley import demo_model, grown_valley
 
 YEARS = 10.0
 GROWN = 100.0  # years
 
 
-def forward(model: odinn.Model, case: odinn.Glacier, start: float, dtype: str = "float64") -> odinn.Simulation:
+def forward(
+    model: odinn.Model, case: odinn.Glacier, start: float, dtype: str = "float64"
+) -> odinn.Simulation:
     """Ten years, saved at the end."""
-    return odinn.simulate(model, case, start, start + YEARS, save_every=YEARS, dtype=dtype, progress=False)
+    return odinn.simulate(
+        model, case, start, start + YEARS, save_every=YEARS, dtype=dtype, progress=False
+    )
 
 
 def places(quick: bool) -> dict[str, tuple[odinn.Model, list[odinn.Glacier], float]]:
@@ -54,26 +61,44 @@ def cells(quick: bool, rounds: int) -> list[dict[str, Any]]:
         seconds = interleaved(runs, rounds)
         for (label, run), case in zip(runs.items(), cases, strict=True):
             count, evaluations = case.thickness.size, run().steps.evaluations
-            row = {"glacier": name, "dx_m": case.grid.dx, "cells": count, "ice_cells": int((case.thickness > 0).sum())}
-            row |= {"seconds_per_year": seconds[label] / YEARS, "evaluations_per_year": evaluations / YEARS}
-            rows.append(row | {"ns_per_cell_and_evaluation": 1e9 * seconds[label] / (count * evaluations)})
+            row = {
+                "glacier": name,
+                "dx_m": case.grid.dx,
+                "cells": count,
+                "ice_cells": int((case.thickness > 0).sum()),
+            }
+            row |= {
+                "seconds_per_year": seconds[label] / YEARS,
+                "evaluations_per_year": evaluations / YEARS,
+            }
+            rows.append(
+                row | {"ns_per_cell_and_evaluation": 1e9 * seconds[label] / (count * evaluations)}
+            )
             print(rows[-1], flush=True)
     return rows
 
 
 def precision(quick: bool, rounds: int) -> list[dict[str, Any]]:
     """One row per glacier: float32 against float64."""
-    small = {"synthetic valley 200 m": (grown_valley(200.0, GROWN), demo_model(), (2000.0, 2010.0))} if quick else {}
+    small = (
+        {"synthetic valley 200 m": (grown_valley(200.0, GROWN), demo_model(), (2000.0, 2010.0))}
+        if quick
+        else {}
+    )
     cases = small or glaciers()
     rows = []
     for name, (case, model, (start, _)) in cases.items():
-        runs = {dtype: partial(forward, model, case, start, dtype) for dtype in ("float64", "float32")}
+        runs = {
+            dtype: partial(forward, model, case, start, dtype) for dtype in ("float64", "float32")
+        }
         seconds = interleaved(runs, rounds)
         double, single = (run().thickness[-1] for run in runs.values())
         apart = np.abs(single - double)[(single > 0) | (double > 0)]
         row = {"glacier": name, "cells": case.thickness.size, "seconds": seconds}
         row |= {"rms_m": float(np.sqrt(np.mean(apart**2))), "max_m": float(apart.max())}
-        rows.append(row | {"volume_relative": float(abs(single.sum() - double.sum()) / double.sum())})
+        rows.append(
+            row | {"volume_relative": float(abs(single.sum() - double.sum()) / double.sum())}
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -84,7 +109,9 @@ def process(task: str, place: str, cache: Path) -> dict[str, float]:
         "ODINN_CACHE": str(cache)
     }
     command = [sys.executable, "-m", "benchmarks.fresh", task, place]
-    out = subprocess.run(command, env=environment, cwd=ROOT.parent, stdout=subprocess.PIPE, text=True, check=True)
+    out = subprocess.run(
+        command, env=environment, cwd=ROOT.parent, stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(out.stdout.strip().splitlines()[-1])
 
 
@@ -99,7 +126,10 @@ def fresh(rounds: int) -> dict[str, Any]:
                 for disk in ("empty", "warm"):
                     own = process(task, place, Path(folder) / task)
                     found.setdefault(f"{task}, {disk} disk cache", []).append(own)
-    medians = {name: {k: statistics.median(r[k] for r in runs) for k in runs[0]} for name, runs in found.items()}
+    medians = {
+        name: {k: statistics.median(r[k] for r in runs) for k in runs[0]}
+        for name, runs in found.items()
+    }
     print(json.dumps(medians, indent=1), flush=True)
     return {"glacier": place, "processes": medians}
 
@@ -109,7 +139,11 @@ def main() -> None:
     quick = arguments(__doc__).quick
     rounds = 2 if quick else ROUNDS
     result = {"machine": machine(), "rounds": rounds, "years": YEARS}
-    result |= {"cells": cells(quick, rounds), "precision": precision(quick, rounds), "fresh": fresh(rounds)}
+    result |= {
+        "cells": cells(quick, rounds),
+        "precision": precision(quick, rounds),
+        "fresh": fresh(rounds),
+    }
     keep("scaling", result, quick)
 
 

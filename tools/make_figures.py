@@ -1,4 +1,6 @@
-"""Make the figures of README and docs: ``python tools/make_figures.py`` (Argentière needs the real glaciers)."""
+"""Make the figures of README and docs: ``python tools/make_figures.py`` (Argentière needs the real
+glaciers).
+"""
 
 import os
 import tempfile
@@ -34,7 +36,9 @@ def main() -> None:
 
 
 def first_screen() -> Figure:
-    """Two embedded glaciers, and a law learned on them beside the truth, with where there are data."""
+    """Two embedded glaciers, and a law learned on them beside the truth, with where there are
+    data.
+    """
     fig = Figure(figsize=(15.0, 7.0), layout="constrained")
     left, right = fig.subfigures(1, 2, width_ratios=(1.35, 1.0))
     demo_pictures.draw_maps(left, odinn.demo_glaciers()[:2], odinn.demo_model())

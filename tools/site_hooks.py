@@ -1,6 +1,8 @@
-"""What the site adds to docs/ when it is built: the pages that live at the top of the repository, and the example files.
+"""What the site adds to docs/ when it is built: the pages that live at the top of the repository,
+and the example files.
 
-The sources keep links that work where they are read as plain files; here they are turned to where the site has things.
+The sources keep links that work where they are read as plain files; here they are turned to where
+the site has things.
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 EXAMPLES = "examples"
-MEASURED = {"benchmarks.md": "Benchmarks", "gradient_methods.md": "Gradients, measured"}  # written by `make bench`
+MEASURED = {
+    "benchmarks.md": "Benchmarks",
+    "gradient_methods.md": "Gradients, measured",
+}  # written by `make bench`
 
 
 def on_config(config: Any, **_: Any) -> Any:
     """List the pages that the benchmarks write, once they are there."""
     section = next(part["How well it works"] for part in config.nav if "How well it works" in part)
-    section += [{title: name} for name, title in MEASURED.items() if (Path(config.docs_dir) / name).exists()]
+    section += [
+        {title: name} for name, title in MEASURED.items() if (Path(config.docs_dir) / name).exists()
+    ]
     return config
 
 

@@ -1,7 +1,9 @@
-"""Run the tutorials: ``python tools/tutorials.py`` writes what they print into their pages, and their figures to docs/images.
+"""Run the tutorials: ``python tools/tutorials.py`` writes what they print into their pages, and
+their figures to docs/images.
 
-A tutorial is a page of docs/tutorials. Its Python blocks run one after the other in one namespace. A block of ``text`` right
-after one of them is what it prints; a figure of the page is what the block saves under the same name.
+A tutorial is a page of docs/tutorials. Its Python blocks run one after the other in one namespace.
+A block of ``text`` right after one of them is what it prints; a figure of the page is what the
+block saves under the same name.
 """
 
 from __future__ import annotations
@@ -18,12 +20,18 @@ from PIL import Image
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("ten_lines", "past_and_future", "learn_a_law")
-FIGURES = {"ramsay.png": "tutorial_ramsay", "futures.png": "tutorial_futures", "law.png": "tutorial_law"}
+FIGURES = {
+    "ramsay.png": "tutorial_ramsay",
+    "futures.png": "tutorial_futures",
+    "law.png": "tutorial_law",
+}
 _BLOCK = re.compile(r"```python\n(?P<code>.*?)```(?P<shown>\n\n```text\n(?P<output>.*?)```)?", re.S)
 
 
 class Ran(NamedTuple):
-    """A page that was run: its text with what the blocks print now, and the names they left behind."""
+    """A page that was run: its text with what the blocks print now, and the names they left
+    behind.
+    """
 
     text: str
     scope: dict[str, Any]

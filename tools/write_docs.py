@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import api_page
-from odinn.output.variables import BY_YEAR, table
+from odinn.results.variables import BY_YEAR, table
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -22,7 +22,7 @@ needs a saved state exactly one year before.
 The group
 `odinn` in the same file holds what `odinn.load` and `odinn.restart` need.
 
-This table is generated from `odinn.output.variables` (`python tools/write_docs.py`).
+This table is generated from `odinn.results.variables` (`python tools/write_docs.py`).
 
 {table}
 
@@ -61,13 +61,20 @@ of altitude. Both work on runs loaded with `odinn.load`, and need the ends of ye
 
 def pages() -> dict[Path, str]:
     """The generated pages and their content."""
-    return {DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR)), DOCS / "api.md": api_page.page()}
+    return {
+        DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR)),
+        DOCS / "api.md": api_page.page(),
+    }
 
 
 def main() -> None:
     """Write them, or with ``--check`` say which are old."""
     if "--check" in sys.argv:
-        old = [path.name for path, text in pages().items() if not path.exists() or path.read_text() != text]
+        old = [
+            path.name
+            for path, text in pages().items()
+            if not path.exists() or path.read_text() != text
+        ]
         sys.exit(f"run tools/write_docs.py: {', '.join(old)} is old" if old else 0)
     for path, text in pages().items():
         path.write_text(text)

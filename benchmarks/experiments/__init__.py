@@ -1,4 +1,6 @@
-"""Inversions that have to work: twin experiments and real data on real glaciers. ``python -m benchmarks.experiments --help``."""
+"""Inversions that have to work: twin experiments and real data on real glaciers. ``python -m
+benchmarks.experiments --help``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Run experiments by name, or all of them, and write what came out to benchmarks/results/experiments.json."""
+"""Run experiments by name, or all of them, and write what came out to
+benchmarks/results/experiments.json.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; default all; 'page' only writes the page"
+        "names",
+        nargs="*",
+        help=f"of {', '.join(EXPERIMENTS)}; default all; 'page' only writes the page",
     )
     names = parser.parse_args().names or list(EXPERIMENTS)
     names = [] if names == ["page"] else names
@@ -59,8 +63,10 @@ def page(stored: dict) -> str:
     lines = [
         "# Experiments",
         "",
-        "Twin experiments and real data on real glaciers, with a calibrated balance (−0.5 m w.e. yr⁻¹ in 2010–2015; Argentière",
-        "−1.206, as measured). `python -m benchmarks.experiments` writes this page from `benchmarks/experiments/`.",
+        "Twin experiments and real data on real glaciers, with a calibrated balance (−0.5 m w.e. "
+        "yr⁻¹ in 2010–2015; Argentière",
+        "−1.206, as measured). `python -m benchmarks.experiments` writes this page from "
+        "`benchmarks/experiments/`.",
         "",
     ]
     for name, entry in stored.items():
@@ -72,7 +78,11 @@ def page(stored: dict) -> str:
             lines.append(f"| {row['what']} | {row['measured']:.4g} | {bar} | {verdict} |")
         if name in FIGURES_OF:
             lines += ["", f"![{name.replace('_', ' ')}](images/{FIGURES_OF[name]})"]
-        lines += ["", f"{entry['seconds']:.0f} s in all, with compilation ({entry['machine']}).", ""]
+        lines += [
+            "",
+            f"{entry['seconds']:.0f} s in all, with compilation ({entry['machine']}).",
+            "",
+        ]
     return "\n".join(lines)
 
 

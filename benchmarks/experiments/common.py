@@ -46,7 +46,13 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON file."""
-        return {"what": self.what, "measured": self.measured, "kind": self.kind, "bar": self.bar, "met": self.met}
+        return {
+            "what": self.what,
+            "measured": self.measured,
+            "kind": self.kind,
+            "bar": self.bar,
+            "met": self.met,
+        }
 
 
 @lru_cache(maxsize=32)
@@ -54,12 +60,16 @@ def glacier(name: str, coarsen: int = 1, climate: str | None = None) -> odinn.Gl
     """One of the real glaciers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return odinn.open_glacier(DATA / "glaciers" / f"{NAMES[name]}.nc", coarsen=coarsen, climate=climate)
+        return odinn.open_glacier(
+            DATA / "glaciers" / f"{NAMES[name]}.nc", coarsen=coarsen, climate=climate
+        )
 
 
 @lru_cache(maxsize=32)
 def balance(name: str, coarsen: int = 1, climate: str | None = None) -> odinn.TemperatureIndex:
-    """A temperature index that gives −0.5 m w.e. yr⁻¹ in 2010–2015 (Argentière: −1.206, measured), by the melt factor."""
+    """A temperature index that gives −0.5 m w.e. yr⁻¹ in 2010–2015 (Argentière: −1.206, measured),
+    by the melt factor.
+    """
     target = -1.206 if name == "argentiere" else -0.5
     start = odinn.Model(mass_balance=odinn.TemperatureIndex(precip_factor=2.5))
     own = glacier(name, coarsen, climate)

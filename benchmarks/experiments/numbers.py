@@ -1,4 +1,6 @@
-"""Experiments that learn a few numbers: A, C, n, the melt factor; with and without an inverse crime."""
+"""Experiments that learn a few numbers: A, C, n, the melt factor; with and without an inverse
+crime.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,31 @@ _RATE = 4e-17
 
 
 def _coarser(field: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarray:
-    """Block means on a grid of this shape, whose last row and column reach beyond the field (by ice-free ground)."""
+    """Block means on a grid of this shape, whose last row and column reach beyond the field (by
+    ice-free ground).
+    """
     ny, nx = (n * factor - m for n, m in zip(shape, field.shape, strict=True))
-    return np.pad(field, ((0, ny), (0, nx))).reshape(shape[0], factor, shape[1], factor).mean(axis=(1, 3))
+    return (
+        np.pad(field, ((0, ny), (0, nx)))
+        .reshape(shape[0], factor, shape[1], factor)
+        .mean(axis=(1, 3))
+    )
 
 
 def no_crime() -> list[Row]:
-    """A of Vegafonna, no inverse crime: the data come from a run on a grid twice as fine with a tight stepper (tol 1e-5), are
-    averaged to the fitting grid (coarsened 4 times), and get 5 % noise on speed and 10 % on thickness; ten draws. Data count
-    two cells inside the outline. The error of the data includes what the coarse grid cannot represent, taken as 5 % of the
-    median speed and thickness, a number fixed beforehand."""
+    """A of Vegafonna, no inverse crime: the data come from a run on a grid twice as fine with a
+    tight stepper (tol 1e-5), are averaged to the fitting grid (coarsened 4 times), and get 5 %
+    noise on speed and 10 % on thickness; ten draws. Data count two cells inside the outline. The
+    error of the data includes what the coarse grid cannot represent, taken as 5 % of the median
+    speed and thickness, a number fixed beforehand."""
     span, name = (2010.0, 2012.0), "vegafonna"
     fine, own = glacier(name, 2), glacier(name, 4)
     sim = odinn.simulate(
-        odinn.Model(odinn.SIA2D(A=_RATE), balance(name, 2)), fine, *span, save_every=2.0, stepper=odinn.RKC2(tol=1e-5)
+        odinn.Model(odinn.SIA2D(A=_RATE), balance(name, 2)),
+        fine,
+        *span,
+        save_every=2.0,
+        stepper=odinn.RKC2(tol=1e-5),
     )
     speed, thickness = sim.velocity()[2][-1], sim.thickness[-1]
     speed, thickness = (_coarser(f, 2, own.grid.shape) for f in (speed, thickness))
@@ -37,7 +50,9 @@ def no_crime() -> list[Row]:
     errors, scores, covered = [], [], 0
     for seed in range(10):
         random = np.random.default_rng(seed)
-        noisy = lambda f, s, r=random: np.where(inside, f * (1 + s * r.normal(size=f.shape)), np.nan)
+        noisy = lambda f, s, r=random: np.where(
+            inside, f * (1 + s * r.normal(size=f.shape)), np.nan
+        )
         seen = odinn.Observations(thickness=noisy(thickness, 0.10), speed=noisy(speed, 0.05))
         loss = odinn.losses.Thickness(
             error=np.hypot(0.10 * thickness, floor_h) + 1e-9, margin=2
@@ -54,7 +69,9 @@ def no_crime() -> list[Row]:
         parameter = fit.model.flow.A
         found, raw = float(parameter.physical()), float(parameter.raw)
         half = 1.645 * float(np.sqrt(fit.covariance[0, 0]))
-        at = lambda r, p=parameter: float(eqx.tree_at(lambda q: q.raw, p, jnp.asarray(r)).physical())
+        at = lambda r, p=parameter: float(
+            eqx.tree_at(lambda q: q.raw, p, jnp.asarray(r)).physical()
+        )
         low, high = at(raw - half), at(raw + half)
         errors.append(abs(found / _RATE - 1))
         covered += low <= _RATE <= high
@@ -64,7 +81,8 @@ def no_crime() -> list[Row]:
         Row("median chi2/N, lower bar", np.median(scores), ">=", 0.8),
         Row("median chi2/N, upper bar", np.median(scores), "<=", 1.2),
         Row(
-            "draws of ten within 1.645 standard errors of the truth; these know the stated errors, not that of the coarse grid, "
+            "draws of ten within 1.645 standard errors of the truth; these know the stated "
+            "errors, not that of the coarse grid, "
             "and no intervals are offered",
             covered,
         ),
@@ -72,8 +90,8 @@ def no_crime() -> list[Row]:
 
 
 def wrong_melt_factor() -> list[Row]:
-    """A of Argentière, coarsened 2 times, 2010-2015, H each year and V at the end, no noise, with a melt factor that is 30 % too
-    large; then the melt factor learned, too."""
+    """A of Argentière, coarsened 2 times, 2010-2015, H each year and V at the end, no noise, with a
+    melt factor that is 30 % too large; then the melt factor learned, too."""
     span, own = (2010.0, 2015.0), glacier("argentiere", 2)
     melt = balance("argentiere", 2)
     factor = float(np.asarray(melt.melt_factor))
@@ -91,7 +109,9 @@ def wrong_melt_factor() -> list[Row]:
     def fitted(number: Any, steps: int) -> odinn.Inversion:
         model = odinn.Model(odinn.SIA2D(A=rate), odinn.TemperatureIndex(number, melt.precip_factor))
         stage = odinn.optimizers.gauss_newton(steps, target=1e-10)
-        return odinn.invert(model, own.replace(observations=seen), loss, span, optimizer=stage, progress=False)
+        return odinn.invert(
+            model, own.replace(observations=seen), loss, span, optimizer=stage, progress=False
+        )
 
     wrong = fitted(1.3 * factor, 10)
     both = fitted(odinn.Parameter(1.3 * factor, (1e-3, 2e-2), "log"), 15)
@@ -102,7 +122,10 @@ def wrong_melt_factor() -> list[Row]:
         ),
         Row("loss that remains then", wrong.records["loss"].min()),
         Row(
-            "relative error of A, melt factor learned", abs(float(both.model.flow.A.physical()) / _RATE - 1), "<=", 1e-3
+            "relative error of A, melt factor learned",
+            abs(float(both.model.flow.A.physical()) / _RATE - 1),
+            "<=",
+            1e-3,
         ),
         Row(
             "relative error of the melt factor",
@@ -113,7 +136,9 @@ def wrong_melt_factor() -> list[Row]:
     ]
 
 
-def _two_numbers(truth: odinn.Model, start: odinn.Model, loss: Any, noise: dict[str, float] | None = None) -> Any:
+def _two_numbers(
+    truth: odinn.Model, start: odinn.Model, loss: Any, noise: dict[str, float] | None = None
+) -> Any:
     span, own = (2010.0, 2013.0), glacier("vegafonna", 4)
     twin = odinn.synthetic_observations(truth, own, span, noise=noise)
     stage = odinn.optimizers.gauss_newton(25, target=1e-12)
@@ -121,13 +146,15 @@ def _two_numbers(truth: odinn.Model, start: odinn.Model, loss: Any, noise: dict[
 
 
 def sliding_with_creep() -> list[Row]:
-    """C with A of Vegafonna, coarsened 4 times, 2010-2013, both 30 % off at the start: H and V without noise; and H alone with
-    2 % noise, which cannot tell them apart. The figure is non_separability.webp."""
+    """C with A of Vegafonna, coarsened 4 times, 2010-2013, both 30 % off at the start: H and V
+    without noise; and H alone with 2 % noise, which cannot tell them apart. The figure is
+    non_separability.webp."""
     melt, c = balance("vegafonna", 4), 2e-4
     truth = odinn.Model(odinn.SIA2D(A=_RATE, C=c), melt)
     start = odinn.Model(
         odinn.SIA2D(
-            A=odinn.Parameter(1.3 * _RATE, (1e-18, 1e-15), "log"), C=odinn.Parameter(0.7 * c, (1e-6, 1e-2), "log")
+            A=odinn.Parameter(1.3 * _RATE, (1e-18, 1e-15), "log"),
+            C=odinn.Parameter(0.7 * c, (1e-6, 1e-2), "log"),
         ),
         melt,
     )
@@ -135,9 +162,12 @@ def sliding_with_creep() -> list[Row]:
     good = _two_numbers(truth, start, thickness + velocity)
     noise = {"thickness": 0.02, "velocity": 0.02}
     alone = _two_numbers(truth, start, odinn.losses.Thickness(error=4.0), noise)
-    noisy = _two_numbers(truth, start, odinn.losses.Thickness(error=4.0) + odinn.losses.Velocity(error=0.5), noise)
+    noisy = _two_numbers(
+        truth, start, odinn.losses.Thickness(error=4.0) + odinn.losses.Velocity(error=0.5), noise
+    )
     error = lambda fit: [
-        abs(float(p.physical()) / t - 1) for p, t in ((fit.model.flow.A, _RATE), (fit.model.flow.C, c))
+        abs(float(p.physical()) / t - 1)
+        for p, t in ((fit.model.flow.A, _RATE), (fit.model.flow.C, c))
     ]
     _draw_non_separability(truth, start, (_RATE, c))
     return [
@@ -154,7 +184,9 @@ def sliding_with_creep() -> list[Row]:
     ]
 
 
-def _draw_non_separability(truth: odinn.Model, start: odinn.Model, numbers: tuple[float, float]) -> None:
+def _draw_non_separability(
+    truth: odinn.Model, start: odinn.Model, numbers: tuple[float, float]
+) -> None:
     """The misfit of H alone, and of H and V, over factors of A and C."""
     import matplotlib.pyplot as plt
 
@@ -173,12 +205,19 @@ def _draw_non_separability(truth: odinn.Model, start: odinn.Model, numbers: tupl
             ]
             misfit[:, j, i] = parts[0], float(np.hypot(*parts))
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.9), sharey=True, constrained_layout=True)
-    for ax, field, title in zip(axes, misfit, ("thickness alone", "thickness and speed"), strict=True):
+    for ax, field, title in zip(
+        axes, misfit, ("thickness alone", "thickness and speed"), strict=True
+    ):
         levels = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
         drawn = ax.contour(factors, factors, field, levels=levels, cmap="viridis", norm="log")
         ax.clabel(drawn, fontsize=7)
         ax.plot(1, 1, "r*", label="truth")
-        ax.set(xscale="log", yscale="log", xlabel="A / true A", title=f"misfit in standard errors: {title}")
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="A / true A",
+            title=f"misfit in standard errors: {title}",
+        )
         ax.title.set_size(9)
     axes[0].set_ylabel("C / true C")
     axes[0].legend(frameon=False)
@@ -188,8 +227,8 @@ def _draw_non_separability(truth: odinn.Model, start: odinn.Model, numbers: tupl
 
 
 def exponent_with_creep() -> list[Row]:
-    """n with A of Vegafonna, coarsened 4 times, 2010-2013: A 30 % off and n = 2.6 at the start, truth n = 3 with A stated at
-    100 kPa; H and V without noise."""
+    """n with A of Vegafonna, coarsened 4 times, 2010-2013: A 30 % off and n = 2.6 at the start,
+    truth n = 3 with A stated at 100 kPa; H and V without noise."""
     melt = balance("vegafonna", 4)
     truth = odinn.Model(odinn.SIA2D(A=_RATE), melt)
     start = odinn.Model(
@@ -200,7 +239,9 @@ def exponent_with_creep() -> list[Row]:
         ),
         melt,
     )
-    fit = _two_numbers(truth, start, odinn.losses.Thickness() + odinn.losses.Velocity(component="xy"))
+    fit = _two_numbers(
+        truth, start, odinn.losses.Thickness() + odinn.losses.Velocity(component="xy")
+    )
     return [
         Row("relative error of A", abs(float(fit.model.flow.A.physical()) / _RATE - 1), "<=", 1e-3),
         Row("relative error of n", abs(float(fit.model.flow.n.physical()) / 3.0 - 1), "<=", 1e-3),

@@ -1,6 +1,7 @@
 """odinn: glacier evolution with learnable physics.
 
-Importing odinn switches JAX to float64, once and first thing: glacier volumes are conserved to 1e-12.
+Importing odinn switches JAX to float64, once and first thing: glacier volumes are conserved to
+1e-12.
 """
 
 from typing import TYPE_CHECKING
@@ -18,67 +19,76 @@ from odinn.errors import (
     OdinnError,
     SolverError,
 )
-from odinn.flow.base import AbstractFlow as _AbstractFlow
-from odinn.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
 from odinn.glacier import Glacier, Observations
 from odinn.grid import Grid
-from odinn.massbalance.base import AbstractMassBalance as _AbstractMassBalance
-from odinn.massbalance.calibration import calibrate
-from odinn.massbalance.temperature_index import LinearBalance, PrescribedBalance, TemperatureIndex
-from odinn.model import Model, State
-from odinn.parameter import Parameter
+from odinn.learning.calibration import calibrate
+from odinn.model.model import Model, State
+from odinn.numbers.parameter import Parameter
+from odinn.physics.balance.base import AbstractMassBalance as _AbstractMassBalance
+from odinn.physics.balance.temperature_index import (
+    LinearBalance,
+    PrescribedBalance,
+    TemperatureIndex,
+)
+from odinn.physics.flow.base import AbstractFlow as _AbstractFlow
+from odinn.physics.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
 from odinn.printing import print_as_calls as _print_as_calls
-from odinn.simulation import Failure, Simulation, simulate
+from odinn.results.simulation import Failure, Simulation
+from odinn.run.driver import simulate
 from odinn.stepping.euler import Euler
 from odinn.stepping.rkc import RKC2
 from odinn.stepping.ssprk import SSPRK3
-from odinn.steps import Steps
+from odinn.stepping.steps import Steps
 
-_print_as_calls(Model, State, _AbstractFlow, _AbstractMassBalance, Parameter, Glacier, Observations, Climate)
+_print_as_calls(
+    Model, State, _AbstractFlow, _AbstractMassBalance, Parameter, Glacier, Observations, Climate
+)
 
 _LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
-    "misfits": "odinn.inversion.gradients",
-    "value_and_gradient": "odinn.inversion.gradients",
-    "invert": "odinn.inversion.driver",
-    "Inversion": "odinn.inversion.driver",
-    "synthetic_observations": "odinn.inversion.synthetic",
-    "combine": "odinn.binding",
-    "trainable": "odinn.binding",
-    "bind": "odinn.binding",
+    "misfits": "odinn.learning.gradients",
+    "value_and_gradient": "odinn.learning.gradients",
+    "invert": "odinn.learning.driver",
+    "Inversion": "odinn.learning.driver",
+    "synthetic_observations": "odinn.learning.synthetic",
+    "combine": "odinn.model.binding",
+    "trainable": "odinn.model.binding",
+    "bind": "odinn.model.binding",
     "Diffrax": "odinn.stepping.reference",
     "demo_glaciers": "odinn.data.demo.rakaia",
-    "demo_model": "odinn.data.demo.rakaia",
-    "load": "odinn.output.snapshot",
+    "demo_model": "odinn.model.examples",
+    "load": "odinn.results.snapshot",
     "open_climate": "odinn.data.series",
     "open_glacier": "odinn.data.opening",
     "open_glaciers": "odinn.data.opening",
-    "restart": "odinn.output.snapshot",
-    "save": "odinn.output.snapshot",
-    "to_geotiff": "odinn.output.geotiff",
+    "restart": "odinn.results.snapshot",
+    "save": "odinn.results.snapshot",
+    "to_geotiff": "odinn.results.geotiff",
 }
 _MODULES = {
-    "inputs": "odinn.laws.inputs",
-    "laws": "odinn.laws",
-    "losses": "odinn.inversion.losses",
-    "optimizers": "odinn.inversion.optimizers",
+    "inputs": "odinn.physics.laws.inputs",
+    "laws": "odinn.physics.laws",
+    "losses": "odinn.learning.losses",
+    "optimizers": "odinn.learning.optimizers",
     "plot": "odinn.plot",
-    "regularization": "odinn.inversion.regularization",
+    "regularization": "odinn.learning.regularization",
     "verification": "odinn.verification",
 }
 
 if TYPE_CHECKING:
-    from odinn import laws, plot, verification
-    from odinn.binding import bind, combine, trainable
-    from odinn.data.demo.rakaia import demo_glaciers, demo_model
+    from odinn import plot, verification
+    from odinn.data.demo.rakaia import demo_glaciers
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
-    from odinn.inversion import losses, optimizers, regularization
-    from odinn.inversion.driver import Inversion, invert
-    from odinn.inversion.gradients import misfits, value_and_gradient
-    from odinn.inversion.synthetic import synthetic_observations
-    from odinn.laws import inputs
-    from odinn.output.geotiff import to_geotiff
-    from odinn.output.snapshot import load, restart, save
+    from odinn.learning import losses, optimizers, regularization
+    from odinn.learning.driver import Inversion, invert
+    from odinn.learning.gradients import misfits, value_and_gradient
+    from odinn.learning.synthetic import synthetic_observations
+    from odinn.model.binding import bind, combine, trainable
+    from odinn.model.examples import demo_model
+    from odinn.physics import laws
+    from odinn.physics.laws import inputs
+    from odinn.results.geotiff import to_geotiff
+    from odinn.results.snapshot import load, restart, save
     from odinn.stepping.reference import Diffrax
 
 __all__ = [

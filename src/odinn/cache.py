@@ -14,7 +14,8 @@ _enabled = False
 def enable_compilation_cache() -> None:
     """Keep compiled programs on disk, unless a cache directory is already set or ODINN_CACHE=off.
 
-    Directory: ``ODINN_CACHE`` if set, else the user's cache directory (``~/.cache/odinn`` on Linux).
+    Directory: ``ODINN_CACHE`` if set, else the user's cache directory (``~/.cache/odinn`` on
+    Linux).
     """
     global _enabled
     if _enabled:
@@ -29,7 +30,10 @@ def enable_compilation_cache() -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        warnings.warn(f"no disk cache of compiled programs: {directory} cannot be made ({error})", stacklevel=2)
+        warnings.warn(
+            f"no disk cache of compiled programs: {directory} cannot be made ({error})",
+            stacklevel=2,
+        )
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

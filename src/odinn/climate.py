@@ -1,4 +1,6 @@
-"""Climate series at a reference height, the months that mass balance is computed from, and scenarios without end."""
+"""Climate series at a reference height, the months that mass balance is computed from, and
+scenarios without end.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from odinn.dates import days_in_month, decimal_year, month_index, month_name
 from odinn.errors import ClimateError, InputError, where
 
 DAYS = 31
-PADDING_TEMPERATURE = -1e4  # °C; days that a month does not have: they neither melt nor, without precipitation, snow
+PADDING_TEMPERATURE = (
+    -1e4
+)  # °C; days that a month does not have: they neither melt nor, without precipitation, snow
 PLAUSIBLE_TEMPERATURE = (-100.0, 70.0)  # °C
 
 
@@ -23,8 +27,8 @@ class Scenario(eqx.Module):
     """The rule by which months without end are taken from a base period of whole years.
 
     Args:
-        kind: "constant" (the mean over the years of each month's balance), "repeat" (the base period over and over) or
-            "random" (its years in random order).
+        kind: "constant" (the mean over the years of each month's balance), "repeat" (the base
+            period over and over) or "random" (its years in random order).
         seed, block_years: of "random".
     """
 
@@ -32,8 +36,12 @@ class Scenario(eqx.Module):
     seed: int = eqx.field(static=True, default=0)
     block_years: int = eqx.field(static=True, default=1)
 
-    def rows(self, months: Int[np.ndarray, " n"], first: int, years: int) -> Int[np.ndarray, "n ..."]:
-        """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n, years)."""
+    def rows(
+        self, months: Int[np.ndarray, " n"], first: int, years: int
+    ) -> Int[np.ndarray, "n ..."]:
+        """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n,
+        years).
+        """
         season = (months - first) % 12
         if self.kind == "constant":
             return season[:, None] + 12 * np.arange(years)
@@ -44,10 +52,14 @@ class Scenario(eqx.Module):
         return 12 * drawn[where_played] + season
 
     def _drawn(self, year: int, years: int) -> int:
-        """The base year that is played in a year; a function of seed and year alone, on every machine."""
+        """The base year that is played in a year; a function of seed and year alone, on every
+        machine.
+        """
         block, offset = divmod(year, self.block_years)
         label = 2 * block if block >= 0 else -2 * block - 1  # seeds have to be >= 0
-        start = int(np.random.SeedSequence((self.seed, label)).generate_state(1, np.uint64)[0]) % years
+        start = (
+            int(np.random.SeedSequence((self.seed, label)).generate_state(1, np.uint64)[0]) % years
+        )
         return (start + offset) % years
 
     def __str__(self) -> str:
@@ -58,17 +70,20 @@ class Scenario(eqx.Module):
 
 
 class Climate(eqx.Module):
-    """A daily or monthly series at one reference height, cut into whole months; or a scenario made from one.
+    """A daily or monthly series at one reference height, cut into whole months; or a scenario made
+    from one.
 
     Args:
         name: of the product, such as "w5e5".
         step: "daily" or "monthly".
         ref_height: height of the series, m.
         first_month: index of the first month (12 · year + month − 1).
-        temp: °C; precip: kg m⁻² per step; gradient: K m⁻¹, as given. Each (months, 31) for daily series, with
-            unused days at −10⁴ °C and without precipitation, or (months,) for monthly ones.
+        temp: °C; precip: kg m⁻² per step; gradient: K m⁻¹, as given. Each (months, 31) for daily
+            series, with unused days at −10⁴ °C and without precipitation, or (months,) for monthly
+            ones.
         source: where the series comes from, for the record.
-        scenario: None for a series that ends; else the series is the base period, and every month there is has a climate.
+        scenario: None for a series that ends; else the series is the base period, and every month
+            there is has a climate.
         shifted: K and factor that :meth:`shift` has put into the series, for the record.
     """
 
@@ -96,7 +111,9 @@ class Climate(eqx.Module):
         return self.first_month / 12, (self.first_month + len(self.temp)) / 12
 
     def rows(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, " n"]:
-        """Positions of months in the series, whatever the scenario; an error names the last one there is."""
+        """Positions of months in the series, whatever the scenario; an error names the last one
+        there is.
+        """
         positions = np.asarray(months, int) - self.first_month
         outside = (positions < 0) | (positions >= len(self.temp))
         if outside.any():
@@ -105,28 +122,32 @@ class Climate(eqx.Module):
             raise ClimateError(
                 where(
                     rgi_id,
-                    f"climate '{self.name}' covers {month_name(self.first_month)} to {month_name(last)}, but "
-                    f"{month_name(missing)} is needed: shorten the run or choose another climate product",
+                    f"climate '{self.name}' covers {month_name(self.first_month)} to "
+                    f"{month_name(last)}, but "
+                    f"{month_name(missing)} is needed: shorten the run or choose another climate "
+                    "product",
                 )
             )
         return positions
 
     def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n ..."]:
-        """Positions in the series of what months bring: (n,); for a constant climate (n, years), whose balances are
-        to be averaged."""
+        """Positions in the series of what months bring: (n,); for a constant climate (n, years),
+        whose balances are to be averaged."""
         if self.scenario is None:
             return self.rows(months, rgi_id)
         return self.scenario.rows(np.asarray(months, int), self.first_month, len(self.temp) // 12)
 
     def constant(self, years: tuple[Any, Any]) -> Climate:
-        """A climate without end and without variability: each month's balance is the mean of that month's over the years.
+        """A climate without end and without variability: each month's balance is the mean of that
+        month's over the years.
 
-        The balances are averaged, not the weather: the mean of the days of several years would have fewer degree-days and
-        another share of snow than the years themselves (as OGGM's ``ConstantMassBalance``).
+        The balances are averaged, not the weather: the mean of the days of several years would have
+        fewer degree-days and another share of snow than the years themselves (as OGGM's
+        ``ConstantMassBalance``).
 
         Args:
-            years: (start, end) of the base period, decimal years or dates, the end excluded: (1995, 2015) is the 20 years
-                1995 to 2014, (2009.75, 2019.75) ten hydrological years.
+            years: (start, end) of the base period, decimal years or dates, the end excluded: (1995,
+                2015) is the 20 years 1995 to 2014, (2009.75, 2019.75) ten hydrological years.
 
         Raises:
             ClimateError: not whole years, or not covered by the series.
@@ -134,7 +155,8 @@ class Climate(eqx.Module):
         return self._scenario(Scenario("constant"), years)
 
     def repeat(self, years: tuple[Any, Any]) -> Climate:
-        """A climate without end that plays the years over and over; within the base period it is the series itself.
+        """A climate without end that plays the years over and over; within the base period it is
+        the series itself.
 
         Args: see :meth:`constant`.
         """
@@ -144,34 +166,46 @@ class Climate(eqx.Module):
         """A climate without end that plays whole years in random order, drawn with replacement.
 
         Args:
-            years: see :meth:`constant`; a year starts with the month in which the base period does, so that
-                (2009.75, 2019.75) keeps winters whole.
-            seed: another seed is another climate. What a year brings follows from seed and year alone, wherever a run
-                starts, and is the same for all glaciers with the same base period.
-            block_years: years drawn at once, which keeps their order. A block that passes the end of the base period goes
-                on at its start, so that every year is as likely (the circular block bootstrap, Politis & Romano 1992).
+            years: see :meth:`constant`; a year starts with the month in which the base period does,
+                so that (2009.75, 2019.75) keeps winters whole.
+            seed: another seed is another climate. What a year brings follows from seed and year
+                alone, wherever a run starts, and is the same for all glaciers with the same base
+                period.
+            block_years: years drawn at once, which keeps their order. A block that passes the end
+                of the base period goes on at its start, so that every year is as likely (the
+                circular block bootstrap, Politis & Romano 1992).
         """
         for label, value, least in (("seed", seed, 0), ("block_years", block_years, 1)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise InputError(
-                    f"climate '{self.name}': random({label}={value!r}): expected a whole number >= {least}"
+                    f"climate '{self.name}': random({label}={value!r}): expected a whole number "
+                    f">= {least}"
                 )
         out = self._scenario(Scenario("random", int(seed), int(block_years)), years)
         if 12 * block_years > len(out.temp):
             raise InputError(
-                f"climate '{self.name}': random(block_years={block_years}): the base period has {len(out.temp) // 12} years"
+                f"climate '{self.name}': random(block_years={block_years}): the base period has "
+                f"{len(out.temp) // 12} years"
             )
         return out
 
     def shift(self, temp: float = 0.0, precip: float = 1.0) -> Climate:
-        """The same climate, warmer by ``temp`` (K), with precipitation times ``precip``; it covers the same span.
+        """The same climate, warmer by ``temp`` (K), with precipitation times ``precip``; it covers
+        the same span.
 
-        Shifts add up, and may stand before or after :meth:`constant`, :meth:`repeat` and :meth:`random`.
+        Shifts add up, and may stand before or after :meth:`constant`, :meth:`repeat` and
+        :meth:`random`.
         """
         if not np.isfinite(temp) or abs(temp) > 50:
-            raise InputError(f"climate '{self.name}': shift(temp={temp!r}): expected K that are added, such as 2.0")
+            raise InputError(
+                f"climate '{self.name}': shift(temp={temp!r}): expected K that are added, such as "
+                "2.0"
+            )
         if not np.isfinite(precip) or precip < 0:
-            raise InputError(f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such as 1.1")
+            raise InputError(
+                f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such "
+                "as 1.1"
+            )
         return dataclasses.replace(
             self,
             temp=np.where(self.used, self.temp + temp, self.temp),
@@ -188,19 +222,28 @@ class Climate(eqx.Module):
         """The scenario whose base is these years, cut out of the series."""
         call = f"climate '{self.name}': {scenario.kind}({years!r})"
         if self.scenario is not None:
-            raise InputError(f"{call}: this climate is a scenario already ({self}); start from the series")
+            raise InputError(
+                f"{call}: this climate is a scenario already ({self}); start from the series"
+            )
         try:
             start, end = (decimal_year(t) for t in years)
         except (TypeError, ValueError) as error:
             raise InputError(f"{call}: expected (start, end), such as (1995, 2015)") from error
         first, last = round(12 * start), round(12 * end)
-        if max(abs(12 * start - first), abs(12 * end - last)) > 1e-6 or last <= first or (last - first) % 12:
-            raise ClimateError(f"{call}: expected whole years, such as (1995, 2015) or (2009.75, 2019.75)")
+        if (
+            max(abs(12 * start - first), abs(12 * end - last)) > 1e-6
+            or last <= first
+            or (last - first) % 12
+        ):
+            raise ClimateError(
+                f"{call}: expected whole years, such as (1995, 2015) or (2009.75, 2019.75)"
+            )
         rows = np.arange(first, last) - self.first_month
         if rows[0] < 0 or rows[-1] >= len(self.temp):
             there = month_name(self.first_month), month_name(self.first_month + len(self.temp) - 1)
             raise ClimateError(
-                f"{call}: the series covers {there[0]} to {there[1]}, the base period is {month_name(first)} to "
+                f"{call}: the series covers {there[0]} to {there[1]}, the base period is "
+                f"{month_name(first)} to "
                 f"{month_name(last - 1)}: choose years inside the series"
             )
         return dataclasses.replace(
@@ -226,7 +269,8 @@ class Climate(eqx.Module):
         shift = f", {warmer:+g} K" if warmer else ""
         shift += f", precipitation x {wetter:g}" if wetter != 1.0 else ""
         return (
-            f"{self.name} ({self.step}, {rule}{month_name(self.first_month)} to {month_name(last)}{shift}, "
+            f"{self.name} ({self.step}, {rule}{month_name(self.first_month)} to "
+            f"{month_name(last)}{shift}, "
             f"{self.ref_height:.0f} m)"
         )
 
@@ -251,7 +295,8 @@ def climate_from_series(
         gradient: (n,) K m⁻¹, or one number; None takes −0.0065 K m⁻¹.
 
     Raises:
-        ClimateError: kelvin, missing months or days, NaN, negative precipitation, an unknown time step.
+        ClimateError: kelvin, missing months or days, NaN, negative precipitation, an unknown time
+            step.
     """
     import warnings
 
@@ -272,24 +317,34 @@ def climate_from_series(
             bad = str(time[~np.isfinite(values)][0])[:10]
             raise fail(f"{label} is missing (NaN) on {bad}: fill the gap or choose another product")
     if temp.mean() > 150:
-        raise fail(f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C (subtract 273.15)")
+        raise fail(
+            f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C "
+            "(subtract 273.15)"
+        )
     low, high = PLAUSIBLE_TEMPERATURE
     wild = (temp < low) | (temp > high)
     if wild.any():
         bad = f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}"
         raise fail(
-            f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or correct the unit"
+            f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or "
+            "correct the unit"
         )
     if gradient.mean() > 1e-3:
         raise fail(
-            f"gradient averages {gradient.mean():+.4g} K m-1; temperature falls with height: expected about -0.0065"
+            f"gradient averages {gradient.mean():+.4g} K m-1; temperature falls with height: "
+            "expected about -0.0065"
         )
     if (precip < 0).any():
         bad = str(time[precip < 0][0])[:7]
-        message = f"prcp is {precip[precip < 0][0]:.4g} kg m-2 on {bad}; precipitation cannot be negative"
+        message = (
+            f"prcp is {precip[precip < 0][0]:.4g} kg m-2 on {bad}; precipitation cannot be negative"
+        )
         if not clip_negative_precip:
             raise fail(message + ": correct the series")
-        warnings.warn(f"{rgi_id}: climate '{name}': {message}; set to 0 (a known value of this product)", stacklevel=3)
+        warnings.warn(
+            f"{rgi_id}: climate '{name}': {message}; set to 0 (a known value of this product)",
+            stacklevel=3,
+        )
         precip = np.maximum(precip, 0.0)
     spacing = np.diff(time) / np.timedelta64(1, "D")
     if (spacing <= 0).any():
@@ -320,7 +375,16 @@ def _daily(time, temp, precip, gradient, ref_height, name, source, fail) -> Clim
     position = months[keep] - first, (days - days.astype("datetime64[M]")).astype(int)[keep]
     for key, values in (("temp", temp), ("precip", precip), ("gradient", gradient)):
         out[key][position] = values[keep]
-    return Climate(name, "daily", float(ref_height), int(first), out["temp"], out["precip"], out["gradient"], source)
+    return Climate(
+        name,
+        "daily",
+        float(ref_height),
+        int(first),
+        out["temp"],
+        out["precip"],
+        out["gradient"],
+        source,
+    )
 
 
 def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Climate:  # type: ignore[no-untyped-def]
@@ -328,7 +392,9 @@ def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Cl
     gaps = np.diff(months) != 1
     if gaps.any():
         raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return Climate(name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source)
+    return Climate(
+        name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source
+    )
 
 
 def months_between(t0: float, t1: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One calendar for runs, climate and observations.
 
-Decimal year = year + (month − 1)/12 + (day − 1)/(12 · days in month): every month is 1/12 of a year, and the
-month with index k = round(12 t) starts at t = k/12.
+Decimal year = year + (month − 1)/12 + (day − 1)/(12 · days in month): every month is 1/12 of a
+year, and the month with index k = round(12 t) starts at t = k/12.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _SNAP = 1e-7  # years; decimal years closer than this to a month's start are tha
 def decimal_year(date: Any) -> float:
     """Decimal year of a date; numbers pass through.
 
-    Accepts a number, ``datetime``, ``date``, ``numpy.datetime64``, ``pandas.Timestamp`` or an ISO string.
+    Accepts a number, ``datetime``, ``date``, ``numpy.datetime64``, ``pandas.Timestamp`` or an ISO
+    string.
 
     >>> decimal_year("2012-07-01")
     2012.5
     """
     if isinstance(date, numbers.Real) and not isinstance(date, bool):
         if not math.isfinite(date):
-            raise InputError(f"time: found {float(date)}, expected a decimal year or a date such as '2010-10-01'")
+            raise InputError(
+                f"time: found {float(date)}, expected a decimal year or a date such as '2010-10-01'"
+            )
         return snap(float(date))
     try:
         if isinstance(date, np.datetime64):
@@ -41,7 +44,9 @@ def decimal_year(date: Any) -> float:
             date = dt.datetime(date.year, date.month, date.day)
         days = calendar.monthrange(date.year, date.month)[1]
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"time: found {date!r}, expected a decimal year or a date such as '2010-10-01'") from error
+        raise InputError(
+            f"time: found {date!r}, expected a decimal year or a date such as '2010-10-01'"
+        ) from error
     seconds = date.hour * 3600 + date.minute * 60 + date.second + date.microsecond * 1e-6
     day = date.day - 1 + seconds / 86400.0
     return date.year + (date.month - 1) / 12 + day / (12 * days)

@@ -13,19 +13,21 @@ from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.grid import Grid
-from odinn.parameter import SMALLEST_THICKNESS, Parameter, for_glacier
+from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter, for_glacier
 
 
 def geometry(site: Any) -> tuple[Any, Any]:
     """(bed, thickness), m, of a glacier or site, learned parts at their present values.
 
-    A learned thickness acts inside the outline and where the first guess is > 0, and is exactly 0 elsewhere. Where
-    ``kept_surface`` is set, the part that is not learned follows from it.
+    A learned thickness acts inside the outline and where the first guess is > 0, and is exactly 0
+    elsewhere. Where ``kept_surface`` is set, the part that is not learned follows from it.
     """
     bed, thickness = site.bed, site.thickness
     if isinstance(thickness, Parameter):
         guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
-        thickness = jnp.where(site.mask | (guess > SMALLEST_THICKNESS), thickness.physical(site.rgi_id), 0.0)
+        thickness = jnp.where(
+            site.mask | (guess > SMALLEST_THICKNESS), thickness.physical(site.rgi_id), 0.0
+        )
     if isinstance(bed, Parameter):
         bed = bed.physical(site.rgi_id)
     if site.kept_surface is not None:
@@ -38,7 +40,9 @@ def geometry(site: Any) -> tuple[Any, Any]:
 
 
 class MassBalanceRecord(eqx.Module):
-    """Glacier-wide measured balance by hydrological year (labelled by its end), m w.e. yr⁻¹; NaN where not measured."""
+    """Glacier-wide measured balance by hydrological year (labelled by its end), m w.e. yr⁻¹; NaN
+    where not measured.
+    """
 
     years: np.ndarray
     annual: np.ndarray
@@ -60,10 +64,11 @@ class Observations(eqx.Module):
     Fields are (ny, nx), or (K, ny, nx) for K dates or intervals, with NaN where not measured.
 
     Args:
-        thickness: m. speed: surface speed, m yr⁻¹. vx, vy: surface velocity along projected x and y, m yr⁻¹.
+        thickness: m. speed: surface speed, m yr⁻¹. vx, vy: surface velocity along projected x and
+            y, m yr⁻¹.
         elevation_change: m yr⁻¹. mass_balance_field: m w.e. yr⁻¹.
-        dates: decimal year of each named field, or (start, end) of a mean over an interval, or a list of K of either; a
-            field without a date counts at the end of a span.
+        dates: decimal year of each named field, or (start, end) of a mean over an interval, or a
+            list of K of either; a field without a date counts at the end of a span.
         errors: standard error of each named field in its unit, a number or a field.
         mass_balance: glacier-wide series. geodetic: (m w.e. yr⁻¹, first year, last year).
         points: thickness at points.
@@ -81,7 +86,14 @@ class Observations(eqx.Module):
     dates: dict[str, Any] = eqx.field(default_factory=dict)
     errors: dict[str, Any] = eqx.field(default_factory=dict)
 
-    FIELDS: ClassVar[tuple[str, ...]] = ("thickness", "speed", "vx", "vy", "elevation_change", "mass_balance_field")
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "thickness",
+        "speed",
+        "vx",
+        "vy",
+        "elevation_change",
+        "mass_balance_field",
+    )
 
     def coarsened(self, k: int) -> Observations:
         """Fields averaged over the measured cells of k x k blocks."""
@@ -94,7 +106,9 @@ class Observations(eqx.Module):
             measured = np.isfinite(field)
             ny, nx = field.shape
             pad = ((0, -ny % k), (0, -nx % k))
-            blocks = lambda a: np.pad(a, pad).reshape((ny + pad[0][1]) // k, k, -1, k).sum(axis=(1, 3))
+            blocks = lambda a: (
+                np.pad(a, pad).reshape((ny + pad[0][1]) // k, k, -1, k).sum(axis=(1, 3))
+            )
             count = blocks(measured.astype(float))
             total = blocks(np.where(measured, field, 0.0))
             return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -103,7 +117,9 @@ class Observations(eqx.Module):
         averaged |= {
             "errors": {name: mean(error) for name, error in self.errors.items()}
         }  # of one cell: errors go together
-        rest = {name: getattr(self, name) for name in ("mass_balance", "geodetic", "points", "dates")}
+        rest = {
+            name: getattr(self, name) for name in ("mass_balance", "geodetic", "points", "dates")
+        }
         return Observations(**averaged, **rest)
 
 
@@ -141,7 +157,10 @@ class Glacier(eqx.Module):
         for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):
             if not isinstance(field, Parameter) and np.shape(field) != self.grid.shape:
                 raise InputError(
-                    where(self.rgi_id, f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)")
+                    where(
+                        self.rgi_id,
+                        f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)",
+                    )
                 )
 
     @property
@@ -179,40 +198,62 @@ class Glacier(eqx.Module):
         """A glacier with another thickness, bed, climate or observations.
 
         Args:
-            climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance says which. Here as
-                everywhere, None keeps what is there.
-            thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"`` (the bed does).
-            bed: m, with ``keep="surface"`` (default; the thickness follows) or ``keep="thickness"``.
+            climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance
+                says which. Here as everywhere, None keeps what is there.
+            thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"``
+                (the bed does).
+            bed: m, with ``keep="surface"`` (default; the thickness follows) or
+                ``keep="thickness"``.
         """
         if isinstance(thickness, Parameter) or isinstance(bed, Parameter):
             return self._learning(thickness, bed, keep, climate, observations)
         if thickness is not None and bed is not None:
             raise InputError(
-                where(self.rgi_id, "replace takes thickness or bed, not both: the other follows from keep")
+                where(
+                    self.rgi_id,
+                    "replace takes thickness or bed, not both: the other follows from keep",
+                )
             )
         new_bed, new_thickness = self.bed, self.thickness
         if thickness is not None:
             new_thickness = self._checked(thickness, "thickness")
             if (new_thickness < 0).any():
-                raise InputError(where(self.rgi_id, f"negative thickness ({new_thickness.min():.4g} m)"))
+                raise InputError(
+                    where(self.rgi_id, f"negative thickness ({new_thickness.min():.4g} m)")
+                )
             match keep or "bed":
                 case "surface":
                     new_bed = self.surface - new_thickness
                 case "bed":
                     pass
                 case other:
-                    raise InputError(where(self.rgi_id, f"keep={other!r}: with thickness expected 'bed' or 'surface'"))
+                    raise InputError(
+                        where(
+                            self.rgi_id,
+                            f"keep={other!r}: with thickness expected 'bed' or 'surface'",
+                        )
+                    )
         elif bed is not None:
             new_bed = self._checked(bed, "bed")
             match keep or "surface":
                 case "surface":
                     new_thickness = self.surface - new_bed
                     if (new_thickness < 0).any():
-                        raise InputError(where(self.rgi_id, "the new bed rises above the surface that is to be kept"))
+                        raise InputError(
+                            where(
+                                self.rgi_id,
+                                "the new bed rises above the surface that is to be kept",
+                            )
+                        )
                 case "thickness":
                     pass
                 case other:
-                    raise InputError(where(self.rgi_id, f"keep={other!r}: with bed expected 'surface' or 'thickness'"))
+                    raise InputError(
+                        where(
+                            self.rgi_id,
+                            f"keep={other!r}: with bed expected 'surface' or 'thickness'",
+                        )
+                    )
         elif keep is not None:
             raise InputError(where(self.rgi_id, "keep= needs thickness= or bed="))
         return Glacier(
@@ -227,18 +268,29 @@ class Glacier(eqx.Module):
             self._noted(climate, "given" if new_thickness is not self.thickness else None),
         )
 
-    def _learning(self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any) -> Glacier:
-        """A glacier whose thickness or bed is learned: parameters per cell, allocated on this grid."""
+    def _learning(
+        self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any
+    ) -> Glacier:
+        """A glacier whose thickness or bed is learned: parameters per cell, allocated on this
+        grid.
+        """
         if thickness is not None and bed is not None:
             raise InputError(
-                where(self.rgi_id, "replace takes thickness or bed, not both: the other follows from keep")
+                where(
+                    self.rgi_id,
+                    "replace takes thickness or bed, not both: the other follows from keep",
+                )
             )
         name, learned = ("thickness", thickness) if bed is None else ("bed", bed)
         keep = keep or ("bed" if name == "thickness" else "surface")
         if keep not in (("bed", "surface") if name == "thickness" else ("surface", "thickness")):
-            raise InputError(where(self.rgi_id, f"keep={keep!r}: with {name} expected the other or 'surface'"))
+            raise InputError(
+                where(self.rgi_id, f"keep={keep!r}: with {name} expected the other or 'surface'")
+            )
         if learned.per != "cell":
-            raise InputError(where(self.rgi_id, f"{name}: a learned field needs Parameter(..., per='cell')"))
+            raise InputError(
+                where(self.rgi_id, f"{name}: a learned field needs Parameter(..., per='cell')")
+            )
         learned = learned.allocated({self.rgi_id: self.grid.shape}, name)
         return Glacier(
             self.rgi_id,
@@ -260,7 +312,9 @@ class Glacier(eqx.Module):
 
     def with_parameter(self, name: str, parameter: Parameter) -> Glacier:
         """The glacier with another parameter in place of its thickness or bed."""
-        return eqx.tree_at(lambda g: getattr(g, name), self, parameter, is_leaf=lambda x: isinstance(x, Parameter))
+        return eqx.tree_at(
+            lambda g: getattr(g, name), self, parameter, is_leaf=lambda x: isinstance(x, Parameter)
+        )
 
     def settled(self) -> Glacier:
         """The glacier with learned parts at their present values, as plain fields."""
@@ -280,11 +334,17 @@ class Glacier(eqx.Module):
     def _checked(self, field: Any, label: str) -> np.ndarray:
         field = np.array(np.broadcast_to(np.asarray(field, float), self.grid.shape))
         if not np.isfinite(field).all():
-            raise InputError(where(self.rgi_id, f"{label} is not finite in {int((~np.isfinite(field)).sum())} cells"))
+            raise InputError(
+                where(
+                    self.rgi_id,
+                    f"{label} is not finite in {int((~np.isfinite(field)).sum())} cells",
+                )
+            )
         return field
 
     def __str__(self) -> str:
         return (
-            f"{self.rgi_id} {self.name}: {self.grid}, {self.area / 1e6:.1f} km2, {self.volume / 1e9:.3f} km3, "
+            f"{self.rgi_id} {self.name}: {self.grid}, {self.area / 1e6:.1f} km2, "
+            f"{self.volume / 1e9:.3f} km3, "
             f"climate {self.climate if self.climate is not None else 'none'}"
         )

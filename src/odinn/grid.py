@@ -1,8 +1,8 @@
 """The grid, and the differences and means on it.
 
-Arrays are (y, x) with row 0 in the north. Thickness lives on cells, (ny, nx); diffusivity, velocity and the
-coefficients of the flow live on cell corners, (ny−1, nx−1). Gradients point along increasing projected x and y,
-so gy > 0 where the surface rises to the north.
+Arrays are (y, x) with row 0 in the north. Thickness lives on cells, (ny, nx); diffusivity, velocity
+and the coefficients of the flow live on cell corners, (ny−1, nx−1). Gradients point along
+increasing projected x and y, so gy > 0 where the surface rises to the north.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Grid(eqx.Module):
         nx, ny: number of cells along x (eastward) and y.
         dx, dy: size of a cell, m, both positive.
         x0, y0: centre of the north-west cell, m.
-        crs: coordinate reference system, as WKT or anything pyproj understands; "" for idealised grids.
+        crs: coordinate reference system, as WKT or anything pyproj understands; "" for idealised
+            grids.
     """
 
     nx: int = eqx.field(static=True)
@@ -72,7 +73,9 @@ def corner_mean(cell: Cell) -> Corner:
 
 
 def corner_gradient(surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner]:
-    """Gradient along x and y on corners: face differences averaged over the two faces of each direction."""
+    """Gradient along x and y on corners: face differences averaged over the two faces of each
+    direction.
+    """
     nw, ne, sw, se = surface[:-1, :-1], surface[:-1, 1:], surface[1:, :-1], surface[1:, 1:]
     return ((ne - nw) + (se - sw)) * (0.5 / dx), ((nw - sw) + (ne - se)) * (0.5 / dy)
 
@@ -90,7 +93,9 @@ def interior_mask(shape: tuple[int, int]) -> np.ndarray:
 
 
 def block_mean(field: np.ndarray, k: int) -> np.ndarray:
-    """Mean over k x k blocks; rows and columns are padded with edge values up to a multiple of k."""
+    """Mean over k x k blocks; rows and columns are padded with edge values up to a multiple of
+    k.
+    """
     ny, nx = field.shape
     padded = np.pad(np.asarray(field, float), ((0, -ny % k), (0, -nx % k)), mode="edge")
     return padded.reshape(padded.shape[0] // k, k, padded.shape[1] // k, k).mean(axis=(1, 3))

@@ -1,7 +1,8 @@
 """Models, laws, parameters and glaciers print like the call that makes them, with their numbers.
 
-What would be too long stands in angle brackets: fields by shape and range, weights by number and range, a climate or a grid
-by its one line. None and empty arguments are left out where that is what they are by default.
+What would be too long stands in angle brackets: fields by shape and range, weights by number and
+range, a climate or a grid by its one line. None and empty arguments are left out where that is what
+they are by default.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 import wadler_lindig as wl
 
-from odinn.parameter import Parameter
+from odinn.numbers.parameter import Parameter
 
 _MOST: Final = 4  # entries by glacier that are printed one by one
 
@@ -39,13 +40,23 @@ def on_one_line(module: eqx.Module) -> str:
 def _call(module: Any, **_: Any) -> wl.AbstractDoc:
     """A module as a call, in the form that equinox prints (its hook is the name ``__pdoc__``)."""
     arguments = wl.named_objs(_arguments(module).items(), custom=_shown, indent=2)
-    return wl.bracketed(wl.TextDoc(f"{type(module).__name__}("), arguments, wl.comma, wl.TextDoc(")"), indent=2)
+    return wl.bracketed(
+        wl.TextDoc(f"{type(module).__name__}("), arguments, wl.comma, wl.TextDoc(")"), indent=2
+    )
 
 
 def _arguments(module: Any) -> dict[str, Any]:
-    """What a module is printed with; of a parameter its present values, of a law its weights in a few words."""
-    named = {f.name: getattr(module, f.name, None) for f in dataclasses.fields(module) if not _is_left_out(module, f)}
-    if isinstance(module, Parameter) and module.is_bound and module.initial is not None:  # else it holds a gradient
+    """What a module is printed with; of a parameter its present values, of a law its weights in a
+    few words.
+    """
+    named = {
+        f.name: getattr(module, f.name, None)
+        for f in dataclasses.fields(module)
+        if not _is_left_out(module, f)
+    }
+    if (
+        isinstance(module, Parameter) and module.is_bound and module.initial is not None
+    ):  # else it holds a gradient
         named["now"] = module.physical()
         del named["raw"]
     weights = jax.tree.leaves(named.get("weights"))
@@ -68,7 +79,11 @@ def _shown(value: Any) -> wl.AbstractDoc | None:
     if isinstance(value, eqx.Module):
         has_line = type(value).__str__ is not object.__str__  # such as a grid's
         return wl.TextDoc(f"<{value}>") if has_line and _is_whole(value) else _call(value)
-    if isinstance(value, Mapping) and len(value) > _MOST and all(_is_numeric(v) for v in value.values()):
+    if (
+        isinstance(value, Mapping)
+        and len(value) > _MOST
+        and all(_is_numeric(v) for v in value.values())
+    ):
         return wl.TextDoc(f"<{len(value)} glaciers: {_numbers(list(value.values()))}>")
     if not _is_numeric(value):
         return None
@@ -83,7 +98,11 @@ def _shown(value: Any) -> wl.AbstractDoc | None:
 
 def _is_whole(module: eqx.Module) -> bool:
     """Whether all is there that has no default: no half of a split tree."""
-    needed = [f.name for f in dataclasses.fields(module) if f.default is f.default_factory is dataclasses.MISSING]
+    needed = [
+        f.name
+        for f in dataclasses.fields(module)
+        if f.default is f.default_factory is dataclasses.MISSING
+    ]
     return all(getattr(module, name, None) is not None for name in needed)
 
 
@@ -107,4 +126,6 @@ def _range(array: np.ndarray) -> str:
         return "all missing"
     low, high = (f"{v:.4g}" for v in (known.min(), known.max()))
     missing = array.size - known.size
-    return (low if low == high else f"{low} to {high}") + (f", {missing / array.size:.0%} missing" if missing else "")
+    return (low if low == high else f"{low} to {high}") + (
+        f", {missing / array.size:.0%} missing" if missing else ""
+    )

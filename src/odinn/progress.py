@@ -1,4 +1,6 @@
-"""A progress bar over simulated time, and one for what has no end that is known, such as a compilation."""
+"""A progress bar over simulated time, and one for what has no end that is known, such as a
+compilation.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class Progress:
 
     @contextmanager
     def compiling(self, function: Any) -> Iterator[None]:
-        """Say so if the call inside may be compiling: another grid's program may be there, so on a terminal a wait shows it."""
+        """Say so if the call inside may be compiling: another grid's program may be there, so on a
+        terminal a wait shows it.
+        """
         if self._done == self._t0 and (sys.stderr.isatty() or _has_no_program(function)):
             with waiting(f"{self._label}: compiling, once per grid", self._show):
                 yield
@@ -63,13 +67,15 @@ class Progress:
             console=Console(stderr=True),
         )
         self._bar.start()
-        self._task = self._bar.add_task(self._label, total=self._t1 - self._t0, year=f"{self._t0:.1f}")
+        self._task = self._bar.add_task(
+            self._label, total=self._t1 - self._t0, year=f"{self._t0:.1f}"
+        )
 
 
 @contextmanager
 def waiting(label: str, show: bool | None = None) -> Iterator[None]:
-    """A bar that moves and counts seconds while something runs for more than a second, and is gone afterwards; without a
-    terminal a line.
+    """A bar that moves and counts seconds while something runs for more than a second, and is gone
+    afterwards; without a terminal a line.
 
     Args:
         show: by default when a terminal is there.

@@ -29,8 +29,13 @@ def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
     want = slab.climate.constant((2000, 2004)).shift(2.0, 1.1)
     assert str(under) == str(want)
     np.testing.assert_array_equal(under.temp, want.temp)
-    random = read(tmp_path, "{scenario: random, years: ['2000-10-01', '2003-10-01'], seed: 4, block_years: 2}")
-    assert in_scenario(slab, random.glacier).climate.scenario == slab.climate.random((2000.75, 2003.75), 4, 2).scenario
+    random = read(
+        tmp_path, "{scenario: random, years: ['2000-10-01', '2003-10-01'], seed: 4, block_years: 2}"
+    )
+    assert (
+        in_scenario(slab, random.glacier).climate.scenario
+        == slab.climate.random((2000.75, 2003.75), 4, 2).scenario
+    )
     assert "+1 K" in in_scenario(slab, read(tmp_path, "{temp: 1.0}").glacier).provenance["climate"]
 
 
@@ -45,11 +50,17 @@ def test_overrides_reach_into_the_short_form_and_the_resolved_configuration_read
 @pytest.mark.parametrize(
     ("climate", "message"),
     [
-        ("{scenari: constant}", r"glacier.climate.scenari: unknown key; did you mean 'scenario'.; known: product"),
+        (
+            "{scenari: constant}",
+            r"glacier.climate.scenari: unknown key; did you mean 'scenario'.; known: product",
+        ),
         ("{scenario: constant}", "glacier.climate: scenario: constant needs years: .start, end."),
         ("{years: [2000, 2004]}", "glacier.climate: years belongs to a scenario"),
         ("{scenario: repeat, years: [2000, 2004], seed: 3}", "belong to scenario: random"),
-        ("{scenario: warm, years: [2000, 2004]}", "glacier.climate.scenario: Input should be 'constant', 'repeat'"),
+        (
+            "{scenario: warm, years: [2000, 2004]}",
+            "glacier.climate.scenario: Input should be 'constant', 'repeat'",
+        ),
         ("[w5e5]", "glacier.climate: "),
     ],
 )
@@ -60,7 +71,9 @@ def test_a_climate_that_is_not_understood_names_the_key(tmp_path, climate, messa
 
 def test_a_scenario_that_a_glacier_cannot_have_names_the_glacier(slab, tmp_path):
     config = read(tmp_path, "{scenario: constant, years: [1960, 1990]}")
-    with pytest.raises(ClimateError, match="TEST-00.00001: climate 'made': .*covers 2000-01 to 2003-12"):
+    with pytest.raises(
+        ClimateError, match="TEST-00.00001: climate 'made': .*covers 2000-01 to 2003-12"
+    ):
         in_scenario(slab, config.glacier)
     bare = odinn.Glacier(slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask)
     with pytest.raises(InputError, match="TEST-00.00001: .* this glacier has none"):
@@ -69,10 +82,16 @@ def test_a_scenario_that_a_glacier_cannot_have_names_the_glacier(slab, tmp_path)
 
 def test_a_file_of_ones_own_may_be_given_its_height(tmp_path):
     rows = [
-        f"{m},{-5 + 3 * (i % 12 > 5)},80" for i, m in enumerate(np.arange("2000-01", "2004-01", dtype="datetime64[M]"))
+        f"{m},{-5 + 3 * (i % 12 > 5)},80"
+        for i, m in enumerate(np.arange("2000-01", "2004-01", dtype="datetime64[M]"))
     ]
     (tmp_path / "own.csv").write_text("time,temp,prcp\n" + "\n".join(rows))
-    assert climate_of(read(tmp_path, f"{{product: {tmp_path}/own.csv, ref_height: 2400}}").glacier).ref_height == 2400.0
+    assert (
+        climate_of(
+            read(tmp_path, f"{{product: {tmp_path}/own.csv, ref_height: 2400}}").glacier
+        ).ref_height
+        == 2400.0
+    )
     with pytest.raises(InputError, match="ref_height: belongs to a file"):
         climate_of(read(tmp_path, "{product: w5e5, ref_height: 2400}").glacier)
 
@@ -98,7 +117,9 @@ def test_the_run_command_runs_under_the_scenario_and_calibrates_on_the_series(da
     assert out.exit_code == 0
     sim = odinn.load(tmp_path / "out" / "RGI60-11.03638.nc")
     assert "constant from 2009-10 to 2019-09, +2 K" in sim.glacier.provenance["climate"]
-    assert float(sim.model.mass_balance.melt_factor) == pytest.approx(0.0039, rel=0.03)  # as without the scenario
+    assert float(sim.model.mass_balance.melt_factor) == pytest.approx(
+        0.0039, rel=0.03
+    )  # as without the scenario
     assert sim.times[-1] == 2031.0
 
 

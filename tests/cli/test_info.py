@@ -22,7 +22,10 @@ def test_coarsening_states_both_areas_and_why_they_differ():
     assert coarse.area > 1.3 * fine.area  # what has to be said
     areas = f"from {fine.area / 1e6:.2f} to {coarse.area / 1e6:.2f} km2 with at least 1 m of ice"
     assert coarse.provenance["coarsened"] == areas
-    assert re.search(rf"coarsened  4 x 4 cells in one: {areas} \(edges .*\), volume kept", info(RAMSAY, "--coarsen", 4))
+    assert re.search(
+        rf"coarsened  4 x 4 cells in one: {areas} \(edges .*\), volume kept",
+        info(RAMSAY, "--coarsen", 4),
+    )
     assert "coarsened" not in info(RAMSAY)
 
 
@@ -44,10 +47,13 @@ def test_what_is_no_glacier_is_named_with_what_info_takes(tmp_path):
             path.write_text("x")
         with pytest.raises(InputError, match=re.escape(f"{path}: {what}")) as error:
             info(path)
-        assert "`odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result" in str(
-            error.value
+        assert (
+            "`odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a "
+            "result" in str(error.value)
         )
-        with pytest.raises(InputError, match=re.escape(f"{path}: {what}") + ".* Expected a NetCDF file or an OGGM"):
+        with pytest.raises(
+            InputError, match=re.escape(f"{path}: {what}") + ".* Expected a NetCDF file or an OGGM"
+        ):
             odinn.open_glacier(path)
     with pytest.raises(InputError, match="nowhere.nc: no such file"):
         info(tmp_path / "nowhere.nc")

@@ -1,4 +1,6 @@
-"""The configuration of an inversion: what it builds, and what it says of mistakes. Nothing here is compiled."""
+"""The configuration of an inversion: what it builds, and what it says of mistakes. Nothing here is
+compiled.
+"""
 
 import copy
 import inspect
@@ -20,8 +22,24 @@ CONFIG = {
     "glaciers": {"source": "demo:RGI60-18.03141", "coarsen": 4},
     "model": {
         "flow": {
-            "A": {"law": {"neural": {"inputs": [TEMPERATURE], "bounds": [1e-18, 1e-15], "hidden": [3], "seed": 1}}},
-            "C": {"parameter": {"initial": 1e-3, "bounds": [1e-6, 1e-1], "scale": "log", "per": "cell"}},
+            "A": {
+                "law": {
+                    "neural": {
+                        "inputs": [TEMPERATURE],
+                        "bounds": [1e-18, 1e-15],
+                        "hidden": [3],
+                        "seed": 1,
+                    }
+                }
+            },
+            "C": {
+                "parameter": {
+                    "initial": 1e-3,
+                    "bounds": [1e-6, 1e-1],
+                    "scale": "log",
+                    "per": "cell",
+                }
+            },
         },
         "mass_balance": {"precip_factor": 2.5, "melt_factor": {"RGI60-18.03141": 5e-3}},
     },
@@ -56,10 +74,16 @@ def changed(path, value):
 def test_a_configuration_builds_what_the_same_words_build_in_python(tmp_path):
     config = read(tmp_path, CONFIG)
     model = build_model(config.model, "c", "model")
-    wanted = odinn.laws.Neural([odinn.inputs.LongTermTemperature("cell")], (1e-18, 1e-15), hidden=(3,), seed=1)
+    wanted = odinn.laws.Neural(
+        [odinn.inputs.LongTermTemperature("cell")], (1e-18, 1e-15), hidden=(3,), seed=1
+    )
     assert model.flow.A.inputs == wanted.inputs
     np.testing.assert_array_equal(model.flow.A.weights[0][0], wanted.weights[0][0])
-    assert (model.flow.C.per, model.flow.C.bounds, model.flow.C.scale) == ("cell", (1e-6, 1e-1), "log")
+    assert (model.flow.C.per, model.flow.C.bounds, model.flow.C.scale) == (
+        "cell",
+        (1e-6, 1e-1),
+        "log",
+    )
     assert float(model.mass_balance.melt_factor["RGI60-18.03141"]) == 5e-3
     assert build_optimizer(config, "c") == [
         odinn.optimizers.adam(2e-2, steps=3),
@@ -73,11 +97,20 @@ def test_a_configuration_builds_what_the_same_words_build_in_python(tmp_path):
 
 def test_laws_start_from_formulas_and_losses_take_tables_and_laws(tmp_path):
     (tmp_path / "drill.csv").write_text("x,y,thickness\n1.0,2.0,30.0\n2.0,3.0,40.0\n")
-    law = {"basis": {"inputs": [TEMPERATURE], "bounds": [1e-18, 1e-15]}, "fit_to": {"cuffey_paterson": {}, "steps": 50}}
+    law = {
+        "basis": {"inputs": [TEMPERATURE], "bounds": [1e-18, 1e-15]},
+        "fit_to": {"cuffey_paterson": {}, "steps": 50},
+    }
     config = changed("model.flow.A", {"law": law})
     config["loss"] = [
         {"thickness": {"points": str(tmp_path / "drill.csv"), "error": {"RGI60-18.03141": 3.0}}},
-        {"prior": {"slot": "flow.A", "sigma": 0.5, "guess": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}},
+        {
+            "prior": {
+                "slot": "flow.A",
+                "sigma": 0.5,
+                "guess": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}},
+            }
+        },
     ]
     checked = read(tmp_path, config)
     (_, thickness), (_, prior) = build_loss(checked, "c").terms
@@ -87,9 +120,13 @@ def test_laws_start_from_formulas_and_losses_take_tables_and_laws(tmp_path):
     glacier = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", climate=demo_climate(), coarsen=4)
     started = build_model(checked.model, "c", "model", [glacier]).flow.A
     assert started.misfit(odinn.laws.CuffeyPaterson()) < 0.1
-    with pytest.raises(InputError, match="law.basis.fit_to: 'cufey' is unknown; did you mean 'cuffey_paterson'"):
+    with pytest.raises(
+        InputError, match="law.basis.fit_to: 'cufey' is unknown; did you mean 'cuffey_paterson'"
+    ):
         read(tmp_path, changed("model.flow.A", {"law": law | {"fit_to": "cufey"}}))
-    with pytest.raises(InputError, match=r"loss.0.thickness.points: .*nowhere.csv cannot be read as a table"):
+    with pytest.raises(
+        InputError, match=r"loss.0.thickness.points: .*nowhere.csv cannot be read as a table"
+    ):
         read(tmp_path, changed("loss.0", {"thickness": {"points": "nowhere.csv"}}))
 
 
@@ -121,15 +158,35 @@ def test_overrides_reach_into_lists(tmp_path):
     ("path", "value", "message"),
     [
         ("spam", 1, "c.yaml: spam: unknown key; did you mean 'span'.; known: glaciers, model"),
-        ("glaciers.coarse", 2, "glaciers.0.coarse: unknown key; did you mean 'coarsen'.; known: source, climate"),
+        (
+            "glaciers.coarse",
+            2,
+            "glaciers.0.coarse: unknown key; did you mean 'coarsen'.; known: source, climate",
+        ),
         ("glaciers.source", "demo:RGI60-18.0314", None),
         ("model.flow.type", "SIA", "model.flow.type: 'SIA' is unknown; did you mean 'SIA2D'"),
         ("model.flow.AA", {"parameter": {}}, "model.flow.AA: unknown key; did you mean 'A'"),
-        ("model.flow.gravity", {"parameter": {}}, "model.flow.gravity: is not learned; what can be: A, C, n, p, q"),
+        (
+            "model.flow.gravity",
+            {"parameter": {}},
+            "model.flow.gravity: is not learned; what can be: A, C, n, p, q",
+        ),
         ("model.flow.A", {"lw": {}}, "model.flow.A: 'lw' is unknown; did you mean 'law'"),
-        ("model.flow.A", {"law": {"neurl": {}}}, "model.flow.A.law: 'neurl' is unknown; did you mean 'neural'.; known"),
-        ("model.flow.A.law.neural.hiden", [3], "law.neural.hiden: unknown key; did you mean 'hidden'.; known: inputs"),
-        ("model.flow.A.law.neural.bounds", [1e-15, 1e-18], r"law.neural: Neural\(bounds=.*expected finite low < high"),
+        (
+            "model.flow.A",
+            {"law": {"neurl": {}}},
+            "model.flow.A.law: 'neurl' is unknown; did you mean 'neural'.; known",
+        ),
+        (
+            "model.flow.A.law.neural.hiden",
+            [3],
+            "law.neural.hiden: unknown key; did you mean 'hidden'.; known: inputs",
+        ),
+        (
+            "model.flow.A.law.neural.bounds",
+            [1e-15, 1e-18],
+            r"law.neural: Neural\(bounds=.*expected finite low < high",
+        ),
         (
             "model.flow.A.law.neural.inputs",
             ["temperatur"],
@@ -140,24 +197,56 @@ def test_overrides_reach_into_lists(tmp_path):
             [{"long_term_temperature": {"per": "cel"}}],
             "per: Input should be 'glacier' or",
         ),
-        ("model.flow.C.parameter.initial", 1.0, r"flow.C.parameter: Parameter: initial value 1 is not strictly inside"),
+        (
+            "model.flow.C.parameter.initial",
+            1.0,
+            r"flow.C.parameter: Parameter: initial value 1 is not strictly inside",
+        ),
         ("model.flow.C.parameter", {"bounds": [0, 1]}, "flow.C.parameter.initial: is required"),
         ("loss", [], "loss: List should have at least 1 item"),
         ("loss.0", {"thicknes": {}}, "loss.0: 'thicknes' is unknown; did you mean 'thickness'"),
-        ("loss.0", {"thickness": {}, "velocity": {}}, "loss.0: thickness and velocity in one entry"),
+        (
+            "loss.0",
+            {"thickness": {}, "velocity": {}},
+            "loss.0: thickness and velocity in one entry",
+        ),
         ("loss.0", {"weight": 2}, "loss.0: names none of them; known: .*thickness"),
         ("loss.1.weight", "much", "loss.1.weight: found 'much', expected a number >= 0"),
-        ("loss.1.velocity.component", "xyz", "loss.1.velocity.component: Input should be 'speed', 'xy' or 'log'"),
-        ("loss.1.velocity.eror", 1.0, "loss.1.velocity.eror: unknown key; did you mean 'error'.; known: component, at"),
-        ("optimizer.0.adam.rate", 1.0, "optimizer.0.adam.rate: unknown key; .*known: learning_rate, steps"),
-        ("optimizer.0.adam.steps", 0, r"optimizer.0.adam: optimizers.adam: steps=0, expected at least 1"),
-        ("synthetic.noise", {"speed": 0.1}, "synthetic.noise: 'speed' is unknown.*known: thickness, velocity"),
+        (
+            "loss.1.velocity.component",
+            "xyz",
+            "loss.1.velocity.component: Input should be 'speed', 'xy' or 'log'",
+        ),
+        (
+            "loss.1.velocity.eror",
+            1.0,
+            "loss.1.velocity.eror: unknown key; did you mean 'error'.; known: component, at",
+        ),
+        (
+            "optimizer.0.adam.rate",
+            1.0,
+            "optimizer.0.adam.rate: unknown key; .*known: learning_rate, steps",
+        ),
+        (
+            "optimizer.0.adam.steps",
+            0,
+            r"optimizer.0.adam: optimizers.adam: steps=0, expected at least 1",
+        ),
+        (
+            "synthetic.noise",
+            {"speed": 0.1},
+            "synthetic.noise: 'speed' is unknown.*known: thickness, velocity",
+        ),
         (
             "synthetic.between",
             [2010.5, 2010.0],
             "synthetic.between: between: the interval ends at 2010, which is not after",
         ),
-        ("synthetic.model", {}, "synthetic.model: flow.A is to be learned; say what it is in truth"),
+        (
+            "synthetic.model",
+            {},
+            "synthetic.model: flow.A is to be learned; say what it is in truth",
+        ),
         ("calibrate", {"vary": "melt"}, "calibrate.vary: Input should be 'melt_factor'"),
         ("stepper", {"type": "RK"}, "stepper.type: 'RK' is unknown; did you mean 'RKC2'"),
         ("span", [2010], "span"),
@@ -166,7 +255,9 @@ def test_overrides_reach_into_lists(tmp_path):
 def test_a_mistake_is_named_with_its_place_and_what_is_known(tmp_path, path, value, message):
     if message is None:  # glaciers are looked for when they are opened
         config = read(tmp_path, changed(path, value))
-        with pytest.raises(InputError, match=r"no such embedded glacier; did you mean 'RGI60-18.0314\d'"):
+        with pytest.raises(
+            InputError, match=r"no such embedded glacier; did you mean 'RGI60-18.0314\d'"
+        ):
             inverting.prepared(config, "c", trial=True, say=lambda _: None)
         return
     with pytest.raises(InputError, match=message):
@@ -175,7 +266,9 @@ def test_a_mistake_is_named_with_its_place_and_what_is_known(tmp_path, path, val
 
 def test_a_trial_counts_what_would_be_learned_and_the_data_of_each_glacier(tmp_path):
     config = changed("glaciers.source", ["demo:RGI60-18.03141", "demo:RGI60-18.03339"])
-    config["model"]["mass_balance"]["melt_factor"] = {"parameter": {"initial": 5e-3, "per": "glacier"}}
+    config["model"]["mass_balance"]["melt_factor"] = {
+        "parameter": {"initial": 5e-3, "per": "glacier"}
+    }
     config["synthetic"]["model"]["mass_balance"] = None
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
     learned, data = inverting.described(study)
@@ -208,21 +301,31 @@ def test_synthetic_data_over_intervals_and_a_balance_are_made_if_the_loss_reads_
 
 
 def test_an_initial_thickness_or_bed_is_learned_from_a_scaled_guess(tmp_path):
-    config = changed("glaciers.replace", {"thickness": {"parameter": None}, "keep": "surface", "factor": 0.8})
+    config = changed(
+        "glaciers.replace", {"thickness": {"parameter": None}, "keep": "surface", "factor": 0.8}
+    )
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
     (glacier,) = study.glaciers
     own = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", coarsen=4)
-    np.testing.assert_allclose(glacier.settled().volume, 0.8 * own.volume, rtol=0.01)  # bare cells start at 1 cm
+    np.testing.assert_allclose(
+        glacier.settled().volume, 0.8 * own.volume, rtol=0.01
+    )  # bare cells start at 1 cm
     np.testing.assert_allclose(glacier.surface, own.surface, atol=1e-9)
-    assert ("thickness of RGI60-18.03141", "a field", own.mask.size) in [r[:3] for r in inverting.described(study)[0]]
-    with pytest.raises(InputError, match="glaciers.0.replace: expected thickness: or bed:, one of the two"):
+    assert ("thickness of RGI60-18.03141", "a field", own.mask.size) in [
+        r[:3] for r in inverting.described(study)[0]
+    ]
+    with pytest.raises(
+        InputError, match="glaciers.0.replace: expected thickness: or bed:, one of the two"
+    ):
         read(tmp_path, changed("glaciers.replace", {"keep": "surface"}))
     with pytest.raises(InputError, match=r"replace.bed: expected .parameter: .*, found parametr"):
         read(tmp_path, changed("glaciers.replace", {"bed": {"parametr": {}}}))
 
 
 def test_what_the_data_do_not_allow_is_said_before_anything_is_compiled(tmp_path):
-    trial = lambda config: inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
+    trial = lambda config: inverting.prepared(
+        read(tmp_path, config), "c", trial=True, say=lambda _: None
+    )
     bare = copy.deepcopy(CONFIG)
     del bare["synthetic"]
     with pytest.raises(InputError, match="RGI60-18.03141: no observed thickness"):
@@ -241,18 +344,27 @@ def test_what_the_data_do_not_allow_is_said_before_anything_is_compiled(tmp_path
 
 
 def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_path):
-    from odinn.inversion.checkpoint import write_checkpoint
+    from odinn.learning.checkpoint import write_checkpoint
 
     config = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}")
     assert inverting.steps_to_continue(config) is None
     inverting.begin_checkpoint(config)
     write_checkpoint(config.checkpoint_path, {"total": 4}, "anything")
     elsewhere = config.model_copy(
-        update={"output": learning.LearningOutputSection(directory=config.output.directory, plots=False)}
+        update={
+            "output": learning.LearningOutputSection(directory=config.output.directory, plots=False)
+        }
     )
     assert inverting.steps_to_continue(config) == inverting.steps_to_continue(elsewhere) == 4
-    other = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}", "model.flow.C.parameter.initial=2e-3")
-    with pytest.raises(InputError, match=r"model.flow.C.parameter.initial: 0.001 there, 0.002 here.*--fresh"):
+    other = read(
+        tmp_path,
+        CONFIG,
+        f"output.directory={tmp_path / 'out'}",
+        "model.flow.C.parameter.initial=2e-3",
+    )
+    with pytest.raises(
+        InputError, match=r"model.flow.C.parameter.initial: 0.001 there, 0.002 here.*--fresh"
+    ):
         inverting.steps_to_continue(other)
 
 

@@ -15,7 +15,12 @@ def test_data_model_and_residuals_are_drawn_on_the_same_cells(slab, kind):
     observed = np.where(there, 25.0 + np.arange(30.0), np.nan)
     figure = pictures.misfit_map(kind, slab, observed, modelled, 1.5 * modelled)
     panels = [ax for ax in figure.axes if ax.get_title()]
-    assert [ax.get_title().split(":")[0] for ax in panels] == ["observed", "modelled", "before", "after"]
+    assert [ax.get_title().split(":")[0] for ax in panels] == [
+        "observed",
+        "modelled",
+        "before",
+        "after",
+    ]
     for ax in panels:
         np.testing.assert_array_equal(~np.ma.getmaskarray(ax.images[1].get_array()), there)
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1

@@ -4,12 +4,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from odinn import simulation
 from odinn.cli.main import app
 from odinn.errors import OdinnError
+from odinn.run import driver
 
 CONFIG = {
-    "glacier": {"source": ["demo:RGI60-18.03141", "demo:RGI60-18.03091"], "coarsen": 4, "climate": {"temp": 1.0}},
+    "glacier": {
+        "source": ["demo:RGI60-18.03141", "demo:RGI60-18.03091"],
+        "coarsen": 4,
+        "climate": {"temp": 1.0},
+    },
     "model": {"flow": {"A": 2e-17}, "mass_balance": {"precip_factor": 2.5}},
     "calibrate": {"target": -0.3, "period": [2000.25, 2010.25]},
     "run": {"t0": "2000-04-01", "t1": "2002-04-16", "save_every": 0.5},
@@ -21,7 +25,7 @@ CONFIG = {
 def check(tmp_path, monkeypatch):
     """The command in an empty folder, without anything that runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(simulation, "_simulate_one", None)
+    monkeypatch.setattr(driver, "_simulate_one", None)
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     return lambda *overrides: CliRunner().invoke(
         app, ["run", "c.yaml", "--check", *(x for o in overrides for x in ("-s", o))]
@@ -53,7 +57,10 @@ def test_glaciers_span_windows_and_output_are_said_and_nothing_is_written(check,
     ("override", "message"),
     [
         ("run.t1=1999", "RGI60-18.03141: the run ends at 1999"),
-        ("run.t0=1960", "RGI60-18.03141: climate 'idealised' covers 1970-01 to 2069-12, but 1960-01"),
+        (
+            "run.t0=1960",
+            "RGI60-18.03141: climate 'idealised' covers 1970-01 to 2069-12, but 1960-01",
+        ),
         ("calibrate.period=[1950,1960]", "but 1950-01 is needed"),
         ("model.mass_balance=null", "calibrate: needs a monthly mass balance"),
         ("glacier.source=[demo:RGI60-18.03141,demo:RGI60-18.03141]", "appears twice"),

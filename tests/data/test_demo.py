@@ -11,8 +11,8 @@ import xarray as xr
 
 import odinn
 from odinn.data.demo import rakaia
-from odinn.massbalance.calibration import annual_balance
-from odinn.velocities import velocity_of
+from odinn.learning.calibration import annual_balance
+from odinn.model.velocities import velocity_of
 
 # RGI id: area of the inventory (km²), consensus volume (km³; Farinotti et al. 2019)
 PUBLISHED = {
@@ -39,7 +39,9 @@ def test_the_nine_glaciers_have_the_area_and_volume_that_is_published(glaciers):
     for rgi_id, (area, volume) in PUBLISHED.items():
         g = glaciers[rgi_id]
         # cells of 50 m: the border of a glacier of 0.4 km² alone is a third of its cells
-        assert g.mask.sum() * g.grid.cell_area / 1e6 == pytest.approx(area, rel=0.01 if area > 10 else 0.03)
+        assert g.mask.sum() * g.grid.cell_area / 1e6 == pytest.approx(
+            area, rel=0.01 if area > 10 else 0.03
+        )
         assert g.volume / 1e9 == pytest.approx(volume, rel=0.15)
 
 
@@ -57,7 +59,9 @@ def test_stored_surface_is_stored_bed_plus_thickness_and_fits_the_package():
     files = sorted(rakaia.FOLDER.glob("*.nc"))
     assert sum(f.stat().st_size for f in files) < 1_000_000
     for file in files:
-        with xr.open_dataset(file, mask_and_scale=False) as ds:  # whole decimetres: the sum is exact
+        with xr.open_dataset(
+            file, mask_and_scale=False
+        ) as ds:  # whole decimetres: the sum is exact
             assert ds.surface.dtype == np.int16
             assert ds.surface.attrs["scale_factor"] == 0.1
             assert (ds.surface.values == ds.bed.values + ds.thickness.values).all()
@@ -68,14 +72,18 @@ def test_stored_surface_is_stored_bed_plus_thickness_and_fits_the_package():
 @pytest.mark.parametrize("rgi_id", list(PUBLISHED)[:2])
 def test_the_first_year_of_the_two_large_glaciers_is_calm(glaciers, rgi_id):
     g = glaciers[rgi_id]
-    sim = odinn.simulate(odinn.demo_model(), g, "2000-04-01", "2001-04-01", save_every=0.25, progress=False)
+    sim = odinn.simulate(
+        odinn.demo_model(), g, "2000-04-01", "2001-04-01", save_every=0.25, progress=False
+    )
     speed, change = sim.velocity()[2], sim.thickness[-1] - sim.thickness[0]
     assert (
         speed[sim.thickness > 1].max() < 200.0
     )  # measured at most 156 and 109; the estimate before relaxation up to 350
     assert np.sqrt(np.mean(change**2)) < 3.0  # over the grid; measured 1.8 and 2.2 m
     ice = (sim.thickness[0] > 1) | (sim.thickness[-1] > 1)
-    assert np.sqrt(np.mean(change[ice] ** 2)) < 6.5  # debris would shield the tongues, which here lose 11 m a year
+    assert (
+        np.sqrt(np.mean(change[ice] ** 2)) < 6.5
+    )  # debris would shield the tongues, which here lose 11 m a year
     assert abs(sim.volume[-1] / sim.volume[0] - 1) < 0.02
     assert sim.relative_residual < 1e-12  # round-off
 

@@ -26,7 +26,11 @@ def small():
             "topo": (("y", "x"), 2500.0 + ice + np.arange(nx) * 10.0),
             "thickness_consensus": (("y", "x"), ice),
             "glacier_mask": (("y", "x"), (ice > 0).astype("int8")),
-            "temp_monthly_era5": ("time_monthly_era5", np.linspace(-8, 8, time.size), {"ref_hgt": 2400.0}),
+            "temp_monthly_era5": (
+                "time_monthly_era5",
+                np.linspace(-8, 8, time.size),
+                {"ref_hgt": 2400.0},
+            ),
             "prcp_monthly_era5": ("time_monthly_era5", np.full(time.size, 80.0)),
         },
         coords={
@@ -58,7 +62,9 @@ def test_every_glacier_opens_with_its_known_area_and_volume(data, name, area, vo
         warnings.simplefilter("ignore")  # five have no consensus thickness and say so
         g = odinn.open_glacier(data / "glaciers" / f"{name}.nc")
     assert g.rgi_id == name.rsplit("_", 1)[1]
-    assert g.mask.sum() * g.grid.cell_area / 1e6 == pytest.approx(area, rel=0.005)  # README's rounding
+    assert g.mask.sum() * g.grid.cell_area / 1e6 == pytest.approx(
+        area, rel=0.005
+    )  # README's rounding
     assert g.volume / 1e9 == pytest.approx(volume, rel=0.002)
     assert (np.diff(g.grid.y) < 0).all()
     assert (np.diff(g.grid.x) > 0).all()
@@ -71,7 +77,9 @@ def test_default_products_are_chosen_in_the_documented_order(data):
     with pytest.warns(UserWarning, match=r"RGI60-01.16195: no consensus thickness; using 'oggm'"):
         south = odinn.open_glacier(data / "glaciers" / "south_glacier_RGI60-01.16195.nc")
     assert south.climate.name == "cru"
-    radar = odinn.open_glacier(data / "glaciers" / "south_glacier_RGI60-01.16195.nc", thickness="radar")
+    radar = odinn.open_glacier(
+        data / "glaciers" / "south_glacier_RGI60-01.16195.nc", thickness="radar"
+    )
     assert radar.volume / 1e9 == pytest.approx(0.291, rel=0.01)
     assert radar.observations.points.thickness.shape == (9619,)
 
@@ -80,9 +88,13 @@ def test_products_are_named_in_any_case_and_an_unknown_one_lists_those_there(dat
     path = data / "glaciers" / "hef_RGI60-11.00897.nc"
     assert odinn.open_glacier(path, climate="HISTALP").climate.name == "histalp"
     assert odinn.open_glacier(path, climate="ERA5L").climate.name == "era5land"
-    with pytest.raises(ClimateError, match=r"RGI60-11.00897: no climate 'w5e5' .* era5, era5land, histalp"):
+    with pytest.raises(
+        ClimateError, match=r"RGI60-11.00897: no climate 'w5e5' .* era5, era5land, histalp"
+    ):
         odinn.open_glacier(path, climate="w5e5")
-    with pytest.raises(InputError, match=r"RGI60-11.00897: no thickness 'millan'; available: consensus, oggm"):
+    with pytest.raises(
+        InputError, match=r"RGI60-11.00897: no thickness 'millan'; available: consensus, oggm"
+    ):
         odinn.open_glacier(path, thickness="millan")
 
 
@@ -97,9 +109,9 @@ def test_an_oggm_directory_opens_without_oggm_and_agrees_with_the_netcdf_of_the_
     np.testing.assert_allclose(g.thickness, n.thickness, atol=1e-3)
     assert (g.mask == n.mask).all()
     assert odinn.open_glacier(data / HEF, thickness="oggm", climate="era5").climate.name == "era5"
-    assert odinn.open_glacier(data / HEF, thickness="oggm", climate="ERA5L").climate.ref_height == pytest.approx(
-        2835.53, abs=0.01
-    )
+    assert odinn.open_glacier(
+        data / HEF, thickness="oggm", climate="ERA5L"
+    ).climate.ref_height == pytest.approx(2835.53, abs=0.01)
     with pytest.raises(ClimateError, match="no climate 'w5e5'; available"):
         odinn.open_glacier(data / HEF, climate="w5e5")
 
@@ -116,13 +128,17 @@ def test_a_glacier_directory_object_is_read_through_its_folder(data):
 
 def test_an_oggm_calibration_is_kept_and_used_only_on_request(data):
     g = odinn.open_glacier(data / HEF, thickness="oggm")
-    assert json.loads(g.provenance["oggm_calibration"])["melt_f"] == pytest.approx(6.5417756696782146)
+    assert json.loads(g.provenance["oggm_calibration"])["melt_f"] == pytest.approx(
+        6.5417756696782146
+    )
     balance = odinn.TemperatureIndex.from_oggm(g)
     assert float(balance.melt_factor) == pytest.approx(6.5417756696782146e-3)
     assert balance.melt_temperature == -1.0
     assert float(balance.precip_factor) == 2.5
     with pytest.raises(InputError, match="OGGM directory"):
-        odinn.TemperatureIndex.from_oggm(odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc"))
+        odinn.TemperatureIndex.from_oggm(
+            odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc")
+        )
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])
@@ -133,19 +149,26 @@ def test_coarsening_keeps_the_volume_and_the_observations(data, k):
     assert coarse.grid.dx == fine.grid.dx * k
     assert coarse.grid.x[0] == pytest.approx(fine.grid.x[:k].mean())
     assert coarse.grid.y[0] == pytest.approx(fine.grid.y[:k].mean())
-    assert np.nanmean(coarse.observations.speed) == pytest.approx(np.nanmean(fine.observations.speed), rel=0.2)
+    assert np.nanmean(coarse.observations.speed) == pytest.approx(
+        np.nanmean(fine.observations.speed), rel=0.2
+    )
     assert np.isfinite(coarse.bed).all()
 
 
 def test_a_dataset_with_rows_from_south_to_north_gives_the_same_glacier(small):
-    a, b = odinn.open_glacier(small), odinn.open_glacier(small.isel(y=slice(None, None, -1), x=slice(None, None, -1)))
+    a, b = (
+        odinn.open_glacier(small),
+        odinn.open_glacier(small.isel(y=slice(None, None, -1), x=slice(None, None, -1))),
+    )
     assert (a.thickness == b.thickness).all()
     assert (a.grid.y == b.grid.y).all()
 
 
 def test_surface_and_bed_give_the_thickness(small):
     ds = small.drop_vars("thickness_consensus").assign(bed=small.topo - small.thickness_consensus)
-    np.testing.assert_allclose(odinn.open_glacier(ds).thickness, small.thickness_consensus.values, atol=1e-9)
+    np.testing.assert_allclose(
+        odinn.open_glacier(ds).thickness, small.thickness_consensus.values, atol=1e-9
+    )
 
 
 def test_a_climate_of_ones_own_comes_as_a_dataset_in_oggms_form(small):
@@ -156,7 +179,11 @@ def test_a_climate_of_ones_own_comes_as_a_dataset_in_oggms_form(small):
         attrs={"ref_hgt": 1800.0},
     )
     g = odinn.open_glacier(small, climate=own)
-    assert (g.climate.step, g.climate.ref_height, g.climate.span) == ("daily", 1800.0, (2010.0, 2012.0))
+    assert (g.climate.step, g.climate.ref_height, g.climate.span) == (
+        "daily",
+        1800.0,
+        (2010.0, 2012.0),
+    )
     assert (g.climate.gradient[g.climate.temp > -999] == -0.0065).all()
 
 
@@ -168,7 +195,9 @@ def broken(small, **changes):
 
 
 def with_kelvin(ds):
-    return ds.assign(temp_monthly_era5=(ds.temp_monthly_era5 + 273.15).assign_attrs(ds.temp_monthly_era5.attrs))
+    return ds.assign(
+        temp_monthly_era5=(ds.temp_monthly_era5 + 273.15).assign_attrs(ds.temp_monthly_era5.attrs)
+    )
 
 
 def with_gap(ds):
@@ -176,9 +205,15 @@ def with_gap(ds):
 
 
 BAD = [
-    (lambda d: broken(d, topo=((3, 5), np.nan)), "surface is NaN in 1 cells .first at row 3, column 5."),
+    (
+        lambda d: broken(d, topo=((3, 5), np.nan)),
+        "surface is NaN in 1 cells .first at row 3, column 5.",
+    ),
     (lambda d: broken(d.assign(bed=d.topo), bed=((2, 2), np.nan)), "bed is NaN in 1 cells"),
-    (lambda d: broken(d, thickness_consensus=((5, 5), -3.0)), "negative thickness in 1 cells .lowest -3 m."),
+    (
+        lambda d: broken(d, thickness_consensus=((5, 5), -3.0)),
+        "negative thickness in 1 cells .lowest -3 m.",
+    ),
     (
         lambda d: broken(d, thickness_consensus=((0, 5), 9.0), glacier_mask=((0, 5), 1)),
         "outermost ring .* pad the grid",
@@ -187,7 +222,10 @@ BAD = [
     (lambda d: d.rename(x="lon", y="lat"), "geographic coordinates .lon, lat."),
     (lambda d: d.assign_attrs(pyproj_srs="EPSG:4326"), "coordinates are geographic"),
     (lambda d: d.assign_attrs(pyproj_srs="EPSG:nonsense"), "is not understood"),
-    (lambda d: d.drop_attrs(deep=False).assign_attrs(rgi_id="RGI60-99.00001"), "no coordinate reference system"),
+    (
+        lambda d: d.drop_attrs(deep=False).assign_attrs(rgi_id="RGI60-99.00001"),
+        "no coordinate reference system",
+    ),
     (lambda d: d.assign_coords(x=5e5 + 2.0 * np.arange(14.0) ** 2), "x is not evenly spaced"),
     (with_kelvin, "looks like kelvin"),
     (with_gap, "months are missing after 2001-05"),
@@ -217,7 +255,9 @@ def test_files_that_are_missing_or_truncated_are_errors_that_name_them(data, tmp
         odinn.open_glacier(tmp_path / "nowhere.nc")
     whole = (data / "glaciers" / "argentiere_RGI60-11.03638.nc").read_bytes()
     (tmp_path / "cut.nc").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"cut.nc: cannot be read as NetCDF .* copy or download it again"):
+    with pytest.raises(
+        InputError, match=r"cut.nc: cannot be read as NetCDF .* copy or download it again"
+    ):
         odinn.open_glacier(tmp_path / "cut.nc")
     with pytest.raises(InputError, match="without gridded_data.nc"):
         odinn.open_glacier(tmp_path)
@@ -230,7 +270,9 @@ def test_files_that_are_missing_or_truncated_are_errors_that_name_them(data, tmp
 def test_errors_come_with_their_field_and_are_coarsened_with_it():
     speed, error = np.arange(24.0).reshape(4, 6), np.full((4, 6), 2.0)
     speed[0, 0] = error[0, 0] = np.nan
-    ds = xr.Dataset({"velocity_obs": (("y", "x"), speed), "velocity_obs_error": (("y", "x"), error)})
+    ds = xr.Dataset(
+        {"velocity_obs": (("y", "x"), speed), "velocity_obs_error": (("y", "x"), error)}
+    )
     read = read_observations(ds, odinn.Grid(6, 4, 100.0, 100.0), {})
     np.testing.assert_array_equal(read.errors["speed"], error)
     several = odinn.Observations(

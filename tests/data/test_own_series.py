@@ -14,7 +14,9 @@ MONTHS = np.arange("2000-01", "2004-01", dtype="datetime64[M]")
 
 def weather(time):
     noise = np.random.default_rng(0)
-    return np.round(noise.normal(-2, 6, time.size), 2), np.round(noise.gamma(0.5, 8.0, time.size), 2)
+    return np.round(noise.normal(-2, 6, time.size), 2), np.round(
+        noise.gamma(0.5, 8.0, time.size), 2
+    )
 
 
 def csv(path, time, head="# ref_height: 2400\ntime,temp,prcp", columns=None):
@@ -32,7 +34,10 @@ def test_a_csv_of_three_columns_is_a_climate(tmp_path, time, step):
     np.testing.assert_array_equal(climate.temp[climate.used], temp)
     np.testing.assert_array_equal(climate.precip[climate.used], precip)
     assert (climate.gradient[climate.used] == -0.0065).all()
-    assert odinn.open_climate(tmp_path / "station.csv", ref_height=1800.0, name="Own").ref_height == 1800.0
+    assert (
+        odinn.open_climate(tmp_path / "station.csv", ref_height=1800.0, name="Own").ref_height
+        == 1800.0
+    )
 
 
 def test_units_in_brackets_and_a_gradient_are_read(tmp_path):
@@ -67,7 +72,10 @@ def without(k, value):
 
 BAD = [
     ({"head": "time,temp,prcp"}, "no reference height: give ref_height="),
-    ({"head": "# ref_height: 1\ntime,temp,rain"}, "column 'rain' is not understood; expected time, temp, prcp"),
+    (
+        {"head": "# ref_height: 1\ntime,temp,rain"},
+        "column 'rain' is not understood; expected time, temp, prcp",
+    ),
     ({"head": "# ref_height: 1\ntime,temp,temp [K]"}, "appears twice"),
     (
         {"head": "# ref_height: 1\ntime,temp [F],prcp"},
@@ -77,14 +85,23 @@ BAD = [
     ({"columns": without(9, "")}, r"temp is missing \(NaN\) on 2001-01-10"),
     ({"columns": without(9, "cold")}, "temp is 'cold' on 2001-01-10, expected a number"),
     ({"columns": without(9, "-9999")}, "temp is -9999 on 2001-01-10, not an air temperature"),
-    ({"time": np.delete(DAYS, 40), "columns": [c[1:] for c in weather(DAYS)]}, "days are missing after 2001-02-09"),
-    ({"time": np.delete(MONTHS, 7), "columns": [c[1:] for c in weather(MONTHS)]}, "months are missing after 2000-07"),
+    (
+        {"time": np.delete(DAYS, 40), "columns": [c[1:] for c in weather(DAYS)]},
+        "days are missing after 2001-02-09",
+    ),
+    (
+        {"time": np.delete(MONTHS, 7), "columns": [c[1:] for c in weather(MONTHS)]},
+        "months are missing after 2000-07",
+    ),
     (
         {"time": [f"{d.astype(object):%d.%m.%Y}" for d in DAYS], "columns": weather(DAYS)},
         "time '01.01.2001' is not a date",
     ),
     (
-        {"head": "# ref_height: 1\ntime,temp,prcp,gradient", "columns": [*weather(DAYS), np.full(730, 0.0065)]},
+        {
+            "head": "# ref_height: 1\ntime,temp,prcp,gradient",
+            "columns": [*weather(DAYS), np.full(730, 0.0065)],
+        },
         "falls with",
     ),
 ]
@@ -109,7 +126,10 @@ def test_files_and_columns_that_are_missing_are_named(tmp_path):
 
 def dataset(**units):
     temp, precip = weather(DAYS)
-    ds = xr.Dataset({"temp": ("time", temp), "prcp": ("time", precip)}, coords={"time": DAYS.astype("datetime64[ns]")})
+    ds = xr.Dataset(
+        {"temp": ("time", temp), "prcp": ("time", precip)},
+        coords={"time": DAYS.astype("datetime64[ns]")},
+    )
     for name, (unit, values) in units.items():
         ds[name] = ("time", values, {"units": unit})
     return ds.assign_attrs(ref_hgt=2400.0)
@@ -117,7 +137,11 @@ def dataset(**units):
 
 def test_a_netcdf_series_has_its_units_converted(tmp_path):
     temp, precip = weather(DAYS)
-    ds = dataset(temp=("K", temp + 273.15), prcp=("kg m-2 s-1", precip / 86400), gradient=("degC km-1", 0 * temp - 6))
+    ds = dataset(
+        temp=("K", temp + 273.15),
+        prcp=("kg m-2 s-1", precip / 86400),
+        gradient=("degC km-1", 0 * temp - 6),
+    )
     ds.expand_dims(lat=[46.0], lon=[7.0]).to_netcdf(tmp_path / "cell.nc")  # a cell cut from a grid
     got = odinn.open_climate(tmp_path / "cell.nc", ref_height=2500.0)
     assert (got.name, got.ref_height) == ("cell", 2500.0)
@@ -125,7 +149,9 @@ def test_a_netcdf_series_has_its_units_converted(tmp_path):
     np.testing.assert_allclose(got.precip[got.used], precip, rtol=1e-12)
     np.testing.assert_allclose(got.gradient[got.used], -0.006)
     ds.isel(time=slice(400)).drop_vars("prcp").to_netcdf(tmp_path / "dry.nc")
-    with pytest.raises(ClimateError, match=r"dry.nc: found temp, gradient; expected time, temp, prcp"):
+    with pytest.raises(
+        ClimateError, match=r"dry.nc: found temp, gradient; expected time, temp, prcp"
+    ):
         odinn.open_climate(tmp_path / "dry.nc")
 
 
@@ -142,8 +168,12 @@ def test_a_unit_in_a_glaciers_own_file_is_converted_or_refused(slab):
         }
         return odinn.open_glacier(xr.Dataset(fields | series, place, attrs)).climate
 
-    np.testing.assert_allclose(opened("m", precip / 1000).precip, opened("kg m-2", precip).precip, rtol=1e-12)
-    with pytest.raises(ClimateError, match="RGI60-99.00001: prcp_daily_own is in 'inches', which is not understood"):
+    np.testing.assert_allclose(
+        opened("m", precip / 1000).precip, opened("kg m-2", precip).precip, rtol=1e-12
+    )
+    with pytest.raises(
+        ClimateError, match="RGI60-99.00001: prcp_daily_own is in 'inches', which is not understood"
+    ):
         opened("inches", precip)
 
 
@@ -166,10 +196,14 @@ def test_a_unit_in_a_glaciers_own_file_is_converted_or_refused(slab):
 def test_units_of_a_monthly_series_in_their_usual_spellings(kind, unit, factor):
     january = np.array(["2001-01"], "datetime64[M]").repeat(1)
     time = np.concatenate([january, january + 1])
-    assert converted(np.array([2.0, 2.0]), kind, unit, time, "file", kind)[0] == pytest.approx(2.0 * factor)
+    assert converted(np.array([2.0, 2.0]), kind, unit, time, "file", kind)[0] == pytest.approx(
+        2.0 * factor
+    )
 
 
-@pytest.mark.parametrize(("kind", "unit"), [("prcp", "mm month-1"), ("prcp", "K"), ("temp", "mm"), ("gradient", "K")])
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("prcp", "mm month-1"), ("prcp", "K"), ("temp", "mm"), ("gradient", "K")]
+)
 def test_units_of_another_quantity_or_step_are_refused(kind, unit):
     with pytest.raises(ClimateError, match=f"file: x is in '{unit}'"):
         converted(np.zeros(5), kind, unit, DAYS[:5], "file", "x")

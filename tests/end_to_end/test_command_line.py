@@ -16,7 +16,12 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "argentiere.yaml"
 
 
 def odinn(*arguments, cwd, **env):
-    command = [sys.executable, "-c", "from odinn.cli.main import main; main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "from odinn.cli.main import main; main()",
+        *map(str, arguments),
+    ]
     wide = os.environ | {"COLUMNS": "200"} | env
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=wide)
 
@@ -26,7 +31,14 @@ def argentiere_run(data, tmp_path_factory):
     """``odinn run examples/argentiere.yaml`` with coarser cells and the output elsewhere."""
     folder = tmp_path_factory.mktemp("run")
     source = data / "glaciers" / "argentiere_RGI60-11.03638.nc"
-    here = ("-s", f"glacier.source={source}", "-s", f"output.directory={folder}", "-s", "run.hydrology=true")
+    here = (
+        "-s",
+        f"glacier.source={source}",
+        "-s",
+        f"output.directory={folder}",
+        "-s",
+        "run.hydrology=true",
+    )
     out = odinn("run", EXAMPLE, *here, cwd=folder)
     assert out.returncode == 0, out.stderr
     return folder, out.stdout
@@ -42,7 +54,8 @@ def test_the_example_runs_calibrated_argentiere_and_says_what_it_did(argentiere_
         assert float(ds.attrs["water_relative_residual"]) < 1e-12
         by_month = ds.runoff.values.reshape(10, 12).mean(axis=0)  # October to September
         assert by_month.argmax() in (8, 9, 10)  # June to August
-        # the geometry thins meanwhile, so the balance over the run differs from the calibrated one by little
+        # the geometry thins meanwhile, so the balance over the run differs from the calibrated one
+        # by little
         lost = (ds.volume_m3.values[-1] - ds.volume_m3.values[0]) * 0.9 / 10
         assert lost / (ds.glacier_mask.values.sum() * 62.0**2) == pytest.approx(-1.1, abs=0.2)
 
@@ -54,8 +67,12 @@ def test_argentieres_maps_are_glaciologically_sensible(argentiere_run):
         thick, speed, surface = ds.thickness.values, ds.speed.values[-1], ds.surface.values
         ice = thick[-1] > 10
         # thick ice flows fast, thin ice slowly
-        assert np.median(speed[thick[-1] > 150]) > 5 * np.median(speed[(thick[-1] > 10) & (thick[-1] < 40)])
-        assert np.percentile(speed[ice], 99) < 100  # creep alone with A = 4e-17: no hundreds of metres per year
+        assert np.median(speed[thick[-1] > 150]) > 5 * np.median(
+            speed[(thick[-1] > 10) & (thick[-1] < 40)]
+        )
+        assert (
+            np.percentile(speed[ice], 99) < 100
+        )  # creep alone with A = 4e-17: no hundreds of metres per year
         # the tongue thins, the upper basin hardly changes
         change = (thick[-1] - thick[0])[thick[0] > 10] / 10
         height = surface[0][thick[0] > 10]
@@ -101,7 +118,9 @@ def test_results_can_be_shown_and_drawn_later(argentiere_run, tmp_path):
 
 
 def test_a_glacier_can_be_shown_before_a_run(data):
-    out = odinn("info", data / "gdirs/hef/per_glacier/RGI60-11/RGI60-11.00/RGI60-11.00897", cwd=data)
+    out = odinn(
+        "info", data / "gdirs/hef/per_glacier/RGI60-11/RGI60-11.00/RGI60-11.00897", cwd=data
+    )
     assert out.returncode == 0, out.stderr
     assert "Hintereisferner" in out.stdout
     assert "melt_f" in out.stdout
@@ -117,7 +136,10 @@ MINIMAL = {"glacier": {"source": "nowhere.nc"}, "run": {"t0": 2000, "t1": 2001}}
         (["run.t2=3"], "run.t2: unknown key; did you mean 't1'"),
         (["model.flow.type=SIA"], "did you mean 'SIA2D'"),
         (["model.flow.AA=1"], "model.flow.AA: unknown key; did you mean 'A'"),
-        (["model.mass_balance.type=TemperatureIndex", "model.mass_balance.meltfactor=1"], "did you mean 'melt_factor'"),
+        (
+            ["model.mass_balance.type=TemperatureIndex", "model.mass_balance.meltfactor=1"],
+            "did you mean 'melt_factor'",
+        ),
         (["run.coupling=leap"], "run.coupling: Input should be 'source' or 'jump'"),
         (["run.t0="], "run.t0"),
         (["nonsense"], "expected section.key=value"),
@@ -150,7 +172,15 @@ def test_one_bad_glacier_of_several_is_reported_and_the_others_are_run(data, tmp
 def test_a_result_that_could_not_be_written_is_refused_before_the_run(data, tmp_path):
     (tmp_path / "taken").write_text("a file where the folder should be")
     source = data / "glaciers" / "argentiere_RGI60-11.03638.nc"
-    out = odinn("run", EXAMPLE, "-s", f"glacier.source={source}", "-s", "output.directory=taken", cwd=tmp_path)
+    out = odinn(
+        "run",
+        EXAMPLE,
+        "-s",
+        f"glacier.source={source}",
+        "-s",
+        "output.directory=taken",
+        cwd=tmp_path,
+    )
     assert out.returncode == 2
     assert "cannot be written" in out.stderr
     assert "  run " not in out.stdout

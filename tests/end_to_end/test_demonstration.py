@@ -59,7 +59,9 @@ def test_the_law_that_is_saved_goes_towards_the_truth(short):
     loss = fit.records["loss"]
     assert loss.min() < 0.5 * loss[0]  # the whole demo takes five times the steps
     temperature = np.array([-12.0, -3.0])
-    assert np.ptp(np.log(np.asarray(fit.model.flow.A(temperature)))) > 0.3  # log 5 in truth; before learning 0.02
+    assert (
+        np.ptp(np.log(np.asarray(fit.model.flow.A(temperature)))) > 0.3
+    )  # log 5 in truth; before learning 0.02
 
 
 def test_argentieres_balance_is_calibrated_and_compared(data):
@@ -73,7 +75,8 @@ def test_argentieres_balance_is_calibrated_and_compared(data):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--years", "70"], "expected 1 to 69"), (["-o", "taken"], "not a folder")]
+    ("options", "message"),
+    [(["--years", "70"], "expected 1 to 69"), (["-o", "taken"], "not a folder")],
 )
 def test_a_demo_that_cannot_be_is_refused_at_once(options, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "taken").write_text("")

@@ -1,4 +1,6 @@
-"""``odinn invert`` as a user types it: interrupted, continued, drawn again, and loaded in another process."""
+"""``odinn invert`` as a user types it: interrupted, continued, drawn again, and loaded in another
+process.
+"""
 
 import csv
 import subprocess
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from odinn.cli.main import app
 from odinn.errors import InputError, SolverError
-from odinn.inversion import driver
+from odinn.learning import driver
 
 TEMPERATURE = {"long_term_temperature": {"per": "cell"}}
 CONFIG = {
@@ -30,7 +32,9 @@ CONFIG = {
             }
         }
     },
-    "synthetic": {"model": {"flow": {"A": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}}},
+    "synthetic": {
+        "model": {"flow": {"A": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}}
+    },
     "loss": [{"velocity": {"error": 0.01}}],
     "span": [2010.0, 2010.1],
     "optimizer": {"lbfgs": {"steps": 6}},
@@ -48,7 +52,9 @@ def odinn(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
-    """A folder with an inversion that was interrupted after two steps and continued, and what both said."""
+    """A folder with an inversion that was interrupted after two steps and continued, and what both
+    said.
+    """
     folder = tmp_path_factory.mktemp("invert")
     (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     write, calls = driver.write_checkpoint, []
@@ -69,7 +75,10 @@ def learned(tmp_path_factory):
 def test_an_interrupted_inversion_keeps_its_steps_and_the_same_command_continues(learned):
     folder, first, second = learned
     assert first.exit_code == 130
-    assert f"{Path('out') / 'checkpoint.npz'} holds 2 steps. The same command continues" in first.stderr
+    assert (
+        f"{Path('out') / 'checkpoint.npz'} holds 2 steps. The same command continues"
+        in first.stderr
+    )
     assert second.exit_code == 0, second.output
     assert "Continuing from out/checkpoint.npz: 2 steps are done" in second.stdout
     with (folder / "out" / "history.csv").open() as file:
@@ -83,7 +92,12 @@ def test_an_interrupted_inversion_keeps_its_steps_and_the_same_command_continues
 
 def test_pictures_are_there_and_can_be_drawn_again(learned, tmp_path):
     folder, _, second = learned
-    drawn = ["history.png", "flow.A.png", "RGI60-18.03141/velocity.png", "RGI60-18.03141/flow.A.png"]
+    drawn = [
+        "history.png",
+        "flow.A.png",
+        "RGI60-18.03141/velocity.png",
+        "RGI60-18.03141/flow.A.png",
+    ]
     assert "Look at out/flow.A.png and out/history.png first" in second.stdout
     for name in drawn:
         assert (folder / "out" / name).stat().st_size > 10_000
@@ -97,12 +111,15 @@ def test_another_process_loads_the_law_and_calls_it(learned):
     folder, *_ = learned
     code = (
         "import odinn; fit = odinn.load('out'); "
-        "print(float(fit.model.flow.A(-5.0)), float(odinn.laws.CuffeyPaterson()(-5.0)), fit.history.sizes['step'])"
+        "print(float(fit.model.flow.A(-5.0)), float(odinn.laws.CuffeyPaterson()(-5.0)), "
+        "fit.history.sizes['step'])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder)
     assert out.returncode == 0, out.stderr
     law, truth, steps = (float(word) for word in out.stdout.split())
-    assert law == pytest.approx(truth, rel=0.2)  # two numbers for a law that is not quite log-linear
+    assert law == pytest.approx(
+        truth, rel=0.2
+    )  # two numbers for a law that is not quite log-linear
     assert steps == 7
 
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.binding import bind, trainable
-from odinn.inversion import gradients
-from odinn.inversion.problem import local_parts, make_settings, prepare, run_outcome
-from odinn.inversion.terms import as_total
-from odinn.steps import record_as_replay
+from odinn.learning import gradients
+from odinn.learning.problem import local_parts, make_settings, prepare, run_outcome
+from odinn.learning.terms import as_total
+from odinn.model.binding import bind, trainable
+from odinn.run.steps import record_as_replay
 
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6, 1e-7
 SENSITIVE = 10  # cells that are tried one by one
@@ -20,8 +20,9 @@ GOOD = 1e-7  # of the gradient's norm: no better step is looked for
 
 @dataclass
 class Direction:
-    """One directional derivative: its error over the gradient's norm at the best step, and how many cells have ice at only one
-    end of that difference, the kinks at the margin that it crosses (counted where the error is above ``GOOD``)."""
+    """One directional derivative: its error over the gradient's norm at the best step, and how many
+    cells have ice at only one end of that difference, the kinks at the margin that it crosses
+    (counted where the error is above ``GOOD``)."""
 
     glacier: str
     along: str
@@ -35,7 +36,9 @@ class Direction:
 
 
 def wrong_derivatives(model, glaciers, loss, span, bar, **options):
-    """The directional derivatives that are not within the bar; those whose difference crosses a kink are printed."""
+    """The directional derivatives that are not within the bar; those whose difference crosses a
+    kink are printed.
+    """
     found = directions(model, glaciers, loss, span, **options)
     for one in found:
         if one.changed:
@@ -44,7 +47,9 @@ def wrong_derivatives(model, glaciers, loss, span, bar, **options):
 
 
 def directions(model, glaciers, loss, span, **options):
-    """Along the gradient, along two random directions, and in the most sensitive cells of fields."""
+    """Along the gradient, along two random directions, and in the most sensitive cells of
+    fields.
+    """
     settings, loss = make_settings(span, **options), as_total(loss)
     model = bind(model, glaciers)
     params, static = trainable(model, glaciers)
@@ -88,7 +93,8 @@ def _direction(along, draws, rgi_id, local, call):
         return Direction(rgi_id, along, best, step, 0)
     moved = lambda h: jax.tree.map(lambda p, t: p + h * t, call.params, tangent)
     ends = [
-        np.asarray(_ice_at_stops(moved(h), call.static, call.arrays, call.settings, call.how)) for h in (step, -step)
+        np.asarray(_ice_at_stops(moved(h), call.static, call.arrays, call.settings, call.how))
+        for h in (step, -step)
     ]
     return Direction(rgi_id, along, best, step, int((ends[0] != ends[1]).any(axis=0).sum()))
 

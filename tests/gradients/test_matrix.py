@@ -1,9 +1,11 @@
-"""The gradient matrix: every kind of number, law, loss and balance against differences of the very steps that ran.
+"""The gradient matrix: every kind of number, law, loss and balance against differences of the very
+steps that ran.
 
-Directional derivatives along the gradient, along random directions and in the most sensitive cells of fields, over replayed
-steps. Such a difference is smooth except where a cell crosses a kink (margin, slope cap, snow line), so the best of several
-steps is taken, and the cells that cross the margin are counted. The bar is 1e-6 of the gradient's norm; ODINN's own thresholds
-for the same rows run from 1e-5 to 3e-2.
+Directional derivatives along the gradient, along random directions and in the most sensitive cells
+of fields, over replayed steps. Such a difference is smooth except where a cell crosses a kink
+(margin, slope cap, snow line), so the best of several steps is taken, and the cells that cross the
+margin are counted. The bar is 1e-6 of the gradient's norm; ODINN's own thresholds for the same rows
+run from 1e-5 to 3e-2.
 """
 
 import pytest
@@ -19,7 +21,9 @@ SIA, Par = odinn.SIA2D, odinn.Parameter
 
 @pytest.fixture(scope="module")
 def twins(data):
-    """Argentière and Aletsch on coarse grids, observed without error under softer ice and some sliding."""
+    """Argentière and Aletsch on coarse grids, observed without error under softer ice and some
+    sliding.
+    """
     names = "argentiere_RGI60-11.03638", "aletsch_RGI60-11.01450"
     glaciers = [odinn.open_glacier(data / "glaciers" / f"{n}.nc", coarsen=4) for n in names]
     truth = odinn.Model(SIA(A=6e-17, C=1e-3), TI)
@@ -34,7 +38,10 @@ def neural(inputs, bounds):
 A_BOUNDS, C_BOUNDS = (1e-18, 1e-15), (1e-6, 1e-1)
 A = Par(3e-17, A_BOUNDS, "log")
 A_LAW = neural([odinn.inputs.LongTermTemperature()], (8e-21, 8e-17))
-THICK, SLOPE = odinn.inputs.Thickness(range=(0.0, 400.0)), odinn.inputs.SurfaceSlope(range=(0.0, 0.6))
+THICK, SLOPE = (
+    odinn.inputs.Thickness(range=(0.0, 400.0)),
+    odinn.inputs.SurfaceSlope(range=(0.0, 0.6)),
+)
 Y_LAW = neural([odinn.inputs.LongTermTemperature(), THICK], (1e-18, 2e-16))
 U_LAW = neural([THICK, SLOPE], (0.1, 500.0))
 MELT = Par(4e-3, (1e-3, 1e-2))
@@ -52,7 +59,11 @@ ROWS = {
     "A, mean elevation change": (SIA(A=A), TI, DHDT_MEAN),
     "A, glacier-wide balance": (SIA(A=A), TI, BALANCE),
     "A per glacier, two glaciers": (SIA(A=Par(3e-17, A_BOUNDS, "log", "glacier")), TI, H),
-    "A gridded, thickness and velocity": (SIA(A=Par(3e-17, A_BOUNDS, "log", "cell")), TI, H + 0.1 * V),
+    "A gridded, thickness and velocity": (
+        SIA(A=Par(3e-17, A_BOUNDS, "log", "cell")),
+        TI,
+        H + 0.1 * V,
+    ),
     "A law, two glaciers": (SIA(A=A_LAW), TI, H),
     "A law of each cell, velocity": (
         SIA(A=neural([odinn.inputs.LongTermTemperature(per="cell")], (8e-21, 8e-17))),
@@ -75,8 +86,16 @@ ROWS = {
         BALANCE,
     ),
     "temperature bias, thickness": (SIA(), odinn.TemperatureIndex(4e-3, 2.5, Par(0.1, (-3, 3))), H),
-    "precipitation factor, elevation change": (SIA(), odinn.TemperatureIndex(4e-3, Par(2.4, (0.5, 5))), DHDT),
-    "linear balance, thickness": (SIA(A=A), odinn.LinearBalance(6e-3, Par(2900.0, (2000.0, 4000.0))), H),
+    "precipitation factor, elevation change": (
+        SIA(),
+        odinn.TemperatureIndex(4e-3, Par(2.4, (0.5, 5))),
+        DHDT,
+    ),
+    "linear balance, thickness": (
+        SIA(A=A),
+        odinn.LinearBalance(6e-3, Par(2900.0, (2000.0, 4000.0))),
+        H,
+    ),
 }
 INITIAL = {
     "initial thickness over the bed": ("thickness", "bed", H + 0.1 * V),
@@ -95,28 +114,40 @@ FAST = {
     "A and n, thickness",
     "temperature bias, thickness",
 }
-fast_or_slow = lambda rows: [r if r in FAST else pytest.param(r, marks=pytest.mark.slow) for r in rows]
+fast_or_slow = lambda rows: [
+    r if r in FAST else pytest.param(r, marks=pytest.mark.slow) for r in rows
+]
 
 
 @pytest.mark.parametrize("row", fast_or_slow(ROWS))
 def test_the_gradient_is_that_of_the_steps_that_ran(twins, row):
     flow, balance, loss = ROWS[row]
     assert not wrong_derivatives(
-        odinn.Model(flow, balance), twins if "two glaciers" in row else twins[:1], loss, SPAN, bar=BAR
+        odinn.Model(flow, balance),
+        twins if "two glaciers" in row else twins[:1],
+        loss,
+        SPAN,
+        bar=BAR,
     )
 
 
-@pytest.mark.parametrize("row", [pytest.param(r, marks=pytest.mark.slow) if "bed under" in r else r for r in INITIAL])
+@pytest.mark.parametrize(
+    "row", [pytest.param(r, marks=pytest.mark.slow) if "bed under" in r else r for r in INITIAL]
+)
 def test_the_gradient_reaches_the_initial_state(twins, row):
     name, keep, loss = INITIAL[row]
     bounds = (0.0, None) if name == "thickness" else (None, None)
-    learned = twins[0].replace(**{name: Par(getattr(twins[0], name), bounds, per="cell")}, keep=keep)
+    learned = twins[0].replace(
+        **{name: Par(getattr(twins[0], name), bounds, per="cell")}, keep=keep
+    )
     assert not wrong_derivatives(odinn.Model(SIA(A=A), TI), [learned], loss, SPAN, bar=BAR)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stepper", [odinn.Euler(), odinn.SSPRK3(), odinn.Diffrax(atol=1e-2)], ids=lambda s: type(s).__name__
+    "stepper",
+    [odinn.Euler(), odinn.SSPRK3(), odinn.Diffrax(atol=1e-2)],
+    ids=lambda s: type(s).__name__,
 )
 def test_the_gradient_is_exact_for_every_stepper(twins, stepper):
     assert not wrong_derivatives(
@@ -127,7 +158,12 @@ def test_the_gradient_is_exact_for_every_stepper(twins, stepper):
 @pytest.mark.slow
 def test_the_gradient_is_exact_for_jumps_at_month_ends(twins):
     assert not wrong_derivatives(
-        odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)), twins[:1], H, SPAN, bar=BAR, coupling="jump"
+        odinn.Model(SIA(A=A), odinn.TemperatureIndex(MELT, 2.5)),
+        twins[:1],
+        H,
+        SPAN,
+        bar=BAR,
+        coupling="jump",
     )
 
 

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.binding import bind, trainable
 from odinn.errors import InputError
-from odinn.flow.kernel import PLAIN, TRANSPOSED
-from odinn.inversion import gradients
-from odinn.inversion.losses import Total
-from odinn.inversion.problem import local_parts, make_settings, prepare, run_options
+from odinn.learning import gradients
+from odinn.learning.losses import Total
+from odinn.learning.problem import local_parts, make_settings, prepare, run_options
+from odinn.model.binding import bind, trainable
+from odinn.physics.flow.kernel import PLAIN, TRANSPOSED
+from odinn.run.steps import record_as_replay
 from odinn.stepping.adjoint import Limits
-from odinn.steps import record_as_replay
 
 SPAN = (2000.0, 2001.0)
 MODEL = odinn.Model(
-    odinn.SIA2D(A=odinn.Parameter(2e-16, (1e-18, 1e-14), "log"), C=odinn.Parameter(1e-3, (1e-6, 1e-1), "log")),
+    odinn.SIA2D(
+        A=odinn.Parameter(2e-16, (1e-18, 1e-14), "log"),
+        C=odinn.Parameter(1e-3, (1e-6, 1e-1), "log"),
+    ),
     odinn.TemperatureIndex(odinn.Parameter(4e-3, (1e-3, 1e-2)), 2.0),
 )
 LOSS = odinn.losses.Thickness() + 0.1 * odinn.losses.Velocity()
@@ -41,7 +44,9 @@ def discrete(twin):
 
 @pytest.fixture(scope="module")
 def parts(twin):
-    """What compiled functions of one glacier take: (params, static, arrays), how to replay, settings, loss."""
+    """What compiled functions of one glacier take: (params, static, arrays), how to replay,
+    settings, loss.
+    """
     settings, loss = make_settings(SPAN), Total(LOSS.terms)
     model = bind(MODEL, twin)
     params, static = trainable(model, twin)
@@ -50,12 +55,22 @@ def parts(twin):
     replay = record_as_replay(record, len(problem.windows.start))
     how = run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
     limits = Limits(int(replay.count.max()), int(replay.stages.max()))
-    return local_parts(params, static, problem), loss, how, limits, (settings.stepper, settings.coupling)
+    return (
+        local_parts(params, static, problem),
+        loss,
+        how,
+        limits,
+        (settings.stepper, settings.coupling),
+    )
 
 
 @pytest.mark.parametrize(
     ("method", "tolerance"),
-    [("autodiff", 1e-11), ("forward", 1e-11), ("finite-difference", 1e-6)],  # round-off; h² and round-off over h
+    [
+        ("autodiff", 1e-11),
+        ("forward", 1e-11),
+        ("finite-difference", 1e-6),
+    ],  # round-off; h² and round-off over h
 )
 def test_all_methods_give_one_gradient(twin, discrete, method, tolerance):
     value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, method=method)
@@ -68,7 +83,9 @@ def test_all_methods_give_one_gradient(twin, discrete, method, tolerance):
 def test_another_value_of_what_is_learned_compiles_nothing_new(twin, method, caplog):
     model = bind(MODEL, twin)
     value, _ = odinn.value_and_gradient(model, twin, LOSS, SPAN, method=method)
-    moved = eqx.tree_at(lambda m: m.flow.A.raw, model, model.flow.A.raw + 1e-6)  # a step so small that buffers fit
+    moved = eqx.tree_at(
+        lambda m: m.flow.A.raw, model, model.flow.A.raw + 1e-6
+    )  # a step so small that buffers fit
     with jax.log_compiles():
         other, _ = odinn.value_and_gradient(moved, twin, LOSS, SPAN, method=method)
         jax.jit(lambda x: x + 1.0)(1.0)  # this one has to be seen
@@ -79,7 +96,9 @@ def test_another_value_of_what_is_learned_compiles_nothing_new(twin, method, cap
 def test_a_gradient_in_single_precision_is_that_of_double_to_its_rounding(twin, discrete):
     value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, dtype="float32")
     assert value == pytest.approx(discrete[0], rel=1e-3)  # float32 steps are not the same steps
-    np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=0, atol=1e-3 * np.abs(flat(discrete[1])).max())
+    np.testing.assert_allclose(
+        flat(gradient), flat(discrete[1]), rtol=0, atol=1e-3 * np.abs(flat(discrete[1])).max()
+    )
 
 
 def test_a_gradient_over_replayed_steps_is_that_of_the_run(twin, discrete):
@@ -94,13 +113,17 @@ def test_forward_and_backward_derivatives_are_adjoint(parts):
     (own, static, arrays), loss, how, limits, ours = parts
     tangent = jax.tree.map(lambda p: jnp.full_like(p, 0.7), own)
     _, forward = gradients.weighted_with_directional(own, tangent, static, arrays, loss, ours, how)
-    _, backward = gradients.weighted_with_gradient(own, static, arrays, loss, ours, how | {"limits": limits})
+    _, backward = gradients.weighted_with_gradient(
+        own, static, arrays, loss, ours, how | {"limits": limits}
+    )
     assert 0.7 * flat(backward).sum() == pytest.approx(float(forward), rel=1e-11)
 
 
 def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradient(parts):
     (own, static, arrays), loss, how, limits, ours = parts
-    f = lambda p: gradients.weighted_value(p, static, arrays, loss, ours, how | {"limits": limits})[0]
+    f = lambda p: gradients.weighted_value(p, static, arrays, loss, ours, how | {"limits": limits})[
+        0
+    ]
     gradient = jax.jit(jax.grad(f))
     tangent = jax.tree.map(jnp.ones_like, own)
     product = flat(jax.jit(lambda p: jax.jvp(jax.grad(f), (p,), (tangent,))[1])(own))
@@ -123,10 +146,14 @@ def test_hand_written_transposes_agree_with_automatic_ones(seed):
     both = []
     for operators in (PLAIN, TRANSPOSED):
         geometry = jax.vjp(lambda h, s, o=operators: o.corner_geometry(h, s, dx, dy), H, S)[1](bars)
-        divergence = jax.vjp(lambda d, h, s, o=operators: o.capped_divergence(d, h, s, dx, dy), D, H, S)[1](bar)
+        divergence = jax.vjp(
+            lambda d, h, s, o=operators: o.capped_divergence(d, h, s, dx, dy), D, H, S
+        )[1](bar)
         both.append((*geometry, *divergence))
     for automatic, by_hand in zip(*both, strict=True):
-        np.testing.assert_allclose(by_hand, automatic, rtol=0, atol=1e-13 * float(jnp.abs(automatic).max()))
+        np.testing.assert_allclose(
+            by_hand, automatic, rtol=0, atol=1e-13 * float(jnp.abs(automatic).max())
+        )
     assert float(jnp.abs(both[0][3]).max()) > 0  # the cap was active somewhere
 
 
@@ -136,7 +163,9 @@ def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin
     params, static = trainable(model, twin)
     problem = prepare(model, twin, loss, settings)
     sizes = {twin.rgi_id: (1, 1, 2)}
-    gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings, sizes=sizes)[1]
+    gradient = gradients.glacier_value_and_gradient(
+        params, static, problem, loss, settings, sizes=sizes
+    )[1]
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-12)
     assert sizes[twin.rgi_id] != (1, 1, 2)
 
@@ -145,15 +174,24 @@ def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin
     ("call", "message"),
     [
         (lambda g: odinn.value_and_gradient(odinn.Model(), g, LOSS, SPAN), "nothing to learn"),
-        (lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, method="magic"), "method='magic'"),
-        (lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, steper=1), "unknown keyword 'steper'"),
+        (
+            lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, method="magic"),
+            "method='magic'",
+        ),
+        (
+            lambda g: odinn.value_and_gradient(MODEL, g, LOSS, SPAN, steper=1),
+            "unknown keyword 'steper'",
+        ),
         (lambda g: odinn.value_and_gradient(MODEL, [g, g], LOSS, SPAN), "appears twice"),
         (lambda g: odinn.value_and_gradient(MODEL, [], LOSS, SPAN), "list of glaciers is empty"),
         (
             lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.ElevationChange(), SPAN),
             "no observed elevation_change",
         ),
-        (lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(at=1999.0), SPAN), "outside the span"),
+        (
+            lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(at=1999.0), SPAN),
+            "outside the span",
+        ),
         (
             lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(error=0.0), SPAN),
             "positive standard error",
@@ -169,8 +207,12 @@ def test_what_cannot_be_learned_is_an_error_that_says_why(twin, call, message):
 def test_the_continuous_adjoint_agrees_with_tight_steps_to_its_tolerance(twin):
     value, gradient = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, method="continuous")
     tight = odinn.value_and_gradient(MODEL, twin, LOSS, SPAN, stepper=odinn.RKC2(tol=1e-7))
-    assert value == pytest.approx(tight[0], rel=1e-5)  # Bosh3 with 1e-6 per step, melt at the margin to first order
-    np.testing.assert_allclose(flat(gradient), flat(tight[1]), rtol=0, atol=1e-5 * np.abs(flat(tight[1])).max())
+    assert value == pytest.approx(
+        tight[0], rel=1e-5
+    )  # Bosh3 with 1e-6 per step, melt at the margin to first order
+    np.testing.assert_allclose(
+        flat(gradient), flat(tight[1]), rtol=0, atol=1e-5 * np.abs(flat(tight[1])).max()
+    )
 
 
 def test_the_continuous_adjoint_knows_no_jumps(twin):

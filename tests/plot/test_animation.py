@@ -27,7 +27,15 @@ class Recorder:
         ax, curve = self.fig.axes[:2]
         image = ax.images[1]
         now = curve.lines[-1].get_xdata()[0]
-        self.frames.append((image.get_array().copy(), image.get_clim(), ax.get_title(), now, ax.images[0].get_array()))
+        self.frames.append(
+            (
+                image.get_array().copy(),
+                image.get_clim(),
+                ax.get_title(),
+                now,
+                ax.images[0].get_array(),
+            )
+        )
 
 
 @pytest.fixture
@@ -48,7 +56,9 @@ def test_each_frame_shows_its_time(slab_run, recorder, tmp_path):
         assert limits == recorder.frames[0][1]
         assert now == t
     assert [frame[2] for frame in recorder.frames[:2]] == ["2000-01-01", "2000-07-01"]
-    assert (recorder.frames[0][4] != recorder.frames[-1][4]).any()  # the hillshade follows the surface
+    assert (
+        recorder.frames[0][4] != recorder.frames[-1][4]
+    ).any()  # the hillshade follows the surface
 
 
 def test_change_is_symmetric_and_speed_has_no_holes(slab_run, recorder, tmp_path):
@@ -67,7 +77,9 @@ def test_change_is_symmetric_and_speed_has_no_holes(slab_run, recorder, tmp_path
 def test_a_glacier_that_grows_from_nothing_moves(slab_run, recorder, tmp_path):
     import equinox as eqx
 
-    grown = eqx.tree_at(lambda s: s.thickness, slab_run, slab_run.thickness * (slab_run.times > 2001)[:, None, None])
+    grown = eqx.tree_at(
+        lambda s: s.thickness, slab_run, slab_run.thickness * (slab_run.times > 2001)[:, None, None]
+    )
     animate(grown, tmp_path / "a.gif")
     assert recorder.frames[0][0].count() == 0
     assert recorder.frames[-1][0].count() > 0
@@ -86,7 +98,9 @@ def test_an_mp4_is_written(slab_run, tmp_path):
     assert animate(slab_run, tmp_path / "a.mp4", frames=3).read_bytes()[4:8] == b"ftyp"
 
 
-def test_an_mp4_without_ffmpeg_says_what_to_do_before_anything_is_drawn(slab_run, tmp_path, monkeypatch):
+def test_an_mp4_without_ffmpeg_says_what_to_do_before_anything_is_drawn(
+    slab_run, tmp_path, monkeypatch
+):
     monkeypatch.setattr(FFMpegWriter, "isAvailable", classmethod(lambda cls: False))
     monkeypatch.setattr(animation, "_stage", None)
     with pytest.raises(odinn.InputError, match=r"conda install ffmpeg.*or write a .gif"):

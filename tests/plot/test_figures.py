@@ -28,7 +28,9 @@ def test_the_page_has_the_numbers_of_the_run(slab_run):
     assert end == pytest.approx(slab_run.budget["final"] / 1e9, rel=1e-3)
     area = np.trapezoid((slab_run.thickness >= 1).sum(axis=(1, 2)) * 1e4, slab_run.times) / 3.0
     expected = (slab_run.volume[-1] - slab_run.volume[0]) * 0.9 / area / 3.0
-    assert float(rows["balance"].split()[0].replace("−", "-")) == pytest.approx(expected, abs=0.006)  # two decimals
+    assert float(rows["balance"].split()[0].replace("−", "-")) == pytest.approx(
+        expected, abs=0.006
+    )  # two decimals
     assert "A=5e-17" in rows["model"]
     texts = " ".join(t.get_text() for part in page.summary(slab_run).subfigs for t in part.texts)
     for text in (
@@ -48,7 +50,13 @@ def test_the_page_holds_maps_curves_and_the_section(slab_run):
     assert bars == ["ice thickness", "thickness change", "surface speed"]
     assert len(maps_row.axes[0].lines) == 2  # the line of the section, with its rim
     labels = [ax.get_ylabel() for ax in [*curves.axes, *along.axes]]
-    assert {"ice volume (km³)", "area (km²)", "surface altitude (m)", "altitude (m)", "change (m)"} <= set(labels)
+    assert {
+        "ice volume (km³)",
+        "area (km²)",
+        "surface altitude (m)",
+        "altitude (m)",
+        "change (m)",
+    } <= set(labels)
 
 
 @pytest.mark.parametrize("name", ["summary", "section", "speed", "balance_by_altitude"])
@@ -68,19 +76,28 @@ def test_the_page_of_a_glacier_without_ice_says_so(slab_run):
     fig.draw_without_rendering()
 
 
-def test_figures_are_saved_under_their_names_in_the_format_asked_for(slab_run, tmp_path, monkeypatch):
+def test_figures_are_saved_under_their_names_in_the_format_asked_for(
+    slab_run, tmp_path, monkeypatch
+):
     monkeypatch.setattr(figures, "_DPI", 40)
     paths = save_all(slab_run, tmp_path, ["volume", "section"], format="pdf")
     assert [p.name for p in paths] == ["volume.pdf", "section.pdf"]
     assert all(p.read_bytes().startswith(b"%PDF") for p in paths)
-    monkeypatch.setattr(figures.animation, "animate", lambda sim, path, field, **options: path.with_stem(f"a_{field}"))
+    monkeypatch.setattr(
+        figures.animation,
+        "animate",
+        lambda sim, path, field, **options: path.with_stem(f"a_{field}"),
+    )
     assert save_all(slab_run, tmp_path, ["gif"], field="change") == [tmp_path / "a_change.gif"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"what": ["volume", "valume"]}, r"no figure 'valume': choose from summary, .*section, gif, mp4"),
+        (
+            {"what": ["volume", "valume"]},
+            r"no figure 'valume': choose from summary, .*section, gif, mp4",
+        ),
         ({"format": "bmp"}, "'bmp': choose from png, pdf, svg"),
         ({"what": ["gif"], "field": "bed"}, "'bed': choose from thickness, speed, change"),
         ({"what": ["section"], "line": [(0.0, 0.0), (1.0, 1.0)]}, "off the grid"),
@@ -101,7 +118,19 @@ def test_the_command_draws_what_is_asked_for(saved, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(figures, "_DPI", 40)
     line = "500500,5199000 502000,5199000"
     assert (
-        command(monkeypatch, "plot", saved, "--what", "volume,smb", "-w", "section", "--line", line, "-o", tmp_path)
+        command(
+            monkeypatch,
+            "plot",
+            saved,
+            "--what",
+            "volume,smb",
+            "-w",
+            "section",
+            "--line",
+            line,
+            "-o",
+            tmp_path,
+        )
         == 0
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["section.png", "smb.png", "volume.png"]
@@ -121,7 +150,9 @@ def test_the_command_draws_what_is_asked_for(saved, tmp_path, monkeypatch, capsy
         (("export", "-o", "taken/a.tif"), "--output: taken cannot be written to"),
     ],
 )
-def test_a_wrong_command_is_one_message_before_the_work(saved, tmp_path, monkeypatch, capsys, arguments, message):
+def test_a_wrong_command_is_one_message_before_the_work(
+    saved, tmp_path, monkeypatch, capsys, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("a file where the folder should be")
     monkeypatch.setattr("odinn.plot.save_all", None)
@@ -134,9 +165,17 @@ def test_a_wrong_command_is_one_message_before_the_work(saved, tmp_path, monkeyp
 def test_the_command_exports_maps(saved, tmp_path, monkeypatch):
     import rasterio
 
-    assert command(monkeypatch, "export", saved, "-f", "thickness,change", "-o", tmp_path / "maps") == 0
-    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == ["run_change.tif", "run_thickness.tif"]
-    assert command(monkeypatch, "export", saved, "-o", tmp_path / "one.tif", "--at", "2000-07-01") == 0
+    assert (
+        command(monkeypatch, "export", saved, "-f", "thickness,change", "-o", tmp_path / "maps")
+        == 0
+    )
+    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == [
+        "run_change.tif",
+        "run_thickness.tif",
+    ]
+    assert (
+        command(monkeypatch, "export", saved, "-o", tmp_path / "one.tif", "--at", "2000-07-01") == 0
+    )
     with rasterio.open(tmp_path / "one.tif") as raster:
         thickness = odinn.load(saved).thickness[1]
         np.testing.assert_array_equal(raster.read(1) != raster.nodata, thickness > 0)
@@ -148,7 +187,9 @@ def test_the_page_says_what_to_know_of_the_first_years(slab_run):
         return " ".join(" ".join(t.get_text() for part in parts for t in part.texts).split())
 
     def noted(**provenance):
-        kept = {f.name: getattr(slab_run.glacier, f.name) for f in dataclasses.fields(odinn.Glacier)}
+        kept = {
+            f.name: getattr(slab_run.glacier, f.name) for f in dataclasses.fields(odinn.Glacier)
+        }
         return odinn.Glacier(**(kept | {"provenance": provenance}))
 
     ramsay, *_, small = odinn.demo_glaciers()

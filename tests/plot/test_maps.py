@@ -22,12 +22,16 @@ def make_glacier(thickest: float = 120.0, narrow: float = 1.0) -> odinn.Glacier:
     across, along = np.meshgrid(np.linspace(-1, 1, 30), np.linspace(-1, 1, 24))
     shape = np.maximum(0.6 - (narrow * across) ** 2 - along**2, 0.0)
     bed = np.broadcast_to(2000.0 + 8.0 * np.arange(30), grid.shape)
-    return odinn.Glacier("test-1", "Paraboloid", grid, bed=bed, thickness=thickest * shape, mask=shape > 0)
+    return odinn.Glacier(
+        "test-1", "Paraboloid", grid, bed=bed, thickness=thickest * shape, mask=shape > 0
+    )
 
 
 @pytest.fixture(scope="module")
 def sim() -> odinn.Simulation:
-    return odinn.simulate(odinn.Model(mass_balance=BALANCE), make_glacier(), 2000.0, 2003.0, save_every=1.0)
+    return odinn.simulate(
+        odinn.Model(mass_balance=BALANCE), make_glacier(), 2000.0, 2003.0, save_every=1.0
+    )
 
 
 def field_of(ax):
@@ -66,9 +70,13 @@ def test_image_lies_on_the_projected_cells_with_north_up():
 def test_light_comes_from_the_north_west():
     glacier = make_glacier()
     east, south = np.meshgrid(np.arange(30.0), np.arange(24.0))
-    ridge = glacier.replace(thickness=0.0).replace(bed=2000 - 30 * abs(east + south - 26), keep="thickness")
+    ridge = glacier.replace(thickness=0.0).replace(
+        bed=2000 - 30 * abs(east + south - 26), keep="thickness"
+    )
     light = maps.hillshade(ridge)
-    assert light[4, 4] > light[20, 20] + 0.3  # rows run south: the first cell looks to the north-west
+    assert (
+        light[4, 4] > light[20, 20] + 0.3
+    )  # rows run south: the first cell looks to the north-west
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,9 @@ def test_gain_and_loss_are_symmetric_about_zero_and_gain_is_blue(what):
 def test_limits_leave_out_two_percent_at_either_end_of_what_is_drawn():
     glacier = make_glacier()
     image = field_of(maps.draw(glacier, glacier.thickness))
-    assert image.get_clim() == tuple(np.percentile(glacier.thickness[glacier.thickness >= 1.0], (2, 98)))
+    assert image.get_clim() == tuple(
+        np.percentile(glacier.thickness[glacier.thickness >= 1.0], (2, 98))
+    )
     assert image.colorbar.extend == "both"
     given = field_of(maps.draw(glacier, glacier.thickness, limits=(0.0, 500.0)))
     assert given.get_clim() == (0.0, 500.0)
@@ -139,18 +149,24 @@ def test_scale_bar_is_round_and_as_long_as_it_says():
     says = bar.txt_label.get_text()
     assert says == "500 m"
     drawn = bar.size_bar.get_children()[0].get_window_extent()
-    (west, _), (east, _) = ax.transData.inverted().transform([(drawn.x0, drawn.y0), (drawn.x1, drawn.y0)])
+    (west, _), (east, _) = ax.transData.inverted().transform(
+        [(drawn.x0, drawn.y0), (drawn.x1, drawn.y0)]
+    )
     assert east - west == pytest.approx(500.0, rel=1e-6)
 
 
-@pytest.mark.parametrize(("width", "length"), [(2600.0, 500.0), (8000.0, 2000.0), (39000.0, 5000.0), (400.0, 100.0)])
+@pytest.mark.parametrize(
+    ("width", "length"), [(2600.0, 500.0), (8000.0, 2000.0), (39000.0, 5000.0), (400.0, 100.0)]
+)
 def test_scale_bar_fits_into_a_quarter_of_the_map(width, length):
     assert maps.scale_bar_length(width) == length
 
 
 def test_outline_closes_also_at_the_border_of_the_grid():
     glacier = make_glacier()
-    everywhere = odinn.Glacier("test-2", "", glacier.grid, glacier.bed, glacier.thickness, np.ones((24, 30), bool))
+    everywhere = odinn.Glacier(
+        "test-2", "", glacier.grid, glacier.bed, glacier.thickness, np.ones((24, 30), bool)
+    )
     ax = maps.draw(everywhere, everywhere.thickness)
     (outline,) = ax.collections
     corners = np.concatenate([path.vertices for path in outline.get_paths()])
@@ -176,7 +192,9 @@ def test_wrong_input_is_named():
     glacier = make_glacier()
     with pytest.raises(odinn.InputError, match=r"test-1.*'height'.*thickness, speed"):
         maps.draw(glacier, glacier.thickness, what="height")
-    with pytest.raises(odinn.InputError, match=r"field has shape \(2, 24, 30\), expected \(24, 30\)"):
+    with pytest.raises(
+        odinn.InputError, match=r"field has shape \(2, 24, 30\), expected \(24, 30\)"
+    ):
         maps.draw(glacier, np.stack([glacier.thickness] * 2))
     with pytest.raises(odinn.InputError, match="low < high"):
         maps.draw(glacier, glacier.thickness, limits=(5.0, 1.0))
@@ -196,7 +214,9 @@ def test_start_and_end_share_their_colors(sim):
     before, after, change = maps.before_after(sim).axes[:3]
     assert field_of(before).get_clim() == field_of(after).get_clim()
     difference = field_of(change).get_array()
-    np.testing.assert_array_equal(difference.compressed(), (sim.thickness[-1] - sim.thickness[0])[~difference.mask])
+    np.testing.assert_array_equal(
+        difference.compressed(), (sim.thickness[-1] - sim.thickness[0])[~difference.mask]
+    )
     ever = (sim.thickness[0] >= 1.0) | (sim.thickness[-1] >= 1.0)
     np.testing.assert_array_equal(~difference.mask, ever)
     assert [ax.get_xlim() for ax in (before, after)] == [change.get_xlim()] * 2
@@ -215,17 +235,28 @@ def test_thickness_and_speed_are_those_of_the_time(sim):
 
 def test_overview_shows_the_balance_of_the_model(sim):
     panels = maps.overview(sim).axes[:4]
-    assert [ax.get_title() for ax in panels] == ["2003-01-01", "2003-01-01", "over the run", "mean of the run"]
+    assert [ax.get_title() for ax in panels] == [
+        "2003-01-01",
+        "2003-01-01",
+        "over the run",
+        "mean of the run",
+    ]
     shown = field_of(panels[3]).get_array()
     surface = sim.surface.mean(axis=0)
     everlasting = (sim.thickness > 20.0).all(axis=0)
     # The surface moves within a year; 0.01 per year times a metre or two.
-    np.testing.assert_allclose(shown[everlasting], 0.01 * (surface[everlasting] - 2150.0), atol=0.03)
+    np.testing.assert_allclose(
+        shown[everlasting], 0.01 * (surface[everlasting] - 2150.0), atol=0.03
+    )
 
 
 def test_a_loaded_run_is_drawn_alike(sim, tmp_path):
     loaded = odinn.load(odinn.save(sim, tmp_path / "run.nc"))
-    for old, new in zip(maps.thickness_and_speed(sim).axes[:2], maps.thickness_and_speed(loaded).axes[:2], strict=True):
+    for old, new in zip(
+        maps.thickness_and_speed(sim).axes[:2],
+        maps.thickness_and_speed(loaded).axes[:2],
+        strict=True,
+    ):
         np.testing.assert_array_equal(field_of(old).get_array(), field_of(new).get_array())
     # The balance is stored in single precision.
     np.testing.assert_allclose(mean_balance(sim), mean_balance(loaded), rtol=1e-6)
@@ -271,11 +302,15 @@ def test_a_figure_that_fails_leaves_the_old_file_whole(sim, tmp_path, monkeypatc
 def test_a_run_without_ice_or_flow_is_drawn():
     glacier = make_glacier().replace(thickness=0.0)
     melting = odinn.LinearBalance(gradient=0.0, ela=0.0)
-    bare = odinn.simulate(odinn.Model(flow=None, mass_balance=melting), glacier, 2000.0, 2001.0, save_every=1.0)
+    bare = odinn.simulate(
+        odinn.Model(flow=None, mass_balance=melting), glacier, 2000.0, 2001.0, save_every=1.0
+    )
     for figure in (maps.thickness_and_speed, maps.before_after, maps.overview):
         fig = figure(bare)
         assert all(text.get_text() == "no ice" for ax in fig.axes for text in ax.texts)
-        assert len(fig.axes) == sum(len(ax.texts) for ax in fig.axes)  # no colour bar without colours
+        assert len(fig.axes) == sum(
+            len(ax.texts) for ax in fig.axes
+        )  # no colour bar without colours
         fig.draw_without_rendering()
 
 

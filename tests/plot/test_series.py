@@ -15,13 +15,21 @@ def make_glacier(thickest: float = 150.0) -> odinn.Glacier:
     across, along = np.meshgrid(np.linspace(-1, 1, 30), np.linspace(-1, 1, 24))
     shape = np.maximum(0.6 - across**2 - along**2, 0.0)
     bed = np.broadcast_to(2000.0 + 10.0 * np.arange(30), grid.shape)
-    return odinn.Glacier("test-1", "Paraboloid", grid, bed=bed, thickness=thickest * shape, mask=shape > 0)
+    return odinn.Glacier(
+        "test-1", "Paraboloid", grid, bed=bed, thickness=thickest * shape, mask=shape > 0
+    )
 
 
-def run(thickest: float = 150.0, years: float = 3.0, save_every: float = 1.0, flow: bool = True) -> odinn.Simulation:
+def run(
+    thickest: float = 150.0, years: float = 3.0, save_every: float = 1.0, flow: bool = True
+) -> odinn.Simulation:
     balance = odinn.LinearBalance(gradient=GRADIENT, ela=ELA)
-    model = odinn.Model(mass_balance=balance) if flow else odinn.Model(flow=None, mass_balance=balance)
-    return odinn.simulate(model, make_glacier(thickest), 2000.0, 2000.0 + years, save_every=save_every)
+    model = (
+        odinn.Model(mass_balance=balance) if flow else odinn.Model(flow=None, mass_balance=balance)
+    )
+    return odinn.simulate(
+        model, make_glacier(thickest), 2000.0, 2000.0 + years, save_every=save_every
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +100,8 @@ def test_intervals_count_by_their_length():
     uneven = run(years=2.0, save_every=0.75)
     np.testing.assert_allclose(np.diff(uneven.times), [0.75, 0.75, 0.5])
     gained = series.mean_balance(uneven).sum() * 1e4 * 2.0
-    # Nothing flows over the border, so that the balance is the only change of volume; 0.9 is the density of ice.
+    # Nothing flows over the border, so that the balance is the only change of volume; 0.9 is the
+    # density of ice.
     assert gained == pytest.approx((uneven.volume[-1] - uneven.volume[0]) * 0.9, rel=1e-9)
 
 
@@ -106,7 +115,10 @@ def test_series_are_drawn_by_the_names_that_they_have_in_the_file(sim):
     np.testing.assert_allclose(values * 1e6, ds.budget_ablation.values)
     np.testing.assert_array_equal(edges, [2000.0, *ds.window_end.values])
     assert ax.get_ylabel() == "per window, 10⁶ m³"
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["budget_accumulation", "budget_ablation"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "budget_accumulation",
+        "budget_ablation",
+    ]
 
 
 def test_series_that_cannot_be_drawn_are_named(sim):
@@ -142,7 +154,9 @@ def test_annual_balance_refuses_series_of_different_length():
 
 
 def test_curves_of_a_glacier_without_ice_say_so():
-    bare = odinn.simulate(odinn.Model(mass_balance=None), make_glacier(0.0), 2000.0, 2001.0, save_every=1.0)
+    bare = odinn.simulate(
+        odinn.Model(mass_balance=None), make_glacier(0.0), 2000.0, 2001.0, save_every=1.0
+    )
     for curve in (series.balance_by_altitude, series.thickness_change_by_altitude):
         assert [text.get_text() for text in curve(bare).texts] == ["no ice"]
     assert series.volume_and_area(bare).get_title() == "volume from 0, area from 0"

@@ -1,4 +1,6 @@
-"""Ice is neither made nor lost: on real beds, on cliffs, in ODINN's set-ups, and face by face in the kernel."""
+"""Ice is neither made nor lost: on real beds, on cliffs, in ODINN's set-ups, and face by face in
+the kernel.
+"""
 
 from types import SimpleNamespace
 
@@ -18,13 +20,18 @@ ROUND_OFF = 1e-12  # relative to the initial volume: thousands of steps of 1e-16
 
 def run(glacier, years, flow=CREEP, **options):
     """In one window, so that the steps are as long as their error allows."""
-    return odinn.simulate(odinn.Model(flow=flow), glacier, 2000.0, 2000.0 + years, **({"save_every": years} | options))
+    return odinn.simulate(
+        odinn.Model(flow=flow), glacier, 2000.0, 2000.0 + years, **({"save_every": years} | options)
+    )
 
 
 def assert_conserved(sim):
     budget = sim.budget
     assert budget["clipped"] == 0
-    assert abs(budget["final"] + budget["lost_at_border"] - budget["initial"]) <= ROUND_OFF * budget["initial"]
+    assert (
+        abs(budget["final"] + budget["lost_at_border"] - budget["initial"])
+        <= ROUND_OFF * budget["initial"]
+    )
     assert sim.thickness.min() >= 0
     assert np.abs(sim.thickness[-1] - sim.thickness[0]).max() > 1.0  # m; the ice has moved
 
@@ -37,7 +44,9 @@ def cliff(height, dx=100.0):
     return odinn.Glacier("cliff", "", odinn.Grid(nx=60, ny=24, dx=dx, dy=dx), bed, ice, ice > 0)
 
 
-@pytest.mark.parametrize(("years", "save_every"), [(20.0, 20.0), (2.0, 1 / 12)], ids=["20 years", "months"])
+@pytest.mark.parametrize(
+    ("years", "save_every"), [(20.0, 20.0), (2.0, 1 / 12)], ids=["20 years", "months"]
+)
 @pytest.mark.parametrize(
     "name",
     [
@@ -59,20 +68,29 @@ def test_melt_at_the_margin_makes_no_ice():
     noise = np.random.default_rng(7).uniform(0.0, 120.0, (ny, nx))
     bed = 3000.0 - 0.35 * x + 0.1 * y + 250.0 * np.sin(x / 500.0) * np.cos(y / 700.0) + noise
     ice = np.maximum(120.0 * (1 - ((x - 1700.0) / 900.0) ** 2 - ((y - 1500.0) / 700.0) ** 2), 0.0)
-    glacier = odinn.Glacier("rugged", "", odinn.Grid(nx=nx, ny=ny, dx=100.0, dy=100.0), bed, ice, ice > 0)
-    flow, balance = odinn.SIA2D(A=7e-17, C=1e-3), odinn.LinearBalance(gradient=5e-3, ela=2700.0, maximum=1.0)
+    glacier = odinn.Glacier(
+        "rugged", "", odinn.Grid(nx=nx, ny=ny, dx=100.0, dy=100.0), bed, ice, ice > 0
+    )
+    flow, balance = (
+        odinn.SIA2D(A=7e-17, C=1e-3),
+        odinn.LinearBalance(gradient=5e-3, ela=2700.0, maximum=1.0),
+    )
     sim = odinn.simulate(odinn.Model(flow, balance), glacier, 2000.0, 2010.0, save_every=10.0)
     assert sim.budget["clipped"] == 0
     assert sim.relative_residual <= ROUND_OFF
     assert sim.budget["unmet_melt"] > 0  # there was thin ice to melt away
 
 
-@pytest.mark.parametrize("stepper", [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "stepper", [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler()], ids=lambda s: type(s).__name__
+)
 @pytest.mark.parametrize("height", [100.0, 500.0, 1000.0])
 def test_ice_that_falls_over_a_cliff_is_conserved(height, stepper):
     sim = run(cliff(height), 30.0, stepper=stepper)
     assert_conserved(sim)
-    assert sim.budget["lost_at_border"] > 0.1 * sim.budget["initial"]  # and what leaves the domain is counted
+    assert (
+        sim.budget["lost_at_border"] > 0.1 * sim.budget["initial"]
+    )  # and what leaves the domain is counted
     assert (sim.thickness[-1][:, 26:] > 1.0).any()
 
 
@@ -85,7 +103,11 @@ def odinn_setups():
         block = np.where(third & third[:, None], 400.0, 0.0)
         for shape, ice in (("dome", dome), ("block", block)):
             waves = 0.5 * ice.max() * np.sin(i / 5) * np.sin(i[:, None] / 5)
-            for bed_name, bed in (("flat", np.zeros_like(ice)), ("waves", waves), ("bowl", -ice / 2)):
+            for bed_name, bed in (
+                ("flat", np.zeros_like(ice)),
+                ("waves", waves),
+                ("bowl", -ice / 2),
+            ):
                 yield pytest.param(ice, bed, id=f"{size}-{shape}-{bed_name}")
 
 
@@ -110,7 +132,9 @@ patchy = fields(0.0, 400.0).flatmap(
 
 @jax.jit
 def rate_and_stiffness(bed, thickness):
-    values = CREEP.coefficients(SimpleNamespace(rgi_id="", grid=odinn.Grid(nx=SHAPE[1], ny=SHAPE[0], dx=DX, dy=DX)))
+    values = CREEP.coefficients(
+        SimpleNamespace(rgi_id="", grid=odinn.Grid(nx=SHAPE[1], ny=SHAPE[0], dx=DX, dy=DX))
+    )
     return CREEP.tendency(values, bed, thickness, DX, DX)
 
 
@@ -125,6 +149,8 @@ def test_ice_free_ground_never_exports_ice(bed, thickness):
 @settings(deadline=None, max_examples=300)
 def test_fluxes_cancel_and_a_stable_euler_step_leaves_no_negative_thickness(bed, thickness):
     rate, stiffness = map(np.asarray, rate_and_stiffness(jnp.asarray(bed), jnp.asarray(thickness)))
-    assert abs(rate.sum()) <= 1e-14 * np.abs(rate).sum()  # pairs of equal and opposite numbers, summed
+    assert (
+        abs(rate.sum()) <= 1e-14 * np.abs(rate).sum()
+    )  # pairs of equal and opposite numbers, summed
     if stiffness > 0:
         assert (thickness + 2.0 / stiffness * rate >= 0).all()

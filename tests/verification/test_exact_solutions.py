@@ -1,4 +1,6 @@
-"""The exact solutions solve their equations: what the model is measured against is measured first."""
+"""The exact solutions solve their equations: what the model is measured against is measured
+first.
+"""
 
 from types import SimpleNamespace
 
@@ -7,9 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from odinn.flow.exact import BedrockStep, ExactBalance, Halfar, OscillatingDome, radius, with_derivative
 from odinn.grid import Grid
-from odinn.verification import square
+from odinn.verification.exact import (
+    BedrockStep,
+    ExactBalance,
+    Halfar,
+    OscillatingDome,
+    radius,
+    with_derivative,
+)
+from odinn.verification.problems import square
 
 ROUND_OFF = 1e-12  # relative: every derivative is exact, so only round-off is left
 
@@ -26,7 +35,9 @@ def test_similarity_solutions_solve_the_ice_equation(growth, age):
     t = age * dome.start
     x, y = np.meshgrid([0.01, 0.1, -0.5], [0.1, 0.4, 0.6])  # where ODINN looks
     r = dome.radius * np.hypot(x, y)
-    _, rate = with_derivative(lambda time: dome.thickness(r, time * jnp.ones_like(r)), jnp.full_like(r, t))
+    _, rate = with_derivative(
+        lambda time: dome.thickness(r, time * jnp.ones_like(r)), jnp.full_like(r, t)
+    )
     left, right = rate + dome.divergence(r, t), dome.balance(r, t)
     np.testing.assert_allclose(left, right, rtol=0, atol=ROUND_OFF * np.abs(rate).max())
     assert np.abs(rate).max() > 1e-3
@@ -57,7 +68,9 @@ def test_surface_speed_is_five_quarters_of_flux_over_thickness():
     dome = Halfar()
     t = dome.start + 25000.0
     r = np.linspace(0.05, 0.95, 7) * dome.margin(t)
-    np.testing.assert_allclose(dome.surface_speed(r, t), 1.25 * dome.flux(r, t) / dome.thickness(r, t), rtol=ROUND_OFF)
+    np.testing.assert_allclose(
+        dome.surface_speed(r, t), 1.25 * dome.flux(r, t) / dome.thickness(r, t), rtol=ROUND_OFF
+    )
     assert np.asarray(dome.surface_speed(np.array([1.01 * dome.margin(t)]), t)) == 0
 
 
@@ -67,8 +80,11 @@ def test_the_oscillating_domes_balance_pays_for_its_change_of_volume():
     for t in (0.0, 1300.0, 3750.0):
         change = jax.jvp(lambda time: dome.thickness(r, time), (t,), (1.0,))[1]
         gain = total(dome.balance(r, t), r)
-        # Trapezoids over the two jumps of the balance (0.3 and 0.9 of the radius) leave a step's worth, 5e-5.
-        assert gain == pytest.approx(total(change, r), abs=1e-4 * total(np.abs(dome.balance(r, t)), r))
+        # Trapezoids over the two jumps of the balance (0.3 and 0.9 of the radius) leave a step's
+        # worth, 5e-5.
+        assert gain == pytest.approx(
+            total(change, r), abs=1e-4 * total(np.abs(dome.balance(r, t)), r)
+        )
 
 
 def test_the_oscillating_domes_balance_is_finite_at_dome_and_margin_and_negative_beyond():
@@ -84,7 +100,10 @@ def test_balance_reaches_the_model_in_water_equivalent_on_cells():
     dome, grid = Halfar(growth=5.0), square(11, 150e3)
     balance = ExactBalance(dome=dome)
     rates = balance.rates(
-        balance.coefficients(SimpleNamespace(rgi_id="", grid=grid)), None, jnp.zeros(grid.shape), dome.start
+        balance.coefficients(SimpleNamespace(rgi_id="", grid=grid)),
+        None,
+        jnp.zeros(grid.shape),
+        dome.start,
     )
     expected = 0.91 * dome.balance(radius(grid), dome.start)
     np.testing.assert_allclose(rates.balance, expected, rtol=ROUND_OFF)
@@ -99,7 +118,9 @@ def test_radius_counts_from_the_origin_of_the_grid():
 @pytest.mark.parametrize(("dx", "volume"), [(1000.0, 4645451.9), (500.0, 4582299.8)])
 def test_bedrock_step_has_the_published_volume(dx, volume):
     x = np.arange(0.0, 30e3 + 1, dx)
-    assert np.trapezoid(BedrockStep().thickness(x), x) == pytest.approx(volume, abs=0.05)  # published to 0.1 m2
+    assert np.trapezoid(BedrockStep().thickness(x), x) == pytest.approx(
+        volume, abs=0.05
+    )  # published to 0.1 m2
 
 
 def test_bedrock_step_is_steady_on_either_side_of_the_cliff():
@@ -112,5 +133,10 @@ def test_bedrock_step_is_steady_on_either_side_of_the_cliff():
 
     x = jnp.array([500.0, 3000.0, 6900.0, 7100.0, 12e3, 19e3])
     _, divergence = with_derivative(flux, x)
-    np.testing.assert_allclose(divergence, step.balance(x), rtol=1e-10)  # 3/8-th powers of large numbers
-    assert float(step.thickness(jnp.array([6999.9]))[0]) < float(step.thickness(jnp.array([7000.0]))[0]) - 200
+    np.testing.assert_allclose(
+        divergence, step.balance(x), rtol=1e-10
+    )  # 3/8-th powers of large numbers
+    assert (
+        float(step.thickness(jnp.array([6999.9]))[0])
+        < float(step.thickness(jnp.array([7000.0]))[0]) - 200
+    )

@@ -9,26 +9,27 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.dynamics import Window
-from odinn.flow.base import AbstractFlow
-from odinn.parameter import without_numbers
+from odinn.numbers.parameter import without_numbers
+from odinn.physics.dynamics import Window
+from odinn.physics.flow.base import AbstractFlow
 from odinn.stepping.adjoint import Replay, integrate
 from odinn.stepping.base import AbstractSystem
 from odinn.stepping.reference import Diffrax
-from odinn.verification import convergence_order
+from odinn.verification.problems import convergence_order
 
 YEARS = 8.0
 REFERENCE = 2048  # steps of a third-order method: its error is (1/8)³ of the finest run's
 
 
 class Basin(AbstractSystem):
-    """Gentle ice in a closed box: every cell has ice, the slope cap is never met, so dH/dt is smooth in H.
+    """Gentle ice in a closed box: every cell has ice, the slope cap is never met, so dH/dt is
+    smooth in H.
 
     The balance (m yr⁻¹) swings with time, so that the times of stages count.
     """
 
     flow: AbstractFlow
-    values: odinn.flow.sia.Coefficients
+    values: odinn.physics.flow.sia.Coefficients
     bed: odinn.grid.Cell
     dx: float = eqx.field(static=True)
 
@@ -37,7 +38,9 @@ class Basin(AbstractSystem):
 
     def tendency(self, forcing, t, y):
         walled = lambda a: jnp.pad(a, 1, mode="edge")
-        rate, stiffness = self.flow.tendency(self.values, walled(self.bed), walled(y), self.dx, self.dx)
+        rate, stiffness = self.flow.tendency(
+            self.values, walled(self.bed), walled(y), self.dx, self.dx
+        )
         return rate[1:-1, 1:-1] + 3.0 * jnp.sin(t), stiffness
 
     def settle(self, forcing, dt, raw, tally):
@@ -60,7 +63,10 @@ class Basin(AbstractSystem):
 @pytest.fixture(scope="module")
 def basin():
     ny, nx, dx = 12, 16, 500.0
-    across, along = np.cos(np.pi * (np.arange(ny) + 0.5) / ny)[:, None], np.cos(np.pi * (np.arange(nx) + 0.5) / nx)
+    across, along = (
+        np.cos(np.pi * (np.arange(ny) + 0.5) / ny)[:, None],
+        np.cos(np.pi * (np.arange(nx) + 0.5) / nx),
+    )
     flow = odinn.SIA2D(A=1e-16)
     values = flow.coefficients(SimpleNamespace(rgi_id="", grid=odinn.Grid(nx + 2, ny + 2, dx, dx)))
     system = Basin(without_numbers(flow), values, jnp.asarray(30.0 * across * along), dx)
@@ -99,6 +105,7 @@ def reference(basin):
 )
 def test_stepper_converges_with_its_order(basin, reference, stepper, stages, counts, order):
     errors = [np.abs(advance(basin, stepper, n, stages) - reference).max() for n in counts]
-    # The next term of the expansion bends the line by less than 0.15 over a factor of 4 in the step.
+    # The next term of the expansion bends the line by less than 0.15 over a factor of 4 in the
+    # step.
     assert convergence_order([1 / n for n in counts], errors) == pytest.approx(order, abs=0.15)
     assert errors[-1] < 0.1

@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 
 from odinn import verification
-from odinn.verification import PROBLEMS, Bar, Problem
+from odinn.verification.problems import PROBLEMS, Bar, Problem
 
-TABLE = [pytest.param(name, marks=pytest.mark.slow if p.slow else ()) for name, p in PROBLEMS.items()]
+TABLE = [
+    pytest.param(name, marks=pytest.mark.slow if p.slow else ()) for name, p in PROBLEMS.items()
+]
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_problem_meets_its_bars(name):
     result = verification.run(name)
-    missed = [f"{row.quantity}: {row.measured:.6g}, bar {row.bar} {row.unit}" for row in result.rows if not row.passed]
+    missed = [
+        f"{row.quantity}: {row.measured:.6g}, bar {row.bar} {row.unit}"
+        for row in result.rows
+        if not row.passed
+    ]
     assert not missed
     assert len(result.rows) == len(PROBLEMS[name].bars)
 

@@ -1,6 +1,8 @@
-"""Calls in YAML: ``{adam: {learning_rate: 1e-2}}`` is ``adam(learning_rate=1e-2)``, checked against its signature.
+"""Calls in YAML: ``{adam: {learning_rate: 1e-2}}`` is ``adam(learning_rate=1e-2)``, checked against
+its signature.
 
-Whatever a loss, an optimizer, a law or an input takes in Python it takes here by the same name; nothing is listed twice.
+Whatever a loss, an optimizer, a law or an input takes in Python it takes here by the same name;
+nothing is listed twice.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ def snake(name: str) -> str:
 def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registry:
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
     import odinn
-    from odinn.inversion import losses, optimizers, regularization
-    from odinn.inversion.terms import AbstractTerm
-    from odinn.laws.base import AbstractInput, AbstractLaw
+    from odinn.learning import losses, optimizers, regularization
+    from odinn.learning.terms import AbstractTerm
+    from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
     found: list[tuple[str, Any]]
     if kind == "optimizers":
@@ -52,7 +54,9 @@ def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registr
     return {snake(name): k for name, k in found if usable(k) and name not in formulas}
 
 
-def section_of(call: Callable[..., Any], *, without: tuple[str, ...] = (), **special: Any) -> type[Section]:
+def section_of(
+    call: Callable[..., Any], *, without: tuple[str, ...] = (), **special: Any
+) -> type[Section]:
     """A section with the arguments of a call as keys."""
     hints = _hints(call)
     fields: dict[str, Any] = {}
@@ -64,29 +68,43 @@ def section_of(call: Callable[..., Any], *, without: tuple[str, ...] = (), **spe
     return create_model("ArgumentsSection", __base__=Section, **fields)
 
 
-def single(entry: Any, kind: Any, path: str, place: str, beside: tuple[str, ...] = ()) -> tuple[str, dict, dict]:
-    """(name, arguments, what stands beside) of an entry such as ``{thickness: {error: 5}, weight: 2}`` or ``thickness``."""
+def single(
+    entry: Any, kind: Any, path: str, place: str, beside: tuple[str, ...] = ()
+) -> tuple[str, dict, dict]:
+    """(name, arguments, what stands beside) of an entry such as ``{thickness: {error: 5}, weight:
+    2}`` or ``thickness``.
+    """
     known = registry(kind)
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, dict):
-        raise InputError(f"{path}: {place}: found {entry!r}, expected such as {{{next(iter(known))}: {{...}}}}")
+        raise InputError(
+            f"{path}: {place}: found {entry!r}, expected such as {{{next(iter(known))}: {{...}}}}"
+        )
     extra = {k: v for k, v in entry.items() if k in beside}
     names = [str(k) for k in entry if k not in beside]
     unknown = [name for name in names if snake(name) not in known]
     if unknown or not names:
-        found = f"{unknown[0]!r} is unknown{suggest(unknown[0], known)}" if unknown else "names none of them"
+        found = (
+            f"{unknown[0]!r} is unknown{suggest(unknown[0], known)}"
+            if unknown
+            else "names none of them"
+        )
         raise InputError(f"{path}: {place}: {found}; known: {', '.join([*known, *beside])}")
     if len(names) > 1:
         raise InputError(f"{path}: {place}: {' and '.join(names)} in one entry; give each its own")
     arguments = entry[names[0]]
     if arguments is not None and not isinstance(arguments, dict):
-        raise InputError(f"{path}: {place}.{names[0]}: found {arguments!r}, expected arguments: {{name: value}}")
+        raise InputError(
+            f"{path}: {place}.{names[0]}: found {arguments!r}, expected arguments: {{name: value}}"
+        )
     return snake(names[0]), dict(arguments or {}), extra
 
 
 def make(call: Callable[..., Any], arguments: dict[str, Any], path: str, place: str) -> Any:
-    """The call with its arguments, those that YAML cannot say being made already; mistakes name the key."""
+    """The call with its arguments, those that YAML cannot say being made already; mistakes name the
+    key.
+    """
     section = checked(section_of(call), arguments, path, place + ".")
     given = {name: getattr(section, name) for name in arguments}
     try:
@@ -108,7 +126,9 @@ def _hints(call: Any) -> dict[str, Any]:
 
 
 def _plain(annotation: Any) -> Any:
-    """The annotation if it is made of numbers, words and tuples of them, else anything: the call itself checks the rest."""
+    """The annotation if it is made of numbers, words and tuples of them, else anything: the call
+    itself checks the rest.
+    """
     return annotation if _is_plain(annotation) else Any
 
 

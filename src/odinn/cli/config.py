@@ -1,4 +1,5 @@
-"""The configuration of a run: YAML that mirrors the Python arguments one to one, checked by one schema.
+"""The configuration of a run: YAML that mirrors the Python arguments one to one, checked by one
+schema.
 
 That of an inversion is in :mod:`odinn.cli.learning` and shares what is here.
 """
@@ -16,7 +17,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 import odinn
 from odinn.errors import InputError, where
@@ -77,12 +86,15 @@ STEPPERS["Diffrax"] = DiffraxSection
 
 
 class ClimateSection(Section):
-    """The series, and the scenario made from it: ``Climate.constant``, ``repeat``, ``random`` and ``shift``.
+    """The series, and the scenario made from it: ``Climate.constant``, ``repeat``, ``random`` and
+    ``shift``.
 
     A product's name or a file alone, ``climate: w5e5``, stands for ``climate: {product: w5e5}``.
     """
 
-    product: str | None = Field(None, description="product's name, or a CSV or NetCDF file; $VARIABLES are filled in")
+    product: str | None = Field(
+        None, description="product's name, or a CSV or NetCDF file; $VARIABLES are filled in"
+    )
     ref_height: float | None = Field(None, description="m, of a file that does not give it")
     scenario: Literal["constant", "repeat", "random"] | None = None
     years: tuple[float | str | dt.date, float | str | dt.date] | None = Field(
@@ -96,7 +108,9 @@ class ClimateSection(Section):
     @model_validator(mode="after")
     def _consistent(self) -> ClimateSection:
         if self.scenario is not None and self.years is None:
-            raise ValueError(f"scenario: {self.scenario} needs years: [start, end], such as [1995, 2015]")
+            raise ValueError(
+                f"scenario: {self.scenario} needs years: [start, end], such as [1995, 2015]"
+            )
         if self.scenario is None and self.years is not None:
             raise ValueError("years belongs to a scenario: constant, repeat or random")
         if self.scenario != "random" and (self.seed, self.block_years) != (0, 1):
@@ -111,7 +125,8 @@ class GlacierSection(Section):
         description="path of a NetCDF file or OGGM directory, demo:RGI-id or demo, or a list; $VARIABLES are filled in"
     )
     climate: ClimateSection = Field(
-        default_factory=lambda: ClimateSection.model_validate({}), description="climate product, file or scenario"
+        default_factory=lambda: ClimateSection.model_validate({}),
+        description="climate product, file or scenario",
     )
     thickness: str | None = Field(None, description="thickness product")
     coarsen: int = Field(1, description="average blocks of k x k cells; volume is kept, area grows")
@@ -174,12 +189,16 @@ class Loader(yaml.SafeLoader):
 
 
 Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
 )
 
 
 def read_yaml(path: Path, overrides: list[str]) -> dict[str, Any]:
-    """The sections of a YAML file with ``section.key=value`` overrides on top; items of lists go by number."""
+    """The sections of a YAML file with ``section.key=value`` overrides on top; items of lists go by
+    number.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such configuration file")
     try:
@@ -187,7 +206,9 @@ def read_yaml(path: Path, overrides: list[str]) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected sections such as glacier: and run:, found {type(raw).__name__}")
+        raise InputError(
+            f"{path}: expected sections such as glacier: and run:, found {type(raw).__name__}"
+        )
     for item in overrides:
         key, found, value = item.partition("=")
         if not found or not key:
@@ -255,15 +276,22 @@ def opened(section: GlacierSection) -> Iterator[tuple[str, Callable[[], odinn.Gl
 
 
 def climate_of(section: GlacierSection) -> Any:
-    """The ``climate=`` of ``odinn.open_glacier``: a product's name, a series that was read from a file, or None."""
+    """The ``climate=`` of ``odinn.open_glacier``: a product's name, a series that was read from a
+    file, or None.
+    """
     climate = section.climate
-    name = None if climate.product is None else os.path.expanduser(os.path.expandvars(climate.product))
+    name = (
+        None if climate.product is None else os.path.expanduser(os.path.expandvars(climate.product))
+    )
     if climate.ref_height is None:
         return name
     from odinn.data.series import is_series
 
     if not is_series(name):
-        raise InputError("glacier.climate.ref_height: belongs to a file (product: series.csv); products have their own")
+        raise InputError(
+            "glacier.climate.ref_height: belongs to a file (product: series.csv); products have "
+            "their own"
+        )
     return odinn.open_climate(str(name), ref_height=climate.ref_height)
 
 
@@ -274,7 +302,12 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
     if scenario.scenario is None and (scenario.temp, scenario.precip) == (0.0, 1.0):
         return glacier
     if climate is None:
-        raise InputError(where(glacier.rgi_id, "glacier.climate: a scenario needs a series, and this glacier has none"))
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                "glacier.climate: a scenario needs a series, and this glacier has none",
+            )
+        )
     try:
         if scenario.scenario == "random":
             climate = climate.random(scenario.years, scenario.seed, scenario.block_years)  # type: ignore[arg-type]
@@ -292,12 +325,20 @@ def to_yaml(config: Section) -> str:
 
 def _product(climate: Any) -> Any:
     """``climate: w5e5`` is short for ``climate: {product: w5e5}``."""
-    return {"product": climate} if isinstance(climate, str | Path) else {} if climate is None else climate
+    return (
+        {"product": climate}
+        if isinstance(climate, str | Path)
+        else {}
+        if climate is None
+        else climate
+    )
 
 
 def _open(path: str, section: GlacierSection) -> odinn.Glacier:
     climate = climate_of(section)
-    return odinn.open_glacier(path, climate=climate, thickness=section.thickness, coarsen=section.coarsen)
+    return odinn.open_glacier(
+        path, climate=climate, thickness=section.thickness, coarsen=section.coarsen
+    )
 
 
 def _demo_ids(rgi_id: str) -> list[str]:
@@ -306,7 +347,10 @@ def _demo_ids(rgi_id: str) -> list[str]:
 
     known = sorted(path.stem for path in FOLDER.glob("*.nc"))
     if rgi_id and rgi_id not in known:
-        raise InputError(f"demo:{rgi_id}: no such embedded glacier{suggest(rgi_id, known)}; known: {', '.join(known)}")
+        raise InputError(
+            f"demo:{rgi_id}: no such embedded glacier{suggest(rgi_id, known)}; known: "
+            f"{', '.join(known)}"
+        )
     return [rgi_id] if rgi_id else known
 
 
@@ -328,7 +372,9 @@ def _index(place: Any, part: str, item: str) -> Any:
     if not isinstance(place, list):
         return part
     if not part.isdigit() or int(part) >= len(place):
-        raise InputError(f"-s {item}: {part!r} is no item of that list; expected 0 to {len(place) - 1}")
+        raise InputError(
+            f"-s {item}: {part!r} is no item of that list; expected 0 to {len(place) - 1}"
+        )
     return int(part)
 
 
@@ -342,7 +388,9 @@ def build_part(section: dict[str, Any]) -> Any:
     return getattr(odinn, section["type"])(**arguments)
 
 
-def chosen(section: dict[str, Any] | None, kinds: dict[str, Any], path: str, place: str) -> dict[str, Any] | None:
+def chosen(
+    section: dict[str, Any] | None, kinds: dict[str, Any], path: str, place: str
+) -> dict[str, Any] | None:
     """A section checked by the schema that its ``type`` names, with the defaults filled in."""
     if section is None:
         return None
@@ -352,7 +400,8 @@ def chosen(section: dict[str, Any] | None, kinds: dict[str, Any], path: str, pla
         section = {"type": name, **section}
     if name not in kinds:
         raise InputError(
-            f"{path}: {place}.type: {name!r} is unknown{suggest(str(name), kinds)}; known: {', '.join(kinds)}"
+            f"{path}: {place}.type: {name!r} is unknown{suggest(str(name), kinds)}; known: "
+            f"{', '.join(kinds)}"
         )
     return checked(kinds[name], section, path, place + ".").model_dump()
 
@@ -372,7 +421,11 @@ def checked(schema: type[Section], raw: dict[str, Any], path: str, prefix: str) 
             message = "is required"
         else:
             own = first["type"] == "value_error"  # a sentence of this module's
-            message = str(first["ctx"]["error"]) if own else f"{first['msg']} (found {first.get('input')!r})"
+            message = (
+                str(first["ctx"]["error"])
+                if own
+                else f"{first['msg']} (found {first.get('input')!r})"
+            )
         raise InputError(f"{path}: {prefix}{key}: {message}") from None
 
 

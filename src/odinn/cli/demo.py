@@ -1,4 +1,5 @@
-"""The demonstration: two embedded glaciers, fifty years under two climates, a measured balance, and a law that is learned.
+"""The demonstration: two embedded glaciers, fifty years under two climates, a measured balance, and
+a law that is learned.
 
 The cheap pictures come first; each is announced when it is there.
 """
@@ -20,15 +21,15 @@ import odinn
 from odinn.cli import demo_pictures
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.inversion import losses, optimizers
-from odinn.inversion.driver import Inversion
-from odinn.laws import inputs
-from odinn.laws.base import AbstractLaw
-from odinn.laws.samples import samples
-from odinn.massbalance.calibration import Comparison, compare_with_measurements, measured_target
+from odinn.learning import losses, optimizers
+from odinn.learning.calibration import Comparison, compare_with_measurements, measured_target
+from odinn.learning.driver import Inversion
+from odinn.physics.laws import inputs
+from odinn.physics.laws.base import AbstractLaw
+from odinn.physics.laws.samples import samples
 from odinn.plot.figures import save
 from odinn.progress import waiting
-from odinn.simulation import Simulation
+from odinn.results.simulation import Simulation
 
 START: Final = 2000.25  # 1 April, when the southern balance year starts
 WARMER: Final = 1.5  # K
@@ -71,11 +72,14 @@ def run_demo(
 
     Args:
         output: folder for them. say: is called with each line that is for the user.
-        years: length of the runs. coarsen: cells averaged along each side of a cell of 50 m, in the runs.
+        years: length of the runs. coarsen: cells averaged along each side of a cell of 50 m, in the
+            runs.
         count: of glaciers, the largest first. steps: of the inversion.
     """
     if not 1 <= years <= 69:
-        raise InputError(f"demo: years={years}: expected 1 to 69, which the embedded climate covers")
+        raise InputError(
+            f"demo: years={years}: expected 1 to 69, which the embedded climate covers"
+        )
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: exists and is not a folder")
     output.mkdir(parents=True, exist_ok=True)
@@ -90,14 +94,20 @@ def run_demo(
         tell(f"wrote {pictures[-1]}: {what}")
 
     glaciers, model = odinn.demo_glaciers(coarsen=coarsen)[:count], odinn.demo_model()
-    tell(f"{' and '.join(g.name for g in glaciers)}, New Zealand, in cells of {glaciers[0].grid.dx:g} m")
+    tell(
+        f"{' and '.join(g.name for g in glaciers)}, New Zealand, in cells of "
+        f"{glaciers[0].grid.dx:g} m"
+    )
     for line in demo_pictures.CAPTION.split("\n"):
         note(line)
     draw("1_maps.png", "thickness and speed", lambda: demo_pictures.maps_of(glaciers, model))
 
     runs, yearly, data = {}, {}, []
     for glacier in glaciers:
-        tell(f"{glacier.name}: {years} years with {' and with '.join(CLIMATES.values())} (compiles for some seconds)")
+        tell(
+            f"{glacier.name}: {years} years with {' and with '.join(CLIMATES.values())} (compiles "
+            "for some seconds)"
+        )
         own, table = futures(glacier, model, years)
         runs[glacier.name], yearly[glacier.name] = own, table
         for key, sim in own.items():
@@ -113,7 +123,9 @@ def run_demo(
     data.append(_table(yearly, output / "yearly.csv"))
     name = f"2_{'fifty' if years == 50 else years}_years.png"
     draw(name, "maps at the end, volume in time", lambda: demo_pictures.futures(runs, CLIMATES))
-    draw("3_runoff.png", "runoff of years and months", lambda: demo_pictures.runoff(yearly, CLIMATES))
+    draw(
+        "3_runoff.png", "runoff of years and months", lambda: demo_pictures.runoff(yearly, CLIMATES)
+    )
 
     folder, why_not = real_data()
     if folder is None:
@@ -123,11 +135,15 @@ def run_demo(
             measured, factor = argentiere(folder)
         draw(
             "4_argentiere_balance.png",
-            f"measured and modelled balance of a real glacier, correlation {measured.correlation:.2f}",
+            "measured and modelled balance of a real glacier, correlation "
+            f"{measured.correlation:.2f}",
             lambda: demo_pictures.measured(measured, factor),
         )
 
-    tell(f"Learning the rate factor A as a function of temperature: {steps} steps (compiles for some ten seconds)")
+    tell(
+        f"Learning the rate factor A as a function of temperature: {steps} steps (compiles for "
+        "some ten seconds)"
+    )
     for line in demo_pictures.TWIN.split("\n"):
         note(line)
     with waiting(f"learning A(T), {steps} steps"):
@@ -137,26 +153,37 @@ def run_demo(
     note(f"{twin.fit}; {shares}")
     data.append(odinn.save(twin.fit, output / "learned_law.nc"))
     draw(
-        "5_learned_law.png", "the learned law, the truth, and where there are data", lambda: demo_pictures.learned(twin)
+        "5_learned_law.png",
+        "the learned law, the truth, and where there are data",
+        lambda: demo_pictures.learned(twin),
     )
     tell(f"Done. Open {pictures[0]} first, then, in this order:")
     for path in pictures[1:]:
         note(str(path))
-    note(f"Beside them, for xarray, odinn.load() and spreadsheets: {', '.join(p.name for p in data)}")
+    note(
+        f"Beside them, for xarray, odinn.load() and spreadsheets: {', '.join(p.name for p in data)}"
+    )
     return pictures + data
 
 
-def futures(glacier: Glacier, model: odinn.Model, years: int) -> tuple[dict[str, Simulation], dict[str, Any]]:
+def futures(
+    glacier: Glacier, model: odinn.Model, years: int
+) -> tuple[dict[str, Simulation], dict[str, Any]]:
     """Runs of a glacier under the two climates, and the series of their years, by climate."""
     assert glacier.climate is not None
-    under = {"constant": glacier, "warmer": glacier.replace(climate=glacier.climate.shift(temp=WARMER))}
+    under = {
+        "constant": glacier,
+        "warmer": glacier.replace(climate=glacier.climate.shift(temp=WARMER)),
+    }
     made = {key: _future(own, model, years) for key, own in under.items()}
-    return {key: sim for key, (sim, _) in made.items()}, {key: yearly for key, (_, yearly) in made.items()}
+    return {key: sim for key, (sim, _) in made.items()}, {
+        key: yearly for key, (_, yearly) in made.items()
+    }
 
 
 def _future(glacier: Glacier, model: odinn.Model, years: int) -> tuple[Simulation, Any]:
-    """A run without its water by cell and month, which is hundreds of megabytes, and the series of its years with that of
-    the outline's cells."""
+    """A run without its water by cell and month, which is hundreds of megabytes, and the series of
+    its years with that of the outline's cells."""
     with (
         warnings.catch_warnings()
     ):  # the first year after a sudden warming is meant to be far from balance, and is told
@@ -164,12 +191,16 @@ def _future(glacier: Glacier, model: odinn.Model, years: int) -> tuple[Simulatio
         sim = odinn.simulate(model, glacier, START, START + years, save_every=1.0, hydrology=True)
     assert sim.hydrology is not None
     months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
-    yearly = sim.annual("hydro", domain=glacier.mask).assign(runoff_of_months=(("year", "month"), months))
+    yearly = sim.annual("hydro", domain=glacier.mask).assign(
+        runoff_of_months=(("year", "month"), months)
+    )
     return eqx.tree_at(lambda s: s.hydrology, sim, None), yearly
 
 
 def learn(steps: int = 40, count: int = 2) -> Twin:
-    """A(T) as a network of 13 weights, learned from noisy surface speeds that the textbook's law made."""
+    """A(T) as a network of 13 weights, learned from noisy surface speeds that the textbook's law
+    made.
+    """
     warm = odinn.demo_glaciers(coarsen=4)[:count]
     cold = [g.replace(climate=g.climate.shift(temp=COLDER)) for g in warm if g.climate is not None]
     temperature = inputs.LongTermTemperature(per="cell")
@@ -188,14 +219,18 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
 
 
 def argentiere(folder: Path) -> tuple[Comparison, float]:
-    """Balances of Argentière beside those measured, and the melt factor (m w.e. K⁻¹ d⁻¹) that was calibrated on their mean."""
+    """Balances of Argentière beside those measured, and the melt factor (m w.e. K⁻¹ d⁻¹) that was
+    calibrated on their mean.
+    """
     glacier = odinn.open_glacier(folder / ARGENTIERE)
     target, period = measured_target(glacier, None, None)
     model = odinn.Model(None, odinn.TemperatureIndex(precip_factor=2.5))
     model = odinn.calibrate(model, glacier, target, period)
     comparison = compare_with_measurements(model, glacier, period)
     if comparison is None:
-        raise InputError(f"{folder / ARGENTIERE}: fewer than three measured years lie within its climate")
+        raise InputError(
+            f"{folder / ARGENTIERE}: fewer than three measured years lie within its climate"
+        )
     return comparison, float(model.mass_balance.melt_factor)
 
 
@@ -205,7 +240,9 @@ def real_data() -> tuple[Path | None, str]:
     folder = Path(named) if named else Path("..") / "shared" / "data"
     if (folder / ARGENTIERE).is_file():
         return folder, ""
-    where = f"in ODINN_DATA={named}" if named else f"in {folder} (ODINN_DATA may name another folder)"
+    where = (
+        f"in ODINN_DATA={named}" if named else f"in {folder} (ODINN_DATA may name another folder)"
+    )
     return None, f"the real glacier {ARGENTIERE.name} is not {where}"
 
 
@@ -218,5 +255,8 @@ def _table(yearly: dict[str, dict[str, Any]], path: Path) -> Path:
         for glacier, own in yearly.items():
             for climate, ds in own.items():
                 rows = zip(ds.year.values, *(ds[n].values for n in names), strict=True)
-                table.writerows((glacier, climate, year, *(f"{v:.6g}" for v in values)) for year, *values in rows)
+                table.writerows(
+                    (glacier, climate, year, *(f"{v:.6g}" for v in values))
+                    for year, *values in rows
+                )
     return path

@@ -12,24 +12,29 @@ from matplotlib.ticker import MaxNLocator
 from odinn import plot
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
-from odinn.massbalance.calibration import Comparison
-from odinn.model import Model
+from odinn.learning.calibration import Comparison
+from odinn.model.model import Model
+from odinn.model.velocities import velocity_of
 from odinn.plot import maps
-from odinn.simulation import Simulation
-from odinn.velocities import velocity_of
+from odinn.results.simulation import Simulation
 
 if TYPE_CHECKING:
     from odinn.cli.demo import Twin
 
 CAPTION: Final = (
-    "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, temperature is idealised. The\n"
-    "surface is a model state, and the first years are a start-up adjustment. Lakes are not modelled, and the tongues are bare\n"
+    "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, "
+    "temperature is idealised. The\n"
+    "surface is a model state, and the first years are a start-up adjustment. Lakes are not "
+    "modelled, and the tongues are bare\n"
     "of the debris that shields them, so that they melt faster than the real ones."
 )
 TWIN: Final = (
-    "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson (2010), another stepper and\n"
-    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies more than fivefold, and the\n"
-    "ice is given the temperature of the air, which real ice does not have. The network (13 weights) sees speeds only."
+    "A twin experiment: the speeds come from the model itself, with the A(T) of Cuffey & Paterson "
+    "(2010), another stepper and\n"
+    "5 % noise, on the same cells of 200 m. Air is 10 K colder than in the runs, so that A varies "
+    "more than fivefold, and the\n"
+    "ice is given the temperature of the air, which real ice does not have. The network (13 "
+    "weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
 _MONTHS: Final = "AMJJASONDJFM"
@@ -53,21 +58,32 @@ def draw_maps(fig: Figure | SubFigure, glaciers: list[Glacier], model: Model) ->
 
 
 def futures(runs: dict[str, dict[str, Simulation]], climates: dict[str, str]) -> Figure:
-    """For each glacier its thickness at the start and at the end of the runs, in the same colours, and volume in time."""
+    """For each glacier its thickness at the start and at the end of the runs, in the same colours,
+    and volume in time.
+    """
     fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
     rows = fig.subplots(len(runs), 4, squeeze=False)
     for own, panels in zip(runs.values(), rows, strict=True):
         sims = list(own.values())
         states = [(sims[0], 0, ""), *((sim, -1, f", {climates[key]}") for key, sim in own.items())]
-        drawn = np.concatenate([s.thickness[i][s.thickness[i] >= AREA_THRESHOLD] for s, i, _ in states])
+        drawn = np.concatenate(
+            [s.thickness[i][s.thickness[i] >= AREA_THRESHOLD] for s, i, _ in states]
+        )
         options = {"limits": maps.limits_of(drawn, "linear"), "view": _view(sims)}
         for ax, (sim, index, under) in zip(panels, states, strict=False):
             maps.draw_run(
-                sim, "thickness", index, ax, title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}", **options
+                sim,
+                "thickness",
+                index,
+                ax,
+                title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}",
+                **options,
             )
         ax = panels[-1]
         for key, sim in own.items():
-            ax.plot(sim.times, sim.volume / 1e9, color=_COLORS[key], linewidth=2.0, label=climates[key])
+            ax.plot(
+                sim.times, sim.volume / 1e9, color=_COLORS[key], linewidth=2.0, label=climates[key]
+            )
         ax.set_ylim(bottom=0.0)
         _time_axis(ax, "ice volume (km³)", f"{sims[0].glacier.name}: volume")
     return _captioned(
@@ -78,23 +94,52 @@ def futures(runs: dict[str, dict[str, Simulation]], climates: dict[str, str]) ->
 
 
 def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figure:
-    """For each glacier the runoff of its years, and of the months in the first and the last years."""
+    """For each glacier the runoff of its years, and of the months in the first and the last
+    years.
+    """
     fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
     rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
     for (name, own), (left, right) in zip(yearly.items(), rows, strict=True):
         for key, ds in own.items():
-            left.plot(ds.year, ds.runoff / 1e6, color=_COLORS[key], linewidth=2.0, label=climates[key])
+            left.plot(
+                ds.year, ds.runoff / 1e6, color=_COLORS[key], linewidth=2.0, label=climates[key]
+            )
         rain = next(iter(own.values())).precipitation / 1e6
-        left.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label="precipitation (rain and snow)")
+        left.plot(
+            rain.year,
+            rain,
+            color="#8a9096",
+            linewidth=1.0,
+            linestyle=":",
+            label="precipitation (rain and snow)",
+        )
         left.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
         _time_axis(left, "runoff (10⁶ m³ per year)", f"{name}: years, April to March")
         count = min(_WINDOW, len(rain))
         for key, ds in own.items():
             last = ds.runoff_of_months[-count:].mean("year") / 1e6
-            right.plot(range(12), last, color=_COLORS[key], linewidth=2.0, label=f"last {count} years, {climates[key]}")
+            right.plot(
+                range(12),
+                last,
+                color=_COLORS[key],
+                linewidth=2.0,
+                label=f"last {count} years, {climates[key]}",
+            )
         first = next(iter(own.values())).runoff_of_months[:count].mean("year") / 1e6
-        right.plot(range(12), first, color="black", linestyle="--", linewidth=1.2, label=f"first {count} years")
-        right.set(xticks=range(12), xticklabels=_MONTHS, ylim=(0.0, None), ylabel="runoff (10⁶ m³ per month)")
+        right.plot(
+            range(12),
+            first,
+            color="black",
+            linestyle="--",
+            linewidth=1.2,
+            label=f"first {count} years",
+        )
+        right.set(
+            xticks=range(12),
+            xticklabels=_MONTHS,
+            ylim=(0.0, None),
+            ylabel="runoff (10⁶ m³ per month)",
+        )
         right.set_title(f"{name}: months", fontsize=10)
         right.legend(frameon=False, fontsize=8)
     text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow and ice grow."
@@ -104,13 +149,17 @@ def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figur
 def measured(comparison: Comparison, melt_factor: float) -> Figure:
     """Annual balances of Argentière."""
     fig = Figure(figsize=(7.4, 4.6), layout="constrained")
-    plot.series.annual_balance(comparison.years, comparison.modelled, comparison.measured, fig.subplots())
+    plot.series.annual_balance(
+        comparison.years, comparison.modelled, comparison.measured, fig.subplots()
+    )
     fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
     factor = f"{1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹"
     return _captioned(
         fig,
-        f"Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, {factor},\n"
-        "is calibrated on the mean of these years, so that the bias is 0 by construction: what is tested is year to year.",
+        "Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, "
+        f"{factor},\n"
+        "is calibrated on the mean of these years, so that the bias is 0 by construction: what is "
+        "tested is year to year.",
     )
 
 

@@ -1,4 +1,6 @@
-"""``odinn invert``: from a configuration to a folder with what was learned, its history, misfits and pictures."""
+"""``odinn invert``: from a configuration to a folder with what was learned, its history, misfits
+and pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +16,29 @@ import numpy as np
 import yaml
 
 import odinn
-from odinn.binding import as_list, bind, slots
 from odinn.cli import learning
 from odinn.cli.config import build_stepper, in_scenario, opened, to_yaml
 from odinn.cli.learning import InvertConfig
 from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
-from odinn.inversion.choices import as_intervals
-from odinn.inversion.driver import Inversion
-from odinn.inversion.synthetic import KINDS
-from odinn.inversion.terms import Total
-from odinn.massbalance.calibration import measured_target
-from odinn.model import Model
-from odinn.parameter import Parameter
-from odinn.windows import check_run
+from odinn.learning.calibration import measured_target
+from odinn.learning.choices import as_intervals
+from odinn.learning.driver import Inversion
+from odinn.learning.synthetic import KINDS
+from odinn.learning.terms import Total
+from odinn.model.binding import as_list, bind, slots
+from odinn.model.model import Model
+from odinn.numbers.parameter import Parameter
+from odinn.run.plan import check_run
 
 
 class Study(eqx.Module):
-    """An inversion ready to be run: model and glaciers as they start, the loss, and the truth where there is one.
+    """An inversion ready to be run: model and glaciers as they start, the loss, and the truth where
+    there is one.
 
-    ``model`` is bound; ``glaciers`` hold their observations, and parameters where their thickness or bed is learned.
+    ``model`` is bound; ``glaciers`` hold their observations, and parameters where their thickness
+    or bed is learned.
     """
 
     model: Model
@@ -46,7 +50,8 @@ class Study(eqx.Module):
 
 
 def prepared(config: InvertConfig, path: str, *, trial: bool, say: Callable[[str], None]) -> Study:
-    """The study of a configuration: glaciers opened, model built and bound, data there, all of it checked.
+    """The study of a configuration: glaciers opened, model built and bound, data there, all of it
+    checked.
 
     Args:
         trial: compile nothing: synthetic data are stood in for by the glaciers' own ice.
@@ -73,7 +78,9 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Callable[[str
     truth = None
     if config.synthetic is not None:
         truth = bind(learning.build_truth(config, model, path), glaciers)
-        glaciers = _with_synthetic(config, truth, glaciers, loss, span, options, trial=trial, say=say)
+        glaciers = _with_synthetic(
+            config, truth, glaciers, loss, span, options, trial=trial, say=say
+        )
     glaciers = [learning.learning(g, r, path) for g, r in zip(glaciers, replaced, strict=True)]
     study = Study(bind(model, glaciers), glaciers, loss, span, truth, options)
     _check(study)
@@ -81,13 +88,17 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Callable[[str
 
 
 def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple[str, str, str]]]:
-    """What would be learned, (slot, what, how many numbers, between), and the data, (glacier, term, how many)."""
+    """What would be learned, (slot, what, how many numbers, between), and the data, (glacier, term,
+    how many).
+    """
     learned = []
     for slot, value in slots(study.model, study.glaciers).items():
         weights = value.raw if isinstance(value, Parameter) else value.weights
         count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(weights))
         if isinstance(value, Parameter):
-            what = {"all": "one number", "glacier": "a number for each glacier", "cell": "a field"}[value.per]
+            what = {"all": "one number", "glacier": "a number for each glacier", "cell": "a field"}[
+                value.per
+            ]
         else:
             what = f"{type(value).__name__} of {', '.join(i.label for i in value.inputs)}"
         low, high = getattr(value, "bounds", (None, None))
@@ -103,7 +114,7 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
 
 def steps_done(checkpoint: Path) -> int | None:
     """How many steps a checkpoint has, or None if there is none."""
-    from odinn.inversion.checkpoint import read_checkpoint
+    from odinn.learning.checkpoint import read_checkpoint
 
     if not checkpoint.exists():
         return None
@@ -111,32 +122,44 @@ def steps_done(checkpoint: Path) -> int | None:
         with np.load(checkpoint, allow_pickle=False) as file:
             signature = str(file["__signature__"])
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{checkpoint}: not a checkpoint of odinn invert ({error}); remove it, or --fresh") from error
+        raise InputError(
+            f"{checkpoint}: not a checkpoint of odinn invert ({error}); remove it, or --fresh"
+        ) from error
     state = read_checkpoint(checkpoint, signature)
     return None if state is None else int(state["total"])
 
 
 def steps_to_continue(config: InvertConfig) -> int | None:
-    """How many steps the checkpoint has that will be continued (None: from the start); it has to be of these settings.
+    """How many steps the checkpoint has that will be continued (None: from the start); it has to be
+    of these settings.
 
-    The settings are kept beside the checkpoint, so that what has been changed since is found and named.
+    The settings are kept beside the checkpoint, so that what has been changed since is found and
+    named.
     """
     checkpoint = config.checkpoint_path
     done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
     if done is None:
         return None
-    theirs, mine = yaml.safe_load(beside.read_text()) if beside.exists() else None, _settings(config)
+    theirs, mine = (
+        yaml.safe_load(beside.read_text()) if beside.exists() else None,
+        _settings(config),
+    )
     if theirs != mine:
-        what = _first_difference(theirs, mine) if isinstance(theirs, dict) else f"{beside} is missing"
+        what = (
+            _first_difference(theirs, mine) if isinstance(theirs, dict) else f"{beside} is missing"
+        )
         raise InputError(
-            f"{checkpoint}: is of an inversion with other settings ({what}); choose another output.directory, or start "
+            f"{checkpoint}: is of an inversion with other settings ({what}); choose another "
+            "output.directory, or start "
             "anew with --fresh"
         )
     return done
 
 
 def begin_checkpoint(config: InvertConfig) -> None:
-    """Remove the checkpoint of an earlier inversion, and keep the settings beside where the new one will be."""
+    """Remove the checkpoint of an earlier inversion, and keep the settings beside where the new one
+    will be.
+    """
     checkpoint = config.checkpoint_path
     checkpoint.unlink(missing_ok=True)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -144,8 +167,11 @@ def begin_checkpoint(config: InvertConfig) -> None:
     checkpoint.with_suffix(".yaml").write_text(text)
 
 
-def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, dict[str, np.ndarray]]:
-    """Fields of each glacier at the dates of the data, by kind: thickness (m), velocity (speed, m yr⁻¹).
+def modelled(
+    study: Study, model: Model, glaciers: list[Glacier]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Fields of each glacier at the dates of the data, by kind: thickness (m), velocity (speed, m
+    yr⁻¹).
 
     Raises:
         SolverError: naming the glacier whose run fails.
@@ -176,17 +202,23 @@ def write_tables(fit: Inversion, folder: Path) -> list[Path]:
     with misfits.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["rgi_id", *names])
-        rows.writerows([rgi_id, *(own.get(n, "") for n in names)] for rgi_id, own in fit.misfits.items())
+        rows.writerows(
+            [rgi_id, *(own.get(n, "") for n in names)] for rgi_id, own in fit.misfits.items()
+        )
     return [history, misfits]
 
 
-def _at(model: Model, glacier: Glacier, t0: float, date: float, options: Mapping[str, Any]) -> dict[str, Callable]:
+def _at(
+    model: Model, glacier: Glacier, t0: float, date: float, options: Mapping[str, Any]
+) -> dict[str, Callable]:
     """Thickness and speed of a glacier at a date, made when asked for."""
-    from odinn.velocities import velocity_of
+    from odinn.model.velocities import velocity_of
 
     thickness, months = glacier.thickness, np.array([month_index(t0)])
     if date - t0 > 1e-7:
-        sim = odinn.simulate(model, glacier, t0, date, save_every=date - t0, progress=False, **options)
+        sim = odinn.simulate(
+            model, glacier, t0, date, save_every=date - t0, progress=False, **options
+        )
         thickness, months = sim.thickness[-1], sim.months[-1:]
     speed = lambda: velocity_of(model, glacier, thickness[None], months=months)[2][0]
     return {"thickness": lambda: thickness, "velocity": speed}
@@ -196,15 +228,26 @@ def _check(study: Study) -> None:
     """Everything that can be wrong before the first compilation."""
     t0, t1 = study.span
     if not slots(study.model, study.glaciers):
-        raise InputError("nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:")
+        raise InputError(
+            "nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:"
+        )
     for glacier in study.glaciers:
         check_run(
-            study.model, glacier.settled(), t0, t1, t1 - t0, study.options["coupling"], None, study.options["dtype"]
+            study.model,
+            glacier.settled(),
+            t0,
+            t1,
+            t1 - t0,
+            study.options["coupling"],
+            None,
+            study.options["dtype"],
         )
         for name, _, term in study.loss.data:
             for t in term.stops(glacier, study.span):
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:
-                    outside = f"{name}: an observation of {t:.4f} lies outside span: {t0:g} to {t1:g}"
+                    outside = (
+                        f"{name}: an observation of {t:.4f} lies outside span: {t0:g} to {t1:g}"
+                    )
                     raise InputError(where(glacier.rgi_id, outside))
             term.targets(glacier, study.span, lambda _: 0)
     for _, _, penalty in study.loss.regularization:
@@ -218,7 +261,9 @@ def _span(span: tuple[Any, Any], path: str) -> tuple[float, float]:
     return t0, t1
 
 
-def _calibrated(model: Model, glaciers: list[Glacier], section: Any, say: Callable[[str], None]) -> Model:
+def _calibrated(
+    model: Model, glaciers: list[Glacier], section: Any, say: Callable[[str], None]
+) -> Model:
     """The model with the number that meets each glacier's balance, ``{rgi_id: number}``."""
     found = {}
     for glacier in glaciers:
@@ -226,7 +271,8 @@ def _calibrated(model: Model, glaciers: list[Glacier], section: Any, say: Callab
         own = odinn.calibrate(model, glacier, target, period, section.vary)
         found[glacier.rgi_id] = float(getattr(own.mass_balance, section.vary))
         say(
-            f"  calibrated {section.vary} of {glacier.rgi_id} = {found[glacier.rgi_id]:.4g} for {target:+.3f} m w.e. yr-1"
+            f"  calibrated {section.vary} of {glacier.rgi_id} = {found[glacier.rgi_id]:.4g} for "
+            f"{target:+.3f} m w.e. yr-1"
         )
     balance: Any = model.mass_balance
     return Model(model.flow, dataclasses.replace(balance, **{section.vary: found}))
@@ -246,22 +292,40 @@ def _with_synthetic(
     section = config.synthetic
     assert section is not None
     names = {term.name for _, _, term in loss.data}
-    if any(isinstance(term, odinn.losses.MassBalance) and term.target is None for _, _, term in loss.data):
+    if any(
+        isinstance(term, odinn.losses.MassBalance) and term.target is None
+        for _, _, term in loss.data
+    ):
         names.add("geodetic")
     kinds = [kind for kind in KINDS if kind in names] if section.of is None else section.of
     intervals = as_intervals(section.between)
     if trial:
-        return [g.replace(observations=_stand_in(g, kinds, section.at, intervals, span)) for g in glaciers]
+        return [
+            g.replace(observations=_stand_in(g, kinds, section.at, intervals, span))
+            for g in glaciers
+        ]
     say(f"  making synthetic data: {', '.join(kinds)} (the first run compiles for some seconds)")
     at = None if section.at is None else decimal_year(section.at)
     return odinn.synthetic_observations(
-        truth, glaciers, span, of=kinds, at=at, between=intervals, noise=section.noise, seed=section.seed, **options
+        truth,
+        glaciers,
+        span,
+        of=kinds,
+        at=at,
+        between=intervals,
+        noise=section.noise,
+        seed=section.seed,
+        **options,
     )
 
 
-def _stand_in(glacier: Glacier, kinds: list[str], at: Any, intervals: Any, span: tuple[float, float]) -> Observations:
+def _stand_in(
+    glacier: Glacier, kinds: list[str], at: Any, intervals: Any, span: tuple[float, float]
+) -> Observations:
     """Observations that are where the glacier has ice now, to count what would be there."""
-    ice = np.where(glacier.mask & (np.asarray(glacier.thickness) > 0), np.asarray(glacier.thickness), np.nan)
+    ice = np.where(
+        glacier.mask & (np.asarray(glacier.thickness) > 0), np.asarray(glacier.thickness), np.nan
+    )
     names = {"velocity": ("vx", "vy", "speed"), "geodetic": ()}
     fields: dict[str, Any] = {n: ice for kind in kinds for n in names.get(kind, (kind,))}
     if "geodetic" in kinds:
@@ -269,7 +333,9 @@ def _stand_in(glacier: Glacier, kinds: list[str], at: Any, intervals: Any, span:
     date = span[1] if at is None else decimal_year(at)
     dates: dict[str, Any] = {n: date for n in ("thickness", "vx", "vy", "speed") if n in fields}
     if intervals is not None:
-        dates |= {n: list(intervals) for n in ("vx", "vy", "speed", "elevation_change") if n in fields}
+        dates |= {
+            n: list(intervals) for n in ("vx", "vy", "speed", "elevation_change") if n in fields
+        }
     return Observations(**fields, dates=dates)
 
 

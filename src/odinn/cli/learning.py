@@ -1,4 +1,6 @@
-"""The configuration of an inversion: the arguments of ``odinn.invert`` as YAML, and what is built from them."""
+"""The configuration of an inversion: the arguments of ``odinn.invert`` as YAML, and what is built
+from them.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +33,31 @@ from odinn.cli.config import (
 )
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
-from odinn.inversion.choices import as_intervals
-from odinn.inversion.synthetic import KINDS
-from odinn.inversion.terms import Total, as_total
-from odinn.parameter import as_exponent, as_number, as_number_or_zero
+from odinn.learning.choices import as_intervals
+from odinn.learning.synthetic import KINDS
+from odinn.learning.terms import Total, as_total
+from odinn.numbers.parameter import as_exponent, as_number, as_number_or_zero
 
 Time = float | str | dt.date
 _LEARNED = ("parameter", "law")
-_SLOTS = (as_number, as_number_or_zero, as_exponent)  # what fields of a model convert by that may be learned
+_SLOTS = (
+    as_number,
+    as_number_or_zero,
+    as_exponent,
+)  # what fields of a model convert by that may be learned
 
 
 class ReplaceSection(Section):
-    """``glacier.replace(thickness=..., keep=...)`` with a parameter: an initial thickness or bed that is learned."""
+    """``glacier.replace(thickness=..., keep=...)`` with a parameter: an initial thickness or bed
+    that is learned.
+    """
 
     thickness: dict[str, Any] | None = None
     bed: dict[str, Any] | None = None
     keep: Literal["bed", "surface", "thickness"] | None = None
-    factor: float = Field(1.0, gt=0, description="the first guess is so many times the glacier's own thickness")
+    factor: float = Field(
+        1.0, gt=0, description="the first guess is so many times the glacier's own thickness"
+    )
 
 
 class LearnedGlacierSection(GlacierSection):
@@ -57,12 +67,18 @@ class LearnedGlacierSection(GlacierSection):
 
 
 class SyntheticSection(Section):
-    """Arguments of ``odinn.synthetic_observations``: data made by a true model take the place of measured ones."""
+    """Arguments of ``odinn.synthetic_observations``: data made by a true model take the place of
+    measured ones.
+    """
 
-    model: ModelSection = Field(default_factory=ModelSection, description="a part left out is that of model:")
+    model: ModelSection = Field(
+        default_factory=ModelSection, description="a part left out is that of model:"
+    )
     of: list[str] | None = Field(None, description="kinds of data; default: those in the loss")
     at: Time | list[Time] | None = None
-    between: Any = Field(None, description="(start, end) or a list of such, of velocity and elevation change")
+    between: Any = Field(
+        None, description="(start, end) or a list of such, of velocity and elevation change"
+    )
     noise: dict[str, float] | None = None
     seed: int = 0
 
@@ -75,7 +91,9 @@ class LearningOutputSection(Section):
 
 
 class InvertConfig(Section):
-    """An inversion: ``odinn invert CONFIG.yaml``. The keys are the arguments of ``odinn.invert``."""
+    """An inversion: ``odinn invert CONFIG.yaml``. The keys are the arguments of
+    ``odinn.invert``.
+    """
 
     glaciers: list[LearnedGlacierSection] = Field(min_length=1)
     model: ModelSection = Field(default_factory=ModelSection)
@@ -84,7 +102,9 @@ class InvertConfig(Section):
     loss: list[Any] = Field(min_length=1)
     span: tuple[Time, Time]
     optimizer: list[Any] | None = None
-    checkpoint: str | None = Field(None, description="file; default: checkpoint.npz in output.directory")
+    checkpoint: str | None = Field(
+        None, description="file; default: checkpoint.npz in output.directory"
+    )
     seed: int = 0
     stepper: dict[str, Any] = Field(default_factory=lambda: {"type": "RKC2"})
     coupling: Literal["source", "jump"] = "source"
@@ -115,7 +135,9 @@ class InvertConfig(Section):
 
 
 def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
-    """The checked configuration of an inversion: everything in it has been built once, without a glacier."""
+    """The checked configuration of an inversion: everything in it has been built once, without a
+    glacier.
+    """
     config = checked(InvertConfig, read_yaml(path, overrides), str(path), "")
     place = str(path)
     config = config.model_copy(
@@ -130,7 +152,9 @@ def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
     if config.synthetic is not None:
         synthetic = config.synthetic
         truth = _checked_model(synthetic.model, place, "synthetic.model")
-        config = config.model_copy(update={"synthetic": synthetic.model_copy(update={"model": truth})})
+        config = config.model_copy(
+            update={"synthetic": synthetic.model_copy(update={"model": truth})}
+        )
         build_truth(config, model, place)
         for key, kinds in (("of", synthetic.of or []), ("noise", list(synthetic.noise or {}))):
             for kind in kinds:
@@ -144,13 +168,21 @@ def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
     for i, section in enumerate(config.glaciers):
         if section.replace is not None:
             _check_replace(section.replace, place, f"glaciers.{i}.replace")
-    if config.calibrate is not None and (model.mass_balance is None or _learned_slots(model.mass_balance)):
-        why = "there is no mass balance" if model.mass_balance is None else "its mass balance is learned"
+    if config.calibrate is not None and (
+        model.mass_balance is None or _learned_slots(model.mass_balance)
+    ):
+        why = (
+            "there is no mass balance"
+            if model.mass_balance is None
+            else "its mass balance is learned"
+        )
         raise InputError(f"{place}: calibrate: {why}; leave one of them out")
     return config
 
 
-def build_model(section: ModelSection, path: str, place: str, glaciers: Sequence[Glacier] | None = None) -> Any:
+def build_model(
+    section: ModelSection, path: str, place: str, glaciers: Sequence[Glacier] | None = None
+) -> Any:
     """The model of a section. Laws with ``fit_to`` start from it where glaciers are given."""
     parts = {}
     for name in ("flow", "mass_balance"):
@@ -174,7 +206,9 @@ def build_truth(config: InvertConfig, model: Any, path: str) -> Any:
         truth = dataclasses.replace(truth, **{name: getattr(model, name)})
     learned = _learned_slots(truth)
     if learned:
-        raise InputError(f"{path}: synthetic.model: {learned[0]} is to be learned; say what it is in truth")
+        raise InputError(
+            f"{path}: synthetic.model: {learned[0]} is to be learned; say what it is in truth"
+        )
     return truth
 
 
@@ -216,7 +250,9 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
     initial = guess if initial is None else np.broadcast_to(np.asarray(initial, float), guess.shape)
     default = {"bounds": (0.0, None) if name == "thickness" else (None, None), "per": "cell"}
     try:
-        parameter = make(odinn.Parameter, {**default, **arguments, "initial": initial}, path, f"replace.{name}")
+        parameter = make(
+            odinn.Parameter, {**default, **arguments, "initial": initial}, path, f"replace.{name}"
+        )
         return glacier.replace(**{name: parameter}, keep=section.keep)
     except InputError as error:
         text = str(error)
@@ -224,7 +260,9 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
 
 
 def _number(value: Any, path: str, place: str, glaciers: Sequence[Glacier] | None = None) -> Any:
-    """What stands where a number stands: a number, ``{parameter: ...}``, ``{law: ...}``, or ``{rgi_id: number}``."""
+    """What stands where a number stands: a number, ``{parameter: ...}``, ``{law: ...}``, or
+    ``{rgi_id: number}``.
+    """
     if not isinstance(value, dict):
         return value
     if set(value) == {"parameter"}:
@@ -235,7 +273,8 @@ def _number(value: Any, path: str, place: str, glaciers: Sequence[Glacier] | Non
         return {str(k): float(v) for k, v in value.items()}
     found = next((str(k) for k in value if k not in _LEARNED), "both")
     raise InputError(
-        f"{path}: {place}: {found!r} is unknown{suggest(found, _LEARNED)}; expected a number, {{parameter: ...}}, "
+        f"{path}: {place}: {found!r} is unknown{suggest(found, _LEARNED)}; expected a number, "
+        f"{{parameter: ...}}, "
         "{law: ...} or {RGI id: number}"
     )
 
@@ -244,27 +283,39 @@ def _law(entry: Any, path: str, place: str, glaciers: Sequence[Glacier] | None) 
     name, arguments, extra = single(entry, "laws", path, place, beside=("fit_to",))
     place = f"{place}.{name}"
     if "inputs" in arguments:
-        listed = arguments["inputs"] if isinstance(arguments["inputs"], list) else [arguments["inputs"]]
+        listed = (
+            arguments["inputs"] if isinstance(arguments["inputs"], list) else [arguments["inputs"]]
+        )
         made = []
         for i, item in enumerate(listed):
             input_name, own, _ = single(item, "inputs", path, f"{place}.inputs.{i}")
-            made.append(make(registry("inputs")[input_name], own, path, f"{place}.inputs.{i}.{input_name}"))
+            made.append(
+                make(registry("inputs")[input_name], own, path, f"{place}.inputs.{i}.{input_name}")
+            )
         arguments["inputs"] = made
     law = make(registry("laws")[name], arguments, path, place)
     if "fit_to" not in extra:
         return law
     if not hasattr(law, "fit_to"):
         raise InputError(f"{path}: {place}: there is nothing to fit in it; leave out fit_to")
-    names = [k for k in section_of(type(law).fit_to).model_fields if k not in ("self", "formula", "glaciers")]
+    names = [
+        k
+        for k in section_of(type(law).fit_to).model_fields
+        if k not in ("self", "formula", "glaciers")
+    ]
     target = extra["fit_to"]
     options = {k: v for k, v in target.items() if k in names} if isinstance(target, dict) else {}
-    rest = {k: v for k, v in target.items() if k not in names} if isinstance(target, dict) else target
+    rest = (
+        {k: v for k, v in target.items() if k not in names} if isinstance(target, dict) else target
+    )
     formula = _law(rest, path, f"{place}.fit_to", None)
     return law if glaciers is None else law.fit_to(formula, list(glaciers), **options)
 
 
 def _argument(name: str, value: Any, path: str, place: str) -> Any:
-    """An argument of a loss: numbers and words as they are, laws and parameters made, tables of points read."""
+    """An argument of a loss: numbers and words as they are, laws and parameters made, tables of
+    points read.
+    """
     if isinstance(value, dict) and set(value) & set(_LEARNED):
         return _number(value, path, place)
     if name == "points" and isinstance(value, dict):
@@ -275,12 +326,16 @@ def _argument(name: str, value: Any, path: str, place: str) -> Any:
         try:
             return {str(k): column.to_numpy() for k, column in pd.read_csv(value).items()}
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: {place}: {value} cannot be read as a table ({error})") from error
+            raise InputError(
+                f"{path}: {place}: {value} cannot be read as a table ({error})"
+            ) from error
     return value
 
 
 def _checked_model(section: ModelSection, path: str, place: str) -> ModelSection:
-    """The section with defaults filled in; where a number is learned its slot is checked, and it stays as it is."""
+    """The section with defaults filled in; where a number is learned its slot is checked, and it
+    stays as it is.
+    """
     parts: dict[str, Any] = {}
     for name, kinds in (("flow", FLOWS), ("mass_balance", BALANCES)):
         own = getattr(section, name)
@@ -289,12 +344,16 @@ def _checked_model(section: ModelSection, path: str, place: str) -> ModelSection
         if own is None or name not in section.model_fields_set:
             continue
         kind = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
-        fields = {f.name: f for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+        fields = (
+            {f.name: f for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+        )
         slots = [n for n, f in fields.items() if f.metadata.get("converter") in _SLOTS]
         special = {k: v for k, v in own.items() if isinstance(v, dict) and k in fields}
         for k in special:
             if k not in slots:
-                raise InputError(f"{path}: {place}.{name}.{k}: is not learned; what can be: {', '.join(slots)}")
+                raise InputError(
+                    f"{path}: {place}.{name}.{k}: is not learned; what can be: {', '.join(slots)}"
+                )
         filled = chosen({**own, **dict.fromkeys(special, 1.0)}, kinds, path, f"{place}.{name}")
         parts[name] = {**(filled or {}), **special}
     return ModelSection(**parts)
@@ -307,7 +366,8 @@ def _check_replace(section: ReplaceSection, path: str, place: str) -> None:
     own = getattr(section, given[0])
     if set(own) != {"parameter"}:
         raise InputError(
-            f"{path}: {place}.{given[0]}: expected {{parameter: ...}}, found {', '.join(own) or 'nothing'}"
+            f"{path}: {place}.{given[0]}: expected {{parameter: ...}}, found "
+            f"{', '.join(own) or 'nothing'}"
         )
     schema = section_of(odinn.Parameter, initial=(Any, None))
     checked(schema, dict(own["parameter"] or {}), path, f"{place}.{given[0]}.parameter.")

@@ -18,10 +18,13 @@ from odinn.cli import report
 from odinn.cli.report import console, errors
 from odinn.errors import InputError, OdinnError, SolverError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics."
+)
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated).")
+    list[str] | None,
+    typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated)."),
 ]
 
 
@@ -36,7 +39,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Glacier evolution with learnable physics."""
@@ -46,11 +50,20 @@ def options(
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
     overrides: Overrides = None,
-    check: Annotated[bool, typer.Option("--check", "--dry-run", help="Only say what would be run.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", "--dry-run", help="Only say what would be run.")
+    ] = False,
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
     import odinn
-    from odinn.cli.config import build_model, build_stepper, in_scenario, opened, read_config, to_yaml
+    from odinn.cli.config import (
+        build_model,
+        build_stepper,
+        in_scenario,
+        opened,
+        read_config,
+        to_yaml,
+    )
     from odinn.cli.planning import plan
 
     settings = read_config(config, overrides or [])
@@ -69,7 +82,9 @@ def run(
             if under is not glacier:
                 console.print(f"  run under  {under.climate}")
             if glacier.rgi_id in seen:
-                raise InputError(f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id")
+                raise InputError(
+                    f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id"
+                )
             seen.add(glacier.rgi_id)
             if model.mass_balance is None:
                 console.print("  balance    none: only flow (model.mass_balance is not set)")
@@ -77,7 +92,11 @@ def run(
                 report.print_plan(plan(settings, model, glacier, under))
                 continue
             _writable(folder)
-            own = model if settings.calibrate is None else _calibrated(model, glacier, settings.calibrate)
+            own = (
+                model
+                if settings.calibrate is None
+                else _calibrated(model, glacier, settings.calibrate)
+            )
             sim = odinn.simulate(
                 own,
                 under,
@@ -115,10 +134,14 @@ def run(
 
 @app.command()
 def calibrate(
-    config: Annotated[Path, typer.Argument(help="The same YAML file as for run, with a calibrate: section.")],
+    config: Annotated[
+        Path, typer.Argument(help="The same YAML file as for run, with a calibrate: section.")
+    ],
     overrides: Overrides = None,
 ) -> None:
-    """Solve for one number of the mass balance so that the mean balance meets a target; compare with measurements."""
+    """Solve for one number of the mass balance so that the mean balance meets a target; compare
+    with measurements.
+    """
     from odinn.cli.config import CalibrateSection, build_model, opened, read_config
 
     settings = read_config(config, overrides or [])
@@ -133,11 +156,18 @@ def invert(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/invert_law.yaml.")],
     overrides: Overrides = None,
     check: Annotated[
-        bool, typer.Option("--check", "--dry-run", help="Only say what would be learned from which data.")
+        bool,
+        typer.Option(
+            "--check", "--dry-run", help="Only say what would be learned from which data."
+        ),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew even if there is a checkpoint.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew even if there is a checkpoint.")
+    ] = False,
 ) -> None:
-    """Learn numbers, fields or laws of a model from observations; a run that was cut is continued."""
+    """Learn numbers, fields or laws of a model from observations; a run that was cut is
+    continued.
+    """
     import odinn
     from odinn.cli import inverting, pictures
     from odinn.cli.config import to_yaml
@@ -158,7 +188,9 @@ def invert(
     else:
         console.print(f"Continuing from {checkpoint}: {done} steps are done (--fresh starts anew)")
     try:
-        before = inverting.modelled(study, study.model, study.glaciers) if settings.output.plots else {}
+        before = (
+            inverting.modelled(study, study.model, study.glaciers) if settings.output.plots else {}
+        )
         fit = odinn.invert(
             study.model,
             study.glaciers,
@@ -204,13 +236,17 @@ def info(
     from odinn.cli.config import GlacierSection, opened
     from odinn.data.opening import no_glacier
 
-    place, embedded = Path(path), path == "demo" or path.startswith("demo:")  # whatever folders there are of that name
+    place, embedded = (
+        Path(path),
+        path == "demo" or path.startswith("demo:"),
+    )  # whatever folders there are of that name
     if not embedded and (loaded := _saved(place)) is not None:
         report.show(loaded)
         return
     if not embedded and place.exists() and (what := no_glacier(place)) is not None:
         raise InputError(
-            f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, demo:RGI-id) or a result (a "
+            f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, "
+            "demo:RGI-id) or a result (a "
             "file of odinn run, the folder of odinn invert)"
         )
     section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
@@ -221,28 +257,42 @@ def info(
 
 @app.command()
 def plot(
-    path: Annotated[Path | None, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")
+    ] = None,
     what: Annotated[
         list[str] | None,
-        typer.Option("-w", "--what", help="Figures by name, with commas between or repeated; see --list."),
+        typer.Option(
+            "-w", "--what", help="Figures by name, with commas between or repeated; see --list."
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: beside the result.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder; default: beside the result.")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="Of figures: png, pdf or svg.")] = "png",
     line: Annotated[
         str | None,
-        typer.Option(help="Of cross-sections, in projected metres: 'x,y x,y ...'; default: the central line."),
+        typer.Option(
+            help="Of cross-sections, in projected metres: 'x,y x,y ...'; default: the central line."
+        ),
     ] = None,
-    field: Annotated[str, typer.Option(help="That gif and mp4 show: thickness, speed or change.")] = "thickness",
+    field: Annotated[
+        str, typer.Option(help="That gif and mp4 show: thickness, speed or change.")
+    ] = "thickness",
     listing: Annotated[bool, typer.Option("--list", help="Only list the figures.")] = False,
 ) -> None:
     """Draw maps, curves, cross-sections, a one-page summary or a moving picture of a result."""
     import odinn
-    from odinn.inversion.driver import Inversion
+    from odinn.learning.driver import Inversion
     from odinn.plot import figures
 
     if listing:
-        for name, shows in [(n, kind.shows) for n, kind in figures.FIGURES.items()] + list(figures.MOVING.items()):
-            console.print(f"{name:20s} {shows}{' (drawn by default)' if name in figures.DEFAULT else ''}")
+        for name, shows in [(n, kind.shows) for n, kind in figures.FIGURES.items()] + list(
+            figures.MOVING.items()
+        ):
+            console.print(
+                f"{name:20s} {shows}{' (drawn by default)' if name in figures.DEFAULT else ''}"
+            )
         return
     if path is None:
         raise InputError("plot: no result given, such as results/argentiere/RGI60-11.03638.nc")
@@ -266,18 +316,26 @@ def export(
     field: Annotated[
         list[str] | None,
         typer.Option(
-            "-f", "--field", help="thickness, surface, speed, vx, vy, smb, bed, glacier_mask, change; repeatable."
+            "-f",
+            "--field",
+            help="thickness, surface, speed, vx, vy, smb, bed, glacier_mask, change; repeatable.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .tif file, or a folder for several; default: beside the result."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .tif file, or a folder for several; default: beside the result.",
+        ),
     ] = None,
-    at: Annotated[str | None, typer.Option(help="A saved time: 2015-10-01 or 2015.75; default: the last.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A saved time: 2015-10-01 or 2015.75; default: the last.")
+    ] = None,
 ) -> None:
     """Write maps of a result as GeoTIFF, for QGIS and the like."""
     import odinn
-    from odinn.output.geotiff import FIELDS
+    from odinn.results.geotiff import FIELDS
 
     fields = _names(field) or ["thickness"]
     for unknown in [f for f in fields if f not in FIELDS]:
@@ -290,30 +348,47 @@ def export(
     sim = _simulation(odinn.load(path), path)
     _writable(folder, "--output")
     ds = sim.to_dataset()
-    targets = [output if one and output is not None else folder / f"{path.stem}_{f}.tif" for f in fields]
-    report.listed([odinn.to_geotiff(ds, f, target, at=time) for f, target in zip(fields, targets, strict=True)])
+    targets = [
+        output if one and output is not None else folder / f"{path.stem}_{f}.tif" for f in fields
+    ]
+    report.listed(
+        [
+            odinn.to_geotiff(ds, f, target, at=time)
+            for f, target in zip(fields, targets, strict=True)
+        ]
+    )
 
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all of the fast ones by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Problems; all of the fast ones by default.")
+    ] = None,
     slow: Annotated[bool, typer.Option("--slow", help="The long ones, too.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Only list the problems.")] = False,
-    markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file, too.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the table to this Markdown file, too.")
+    ] = None,
 ) -> None:
     """Compare with exact solutions and published errors."""
-    from odinn.verification import PROBLEMS
+    from odinn.verification.problems import PROBLEMS
 
     unknown = [n for n in names or [] if n not in PROBLEMS]
     if unknown:
         raise InputError(f"verify: no problem {unknown[0]!r}; known: {', '.join(PROBLEMS)}")
-    chosen = [PROBLEMS[n] for n in names] if names else [p for p in PROBLEMS.values() if slow or not p.slow]
+    chosen = (
+        [PROBLEMS[n] for n in names]
+        if names
+        else [p for p in PROBLEMS.values() if slow or not p.slow]
+    )
     if listing:
         for name, problem in PROBLEMS.items():
             console.print(f"{name:28s} {problem.what}{' (slow)' if problem.slow else ''}")
         return
     rows = []
-    table = Table("problem", "quantity", "measured", "bar", "unit", "", "source", title="Verification")
+    table = Table(
+        "problem", "quantity", "measured", "bar", "unit", "", "source", title="Verification"
+    )
     failed = 0
     for problem in chosen:
         with errors.status(f"{problem.name}: {problem.what}"):
@@ -322,8 +397,12 @@ def verify(
             mark = "[green]ok[/]" if row.passed else "[red]FAILED[/]"
             failed += not row.passed
             label = f"{problem.name} ({result.seconds:.0f} s)" if i == 0 else ""
-            rows.append((label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, row.source))
-            table.add_row(label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source)
+            rows.append(
+                (label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, row.source)
+            )
+            table.add_row(
+                label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source
+            )
     console.print(table)
     if markdown is not None:
         report.write_markdown(markdown, rows)
@@ -334,11 +413,17 @@ def verify(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
+        "demo"
+    ),
     years: Annotated[int, typer.Option(help="Length of the runs.")] = 50,
-    coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells of 50 m in the runs.")] = 1,
+    coarsen: Annotated[
+        int, typer.Option(help="Average blocks of k x k cells of 50 m in the runs.")
+    ] = 1,
 ) -> None:
-    """Show two embedded glaciers, run them under two climates, and learn a law: pictures and NetCDF, in a few minutes."""
+    """Show two embedded glaciers, run them under two climates, and learn a law: pictures and
+    NetCDF, in a few minutes.
+    """
     from odinn.cli.demo import run_demo
 
     run_demo(output, console.print, years=years, coarsen=coarsen)
@@ -371,7 +456,11 @@ def _saved(path: Path) -> Any:
 
 def _names(given: list[str] | None) -> list[str]:
     """Names that were given with commas between or by repeating the option, each once."""
-    return list(dict.fromkeys(name.strip() for part in given or [] for name in part.split(",") if name.strip()))
+    return list(
+        dict.fromkeys(
+            name.strip() for part in given or [] for name in part.split(",") if name.strip()
+        )
+    )
 
 
 def _corners(line: str) -> list[tuple[float, float]]:
@@ -382,7 +471,8 @@ def _corners(line: str) -> list[tuple[float, float]]:
         corners = []
     if len(corners) < 2 or any(len(corner) != 2 for corner in corners):
         raise InputError(
-            f"--line: found {line!r}, expected two or more corners such as '350200,5091800 351000,5092400'"
+            f"--line: found {line!r}, expected two or more corners such as '350200,5091800 "
+            "351000,5092400'"
         )
     return corners  # type: ignore[return-value]
 
@@ -399,7 +489,7 @@ def _time(text: str) -> float:
 
 def _simulation(found: Any, path: Path) -> Any:
     """What was found in a file, if it is a simulation."""
-    from odinn.simulation import Simulation
+    from odinn.results.simulation import Simulation
 
     if not isinstance(found, Simulation):
         raise InputError(f"{path}: holds a {type(found).__name__}, expected the result of a run")
@@ -424,23 +514,27 @@ def _writable(folder: Path, option: str = "output.directory") -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{option}: {folder} cannot be written to ({error.strerror}); choose another") from error
+        raise InputError(
+            f"{option}: {folder} cannot be written to ({error.strerror}); choose another"
+        ) from error
 
 
 def _calibrated(model: Any, glacier: Any, section: Any) -> Any:
     import odinn
-    from odinn.massbalance.calibration import compare_with_measurements, measured_target
+    from odinn.learning.calibration import compare_with_measurements, measured_target
 
     target, period = measured_target(glacier, section.target, section.period)
     model = odinn.calibrate(model, glacier, target, period, section.vary)
     value = float(getattr(model.mass_balance, section.vary))
     console.print(
-        f"  calibrated {section.vary} = {value:.4g} for {target:+.3f} m w.e. yr-1 over {period[0]} to {period[1]}"
+        f"  calibrated {section.vary} = {value:.4g} for {target:+.3f} m w.e. yr-1 over "
+        f"{period[0]} to {period[1]}"
     )
     comparison = compare_with_measurements(model, glacier, period)
     if comparison is not None:
         console.print(
-            f"  against {len(comparison.years)} measured years: correlation {comparison.correlation:.2f}, RMSE "
+            f"  against {len(comparison.years)} measured years: correlation "
+            f"{comparison.correlation:.2f}, RMSE "
             f"{comparison.rmse:.2f} m w.e. (a constant forecast: {comparison.constant_rmse:.2f})"
         )
     return model

@@ -1,4 +1,6 @@
-"""Pictures of an inversion: its history, laws, fields that were learned, and data beside the model before and after."""
+"""Pictures of an inversion: its history, laws, fields that were learned, and data beside the model
+before and after.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from odinn import plot
-from odinn.binding import slots
 from odinn.cli.inverting import Study, modelled
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
-from odinn.inversion.driver import Inversion
-from odinn.laws.base import AbstractLaw
-from odinn.parameter import Parameter, on_cells, on_corners
+from odinn.learning.driver import Inversion
+from odinn.model.binding import slots
+from odinn.numbers.parameter import Parameter, on_cells, on_corners
+from odinn.physics.laws.base import AbstractLaw
 from odinn.plot.laws import SLOTS
 
 _DPI: Final = 130
@@ -31,14 +33,18 @@ _RESIDUAL: Final = {
 _WHAT: Final = {"thickness": "thickness", "velocity": "speed"}
 
 
-def save_all(fit: Inversion, study: Study, before: dict[str, dict[str, np.ndarray]], folder: Path) -> list[Path]:
+def save_all(
+    fit: Inversion, study: Study, before: dict[str, dict[str, np.ndarray]], folder: Path
+) -> list[Path]:
     """Draw everything into a folder.
 
     Args:
-        study: what the inversion started from. before: fields of the model at the start, of ``inverting.modelled``.
+        study: what the inversion started from. before: fields of the model at the start, of
+            ``inverting.modelled``.
 
     Returns:
-        The paths: history.png, a law's slot such as flow.A.png, and for each glacier a folder with maps.
+        The paths: history.png, a law's slot such as flow.A.png, and for each glacier a folder with
+        maps.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [_save(history(fit), folder / "history.png")]
@@ -56,14 +62,18 @@ def save_all(fit: Inversion, study: Study, before: dict[str, dict[str, np.ndarra
             if field is not None:
                 written.append(_save(slot_map(slot, value, field, glacier), own / f"{slot}.png"))
         if isinstance(end.thickness, Parameter) or isinstance(end.bed, Parameter):
-            written.append(_save(geometry_map(start.settled(), glacier), own / "learned_thickness.png"))
+            written.append(
+                _save(geometry_map(start.settled(), glacier), own / "learned_thickness.png")
+            )
         for kind in after[end.rgi_id]:
             name = "speed" if kind == "velocity" else kind
             observed = getattr(end.observations, name)
             if observed is not None and np.shape(observed)[-2:] == glacier.grid.shape:
                 observed = np.reshape(observed, (-1, *glacier.grid.shape))[-1]
                 fields = before[end.rgi_id][kind], after[end.rgi_id][kind]
-                written.append(_save(misfit_map(kind, glacier, observed, *fields), own / f"{kind}.png"))
+                written.append(
+                    _save(misfit_map(kind, glacier, observed, *fields), own / f"{kind}.png")
+                )
     return written
 
 
@@ -77,7 +87,14 @@ def history(fit: Inversion) -> Figure:
     for name, color in zip(terms if len(terms) > 1 else [], _COLORS * len(terms), strict=False):
         values = np.asarray(records[name])
         ax.plot(steps, np.where(values > 0, values, np.nan), color=color, linewidth=1.2, label=name)
-    ax.plot(steps, records["loss"], color="black", linewidth=2.0, label="loss", zorder=0 if len(terms) > 1 else 2)
+    ax.plot(
+        steps,
+        records["loss"],
+        color="black",
+        linewidth=2.0,
+        label="loss",
+        zorder=0 if len(terms) > 1 else 2,
+    )
     best = int(np.argmin(records["loss"]))
     ax.plot(best, records["loss"][best], "o", color="black", markersize=5)
     for start in np.flatnonzero(np.diff(records["stage"]) > 0) + 1:
@@ -90,18 +107,24 @@ def history(fit: Inversion) -> Figure:
 
 
 def law(slot: str, value: AbstractLaw, study: Study, glaciers: list[Glacier]) -> Figure:
-    """A law over the data, beside the truth where that is known, and where it started (of one input)."""
+    """A law over the data, beside the truth where that is known, and where it started (of one
+    input).
+    """
     part, _, name = slot.partition(".")
     start = getattr(getattr(study.model, part), name)
     truth = None if study.truth is None else getattr(getattr(study.truth, part), name, None)
     if isinstance(truth, AbstractLaw):
-        truth = truth if [i.label for i in truth.inputs] == [i.label for i in value.inputs] else None
+        truth = (
+            truth if [i.label for i in truth.inputs] == [i.label for i in value.inputs] else None
+        )
     elif truth is not None and np.ndim(truth) == 0 and not isinstance(truth, dict):
         number = float(truth)
         truth = lambda *_: number
     else:
         truth = None
-    ax = plot.law(value, glaciers, truth, initial=start if len(value.inputs) == 1 else None, label=slot)
+    ax = plot.law(
+        value, glaciers, truth, initial=start if len(value.inputs) == 1 else None, label=slot
+    )
     return ax.figure  # type: ignore[return-value]
 
 
@@ -116,7 +139,13 @@ def slot_map(slot: str, value: Any, field: np.ndarray, glacier: Glacier) -> Figu
     figure, (ax,) = _panels(1, glacier)
     label = SLOTS.get(slot, slot)
     plot.maps.draw(
-        glacier, field, ax, what="speed" if log else "bed", label=label, limits=limits, title=_title(glacier)
+        glacier,
+        field,
+        ax,
+        what="speed" if log else "bed",
+        label=label,
+        limits=limits,
+        title=_title(glacier),
     )
     return figure
 
@@ -129,19 +158,27 @@ def geometry_map(start: Glacier, end: Glacier) -> Figure:
     figure, axes = _panels(3, end)
     plot.maps.draw(start, first, axes[0], limits=limits, title="first guess")
     plot.maps.draw(end, last, axes[1], limits=limits, title="learned")
-    plot.maps.draw(end, last - first, axes[2], what="change", ice=ice, label="learned − first guess (m)")
+    plot.maps.draw(
+        end, last - first, axes[2], what="change", ice=ice, label="learned − first guess (m)"
+    )
     figure.suptitle(_title(end))
     return figure
 
 
-def misfit_map(kind: str, glacier: Glacier, observed: np.ndarray, before: np.ndarray, after: np.ndarray) -> Figure:
-    """Data, the model at the end, and its residuals before and after in the same colours; all where there are data."""
+def misfit_map(
+    kind: str, glacier: Glacier, observed: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> Figure:
+    """Data, the model at the end, and its residuals before and after in the same colours; all where
+    there are data.
+    """
     figure, axes = _panels(4, glacier)
     there = np.isfinite(observed)
     what: Any = _WHAT[kind]
     drawn = np.concatenate([observed[there], after[there]])
     limits = _limits(drawn, floor=what == "speed")
-    plot.maps.draw(glacier, observed, axes[0], what=what, limits=limits, ice=there, title="observed")
+    plot.maps.draw(
+        glacier, observed, axes[0], what=what, limits=limits, ice=there, title="observed"
+    )
     plot.maps.draw(glacier, after, axes[1], what=what, limits=limits, ice=there, title="modelled")
     residuals = [np.where(there, field - observed, np.nan) for field in (before, after)]
     widest = float(np.percentile(np.abs(residuals[0][there]), 98)) if there.any() else 1.0
@@ -179,15 +216,21 @@ def _limits(drawn: np.ndarray, *, floor: bool = False) -> tuple[float, float] | 
 
 
 def _panels(count: int, glacier: Glacier) -> tuple[Figure, list[Any]]:
-    west, east, south, north = plot.maps.view_of(glacier, np.asarray(glacier.thickness) >= AREA_THRESHOLD)
+    west, east, south, north = plot.maps.view_of(
+        glacier, np.asarray(glacier.thickness) >= AREA_THRESHOLD
+    )
     shape = (north - south) / (east - west)
     width, height = min(4.0, 4.0 / shape), min(4.0, 4.0 * shape)
-    figure = Figure(figsize=(count * (max(width, 2.0) + 1.1), max(height, 1.8) + 0.9), layout="compressed")
+    figure = Figure(
+        figsize=(count * (max(width, 2.0) + 1.1), max(height, 1.8) + 0.9), layout="compressed"
+    )
     return figure, list(np.atleast_1d(figure.subplots(1, count)))
 
 
 def _title(glacier: Glacier) -> str:
-    return f"{glacier.name or glacier.rgi_id} ({glacier.rgi_id})" if glacier.name else glacier.rgi_id
+    return (
+        f"{glacier.name or glacier.rgi_id} ({glacier.rgi_id})" if glacier.name else glacier.rgi_id
+    )
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -11,17 +11,18 @@ from odinn.climate import months_between
 from odinn.dates import decimal_year
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
-from odinn.hydrology import check_hydrology
-from odinn.massbalance.calibration import measured_target
-from odinn.model import Model
-from odinn.windows import check_run, plan_windows
+from odinn.learning.calibration import measured_target
+from odinn.model.model import Model
+from odinn.results.hydrology import check_hydrology
+from odinn.run.plan import check_run, plan_windows
 
 
 def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) -> dict[str, str]:
     """A run in words, by heading: calibration, span and windows, files.
 
     Args:
-        glacier: with its series, on which is calibrated. under: the same under the scenario of the run.
+        glacier: with its series, on which is calibrated. under: the same under the scenario of the
+            run.
 
     Raises:
         InputError: as the run would before its first step.
@@ -32,16 +33,32 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
     said = {}
     if settings.calibrate is not None:
         if model.mass_balance is None or model.mass_balance.frequency != "monthly":
-            raise InputError(where(glacier.rgi_id, "calibrate: needs a monthly mass balance such as TemperatureIndex"))
-        target, period = measured_target(glacier, settings.calibrate.target, settings.calibrate.period)
-        model.mass_balance.forcing(glacier, months_between(*(decimal_year(t) for t in period)))  # whether it is covered
-        said["would find"] = f"{settings.calibrate.vary} for {target:+.3f} m w.e. yr-1 over {period[0]} to {period[1]}"
+            raise InputError(
+                where(
+                    glacier.rgi_id,
+                    "calibrate: needs a monthly mass balance such as TemperatureIndex",
+                )
+            )
+        target, period = measured_target(
+            glacier, settings.calibrate.target, settings.calibrate.period
+        )
+        model.mass_balance.forcing(
+            glacier, months_between(*(decimal_year(t) for t in period))
+        )  # whether it is covered
+        said["would find"] = (
+            f"{settings.calibrate.vary} for {target:+.3f} m w.e. yr-1 over {period[0]} to "
+            f"{period[1]}"
+        )
     t0, t1 = decimal_year(run.t0), decimal_year(run.t1)
     check_run(model, under, t0, t1, run.save_every, run.coupling, None, run.dtype)
     if run.hydrology:
         check_hydrology(model, under)
     windows, saved = plan_windows(model, under, t0, t1, run.save_every, run.coupling)
-    balance = f", balance evaluated {int(np.sum(windows.evaluate))} times" if model.mass_balance is not None else ""
+    balance = (
+        f", balance evaluated {int(np.sum(windows.evaluate))} times"
+        if model.mass_balance is not None
+        else ""
+    )
     states = f"{1 + int(np.sum(saved))} states are kept"
     said["would run"] = f"{t0:.8g} to {t1:.8g} in {len(saved)} windows{balance}; {states}"
     target_file = Path(output.directory) / f"{glacier.rgi_id}.{output.format}"

@@ -1,1 +1,3 @@
-"""From files to glaciers: NetCDF, OGGM directories, observations, checks, and glaciers made in code."""
+"""From files to glaciers: NetCDF, OGGM directories, observations, checks, and glaciers made in
+code.
+"""

@@ -21,15 +21,21 @@ def check_arrays(rgi_id: str, bed: np.ndarray, thickness: np.ndarray) -> None:
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise fail(
-                f"{label} is not finite in {int(bad.sum())} cells (first at row {row}, column {column}); fill them, or crop "
+                f"{label} is not finite in {int(bad.sum())} cells (first at row {row}, column "
+                f"{column}); fill them, or crop "
                 "the grid"
             )
     if (np.asarray(thickness) < 0).any():
-        raise fail(f"negative thickness in {int((thickness < 0).sum())} cells (lowest {thickness.min():.4g} m)")
+        raise fail(
+            f"negative thickness in {int((thickness < 0).sum())} cells (lowest "
+            f"{thickness.min():.4g} m)"
+        )
     ring = np.asarray(thickness).copy()
     ring[1:-1, 1:-1] = 0
     if (ring > 0).any():
         raise fail(
-            f"ice on the outermost ring of cells ({int((ring > 0).sum())} cells, up to {ring.max():.1f} m): ice that reaches the "
-            "border is lost; pad the grid with at least 2 ice-free cells on every side (10 for a glacier that may grow)"
+            f"ice on the outermost ring of cells ({int((ring > 0).sum())} cells, up to "
+            f"{ring.max():.1f} m): ice that reaches the "
+            "border is lost; pad the grid with at least 2 ice-free cells on every side (10 for a "
+            "glacier that may grow)"
         )

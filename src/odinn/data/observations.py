@@ -62,7 +62,9 @@ def _mass_balance(ds: xr.Dataset) -> MassBalanceRecord | None:
 def _geodetic(attributes: Mapping[str, Any]) -> tuple[float, float, float] | None:
     if "geodetic_mb_m_we_per_year" not in attributes:
         return None
-    first, last = (float(y) for y in str(attributes.get("geodetic_mb_period", "2000-2020")).split("-"))
+    first, last = (
+        float(y) for y in str(attributes.get("geodetic_mb_period", "2000-2020")).split("-")
+    )
     return float(attributes["geodetic_mb_m_we_per_year"]), first, last
 
 
@@ -73,4 +75,6 @@ def _points(ds: xr.Dataset, grid: Grid) -> PointThickness | None:
 
     project = pyproj.Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
     x, y = project.transform(ds["point_lon"].values, ds["point_lat"].values)
-    return PointThickness(np.asarray(x), np.asarray(y), np.array(ds["point_thickness"].values, float))
+    return PointThickness(
+        np.asarray(x), np.asarray(y), np.array(ds["point_thickness"].values, float)
+    )

@@ -31,7 +31,9 @@ def is_directory(source: Any) -> bool:
 def open_directory(
     source: Any, *, climate: str | xr.Dataset | Climate | None, thickness: str | None, coarsen: int
 ) -> Glacier:
-    """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and a calibration."""
+    """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and
+    a calibration.
+    """
     folder = Path(source.dir if hasattr(source, "dir") else source)
     attributes = _outline_attributes(folder)
     rgi_id = str(attributes.get("RGIId") or attributes.get("rgi_id") or _rgi_id_of(folder))
@@ -55,7 +57,10 @@ def open_directory(
 
 def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
     """``climate_historical.nc`` named by its source, or the file of a product."""
-    files = {p.stem.removeprefix("climate_historical").strip("_"): p for p in folder.glob("climate_historical*.nc")}
+    files = {
+        p.stem.removeprefix("climate_historical").strip("_"): p
+        for p in folder.glob("climate_historical*.nc")
+    }
     if wanted is None:
         return climate_from_oggm_form(read_dataset(files[""]), rgi_id) if "" in files else None
     product = products.climate_name(wanted)
@@ -69,7 +74,9 @@ def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
         if series.name == product:
             return series
         found[f"{series.name} (climate_historical.nc)"] = found.pop("climate_historical.nc")
-    raise ClimateError(where(rgi_id, f"no climate '{wanted}'; available: {', '.join(sorted(found)) or 'none'}"))
+    raise ClimateError(
+        where(rgi_id, f"no climate '{wanted}'; available: {', '.join(sorted(found)) or 'none'}")
+    )
 
 
 def _calibration(folder: Path) -> dict[str, float] | None:
@@ -100,7 +107,9 @@ def _outline_attributes(folder: Path) -> dict[str, Any]:
         with tarfile.open(path) as archive:
             member = archive.extractfile("outlines.dbf")
             assert member is not None
-            table = shapefile.Reader(dbf=io.BytesIO(member.read()), encoding="utf-8", encodingErrors="replace")
+            table = shapefile.Reader(
+                dbf=io.BytesIO(member.read()), encoding="utf-8", encodingErrors="replace"
+            )
             return dict(table.record(0).as_dict())
     except (tarfile.TarError, KeyError, OSError, shapefile.ShapefileException) as error:
         raise InputError(

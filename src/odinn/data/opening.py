@@ -34,10 +34,14 @@ def no_glacier(path: Path) -> str | None:
     if path.is_dir():
         held = sorted(p.name for p in path.glob("*.nc"))
         files = (
-            f"; it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}" if held else " or other NetCDF files"
+            f"; it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}"
+            if held
+            else " or other NetCDF files"
         )
         return f"a folder without gridded_data.nc{files}"
-    return next((what for what, suffixes in _OTHERS.items() if path.suffix.lower() in suffixes), None)
+    return next(
+        (what for what, suffixes in _OTHERS.items() if path.suffix.lower() in suffixes), None
+    )
 
 
 def open_glacier(
@@ -50,20 +54,23 @@ def open_glacier(
     """Open a glacier.
 
     Args:
-        source: a NetCDF file, an ``xarray.Dataset`` with surface or bed on projected (y, x) and a CRS, an OGGM glacier
-            directory or a ``GlacierDirectory``.
-        climate: a product's name ("w5e5", "era5", "era5land", "cru", "histalp"), a Dataset in OGGM's form (time, temp,
-            prcp[, gradient]; attribute ref_hgt), a CSV or NetCDF file for :func:`odinn.open_climate`, or a
-            :class:`Climate`. Default: for NetCDF the first of those present,
-            for an OGGM directory its climate_historical.nc. Series without a lapse rate take −6.5 K km⁻¹.
-        thickness: "consensus" (default), "millan", "oggm" or "radar". Ice outside the outline is dropped.
-        coarsen: average blocks of k x k cells. Volume is kept; the area with at least 1 m of ice grows, because thin ice at
-            an edge is spread over its whole block (Ramsay Glacier at 4: 12.9 instead of 9.4 km²). Both areas are in the
-            provenance, and ``odinn info`` states them.
+        source: a NetCDF file, an ``xarray.Dataset`` with surface or bed on projected (y, x) and a
+            CRS, an OGGM glacier directory or a ``GlacierDirectory``.
+        climate: a product's name ("w5e5", "era5", "era5land", "cru", "histalp"), a Dataset in
+            OGGM's form (time, temp, prcp[, gradient]; attribute ref_hgt), a CSV or NetCDF file for
+            :func:`odinn.open_climate`, or a :class:`Climate`. Default: for NetCDF the first of
+            those present, for an OGGM directory its climate_historical.nc. Series without a lapse
+            rate take −6.5 K km⁻¹.
+        thickness: "consensus" (default), "millan", "oggm" or "radar". Ice outside the outline is
+            dropped.
+        coarsen: average blocks of k x k cells. Volume is kept; the area with at least 1 m of ice
+            grows, because thin ice at an edge is spread over its whole block (Ramsay Glacier at 4:
+            12.9 instead of 9.4 km²). Both areas are in the provenance, and ``odinn info`` states
+            them.
 
     Returns:
-        The glacier; ``provenance`` records what was chosen, and what the file's attribute ``comment`` says, which stands on the
-        page about a run.
+        The glacier; ``provenance`` records what was chosen, and what the file's attribute
+        ``comment`` says, which stands on the page about a run.
 
     Raises:
         InputError: naming the glacier, the variable, what was found and what to do.
@@ -74,12 +81,15 @@ def open_glacier(
     if isinstance(source, xr.Dataset):
         rgi_id = str(source.attrs.get("rgi_id", "glacier"))
         name = str(source.attrs.get("name", ""))
-        return glacier_from_dataset(source, rgi_id=rgi_id, name=name, provenance={"format": "Dataset"}, **options)
+        return glacier_from_dataset(
+            source, rgi_id=rgi_id, name=name, provenance={"format": "Dataset"}, **options
+        )
     if oggm.is_directory(source):
         return oggm.open_directory(source, **options)
     if not isinstance(source, str | Path):
         raise InputError(
-            f"open_glacier: found {type(source).__name__}; expected a path, an xarray.Dataset or an OGGM glacier directory"
+            f"open_glacier: found {type(source).__name__}; expected a path, an xarray.Dataset or "
+            "an OGGM glacier directory"
         )
     path = Path(source)
     if path.exists() and (what := no_glacier(path)) is not None:
@@ -88,7 +98,9 @@ def open_glacier(
     match = re.search(r"RGI\d\d-\d\d\.\d{5}", path.name)
     rgi_id = str(ds.attrs.get("rgi_id") or (match[0] if match else path.stem))
     provenance = {"source": path.name, "format": "NetCDF"}
-    return glacier_from_dataset(ds, rgi_id=rgi_id, name=str(ds.attrs.get("name", "")), provenance=provenance, **options)
+    return glacier_from_dataset(
+        ds, rgi_id=rgi_id, name=str(ds.attrs.get("name", "")), provenance=provenance, **options
+    )
 
 
 def open_glaciers(sources: Sequence[Any], **options: Any) -> list[Glacier]:

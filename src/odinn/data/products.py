@@ -23,11 +23,17 @@ CLIP_NEGATIVE_PRECIP: Final = ("histalp",)
 THICKNESS: Final = {
     "consensus": ("thickness_consensus", "consensus_ice_thickness"),
     "millan": ("thickness_millan", "millan_ice_thickness"),
-    "oggm": ("thickness_oggm", "distributed_thickness_alt", "distributed_thickness_interp", "distributed_thickness"),
+    "oggm": (
+        "thickness_oggm",
+        "distributed_thickness_alt",
+        "distributed_thickness_interp",
+        "distributed_thickness",
+    ),
     "radar": ("thickness_obs_interp",),
     "thickness": ("thickness", "land_ice_thickness", "thk"),
 }
-# Thickness that was inverted from other data and models, so that a flow model does not keep it as it is.
+# Thickness that was inverted from other data and models, so that a flow model does not keep it as
+# it is.
 ESTIMATES: Final = ("consensus", "millan", "oggm")
 SURFACE: Final = ("topo", "surface", "usurf", "surface_altitude")
 BED: Final = ("bed", "topg", "bedrock_altitude")
@@ -35,14 +41,21 @@ MASK: Final = ("glacier_mask", "mask")
 
 
 def note(provenance: Mapping[str, str]) -> str:
-    """What to know of the runs of a glacier: what its file's comment says, and that estimated ice adjusts; or nothing."""
+    """What to know of the runs of a glacier: what its file's comment says, and that estimated ice
+    adjusts; or nothing.
+    """
     remarks = [provenance["comment"]] if "comment" in provenance else []
     if provenance.get("thickness") in ESTIMATES:
-        remarks.append("The thickness is an estimate: in its first years a run adjusts the ice to the model's flow.")
+        remarks.append(
+            "The thickness is an estimate: in its first years a run adjusts the ice to the "
+            "model's flow."
+        )
     return " ".join(remarks)
 
 
 def climate_name(name: str) -> str:
-    """The product's name in lower case, aliases resolved; unknown names pass (a file may hold them)."""
+    """The product's name in lower case, aliases resolved; unknown names pass (a file may hold
+    them).
+    """
     name = name.strip().lower()
     return CLIMATE_ALIASES.get(name, name)

@@ -1,4 +1,5 @@
-"""Maps and curves of runs, on matplotlib: functions that take and return axes or figures, for screens and without.
+"""Maps and curves of runs, on matplotlib: functions that take and return axes or figures, for
+screens and without.
 
 >>> import numpy as np, odinn
 >>> from odinn.plot import maps

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
+from odinn.model.velocities import velocity_of
 from odinn.plot import maps
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
-from odinn.simulation import Simulation
-from odinn.velocities import velocity_of
+from odinn.results.simulation import Simulation
 
 Moving = Literal["thickness", "speed", "change"]
 SUFFIXES: Final = (".gif", ".mp4")
@@ -25,8 +25,10 @@ _FIELDS: Final = get_args(Moving)
 _DPI: Final = 100
 _SECONDS: Final = 10.0
 _NO_FFMPEG: Final = (
-    "MP4 needs the program ffmpeg, which was not found: install it (conda install ffmpeg, apt install ffmpeg, brew install "
-    "ffmpeg), name it in matplotlib's rcParams['animation.ffmpeg_path'], or write a .gif, which needs nothing"
+    "MP4 needs the program ffmpeg, which was not found: install it (conda install ffmpeg, apt "
+    "install ffmpeg, brew install "
+    "ffmpeg), name it in matplotlib's rcParams['animation.ffmpeg_path'], or write a .gif, which "
+    "needs nothing"
 )
 
 
@@ -43,26 +45,41 @@ def animate(
 
     Args:
         path: ends in .gif or .mp4. An existing file is replaced when the new one is complete.
-        what: "thickness", "speed", or "change" since the start; colours keep their limits through the run.
-        fps: frames per second; default: the run takes about ten seconds, with 2 to 20 frames in each.
-        frames: at most; of more saved times, that many are chosen evenly, with the first and the last.
+        what: "thickness", "speed", or "change" since the start; colours keep their limits through
+            the run.
+        fps: frames per second; default: the run takes about ten seconds, with 2 to 20 frames in
+            each.
+        frames: at most; of more saved times, that many are chosen evenly, with the first and the
+            last.
         progress: show a progress bar; by default when a terminal is there.
 
     Returns:
         The path.
 
     Raises:
-        InputError: before anything is drawn, for another suffix or field, a run with a single time, or no ffmpeg.
+        InputError: before anything is drawn, for another suffix or field, a run with a single time,
+            or no ffmpeg.
     """
     path = Path(path)
-    writer = writer_for(path, round(np.clip(min(frames, len(sim.times)) / _SECONDS, 2, 20)) if fps is None else fps)
+    writer = writer_for(
+        path, round(np.clip(min(frames, len(sim.times)) / _SECONDS, 2, 20)) if fps is None else fps
+    )
     if what not in _FIELDS:
-        raise InputError(where(sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"))
+        raise InputError(
+            where(
+                sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"
+            )
+        )
     if len(sim.times) < 2 or frames < 2:
         raise InputError(
-            where(sim.glacier.rgi_id, f"animate: {min(len(sim.times), frames)} frame; expected two or more")
+            where(
+                sim.glacier.rgi_id,
+                f"animate: {min(len(sim.times), frames)} frame; expected two or more",
+            )
         )
-    chosen = np.unique(np.linspace(0, len(sim.times) - 1, min(frames, len(sim.times))).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(sim.times) - 1, min(frames, len(sim.times))).round().astype(int)
+    )
     fields, ice = _fields(sim, what, chosen)
     fig, show = _stage(sim, what, chosen, fields, ice)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +128,9 @@ def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarr
 def _stage(
     sim: Simulation, what: Moving, chosen: np.ndarray, fields: np.ndarray, ice: np.ndarray
 ) -> tuple[Figure, Callable[[int], None]]:
-    """The figure, and a function that puts a frame on it. Limits are those of all frames; nothing moves but the ice."""
+    """The figure, and a function that puts a frame on it. Limits are those of all frames; nothing
+    moves but the ice.
+    """
     glacier = sim.glacier
     ever = np.asarray(ice.any(axis=0))
     west, east, south, north = view = maps.view_of(glacier, ever)
@@ -122,9 +141,21 @@ def _stage(
     scale = maps.STYLES[what].scale
     drawn = fields[-1][ever] if what == "change" else fields[ice]  # change grows through the run
     limits = maps.limits_of(drawn, scale) if ever.any() else None
-    # All ice there ever was is drawn first, so that the map has its image and its colour bar whatever the first frame has.
-    most = np.where(ever, np.take_along_axis(fields, np.abs(fields).argmax(axis=0)[None], 0)[0], 0.0)
-    maps.draw(glacier, most, ax, what=what, limits=limits, ice=ever, view=view, title=date_label(sim.times[0]))
+    # All ice there ever was is drawn first, so that the map has its image and its colour bar
+    # whatever the first frame has.
+    most = np.where(
+        ever, np.take_along_axis(fields, np.abs(fields).argmax(axis=0)[None], 0)[0], 0.0
+    )
+    maps.draw(
+        glacier,
+        most,
+        ax,
+        what=what,
+        limits=limits,
+        ice=ever,
+        view=view,
+        title=date_label(sim.times[0]),
+    )
     curve = volume_and_area(sim, below)
     curve.set_title("")
     now = curve.axvline(sim.times[0], color="black", linewidth=1.2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from odinn.simulation import Simulation
+    from odinn.results.simulation import Simulation
 
 FORMATS: Final = ("png", "pdf", "svg")
 DEFAULT: Final = ("thickness_speed", "before_after", "overview", "series", "summary")
@@ -45,8 +45,12 @@ def _map(what: maps.What) -> Callable[[Simulation, Any], Figure]:
 
 FIGURES: Final[dict[str, Kind]] = {
     "summary": Kind("one page: maps, curves, the section and the numbers of the run", page.summary),
-    "thickness_speed": Kind("thickness and speed at the end, side by side", lambda s, _: maps.thickness_and_speed(s)),
-    "before_after": Kind("thickness before and after, and the change", lambda s, _: maps.before_after(s)),
+    "thickness_speed": Kind(
+        "thickness and speed at the end, side by side", lambda s, _: maps.thickness_and_speed(s)
+    ),
+    "before_after": Kind(
+        "thickness before and after, and the change", lambda s, _: maps.before_after(s)
+    ),
     "overview": Kind("thickness, speed, change and balance", lambda s, _: maps.overview(s)),
     "thickness": Kind("map of the thickness at the end", _map("thickness")),
     "speed": Kind("map of the surface speed at the end", _map("speed")),
@@ -54,11 +58,19 @@ FIGURES: Final[dict[str, Kind]] = {
     "smb": Kind("map of the mean mass balance", _map("smb")),
     "surface": Kind("map of the surface altitude at the end", _map("surface")),
     "bed": Kind("map of the bed altitude", _map("bed")),
-    "series": Kind("volume and area, balance and change by altitude", lambda s, _: series.summary(s)),
+    "series": Kind(
+        "volume and area, balance and change by altitude", lambda s, _: series.summary(s)
+    ),
     "volume": Kind("volume and area in time", _titled(series.volume_and_area)),
-    "balance_by_altitude": Kind("mean balance and area in 50 m bands", _titled(series.balance_by_altitude)),
-    "change_by_altitude": Kind("thickness change and area in 50 m bands", _titled(series.thickness_change_by_altitude)),
-    "section": Kind("bed and surfaces along a line, and the line on a map", section.map_and_section),
+    "balance_by_altitude": Kind(
+        "mean balance and area in 50 m bands", _titled(series.balance_by_altitude)
+    ),
+    "change_by_altitude": Kind(
+        "thickness change and area in 50 m bands", _titled(series.thickness_change_by_altitude)
+    ),
+    "section": Kind(
+        "bed and surfaces along a line, and the line on a map", section.map_and_section
+    ),
 }
 MOVING: Final = {"gif": "moving picture as GIF", "mp4": "moving picture as MP4 (needs ffmpeg)"}
 
@@ -73,7 +85,9 @@ def check(what: Iterable[str], format: str = "png", field: str = "thickness") ->
     if format not in FORMATS:
         raise InputError(f"format {format!r}: choose from {', '.join(FORMATS)}")
     if field not in get_args(animation.Moving):
-        raise InputError(f"no moving picture of {field!r}: choose from {', '.join(get_args(animation.Moving))}")
+        raise InputError(
+            f"no moving picture of {field!r}: choose from {', '.join(get_args(animation.Moving))}"
+        )
 
 
 def save_all(
@@ -116,7 +130,9 @@ def save_all(
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure in the format of the path's suffix; an existing file is replaced when the new one is complete."""
+    """Write a figure in the format of the path's suffix; an existing file is replaced when the new
+    one is complete.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         figure.savefig(partial, format=path.suffix[1:], dpi=_DPI)

@@ -1,4 +1,6 @@
-"""A law as a curve of one input or a map of two, with the inputs that glaciers have and the truth where it is known."""
+"""A law as a curve of one input or a map of two, with the inputs that glaciers have and the truth
+where it is known.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from scipy.ndimage import gaussian_filter
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.laws.base import AbstractInput, AbstractLaw
-from odinn.laws.samples import samples
+from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.samples import samples
 
 SLOTS: Final = {
     "flow.A": "rate factor A (Pa⁻ⁿ yr⁻¹)",
@@ -33,7 +35,12 @@ _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
 _POINTS: Final = {1: 401, 2: 121}  # along each input
 _BINS: Final = 40
 _FEW: Final = 30  # different values: each is marked rather than counted in bins
-_EXTEND: Final = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+_EXTEND: Final = {
+    (False, False): "neither",
+    (True, False): "min",
+    (False, True): "max",
+    (True, True): "both",
+}
 _SHARES: Final = (0.5, 0.9)  # of the data inside a contour of density
 
 
@@ -48,13 +55,15 @@ def law(
 ) -> Axes:
     """Draw a law of one or two inputs over the values that they have.
 
-    One input: the law, the truth and the law before training as curves; above them how often its values occur.
-    Two: the law as a map with contours around half and nine tenths of the data, and beside it, if the truth is known,
-    the law over the truth (minus the truth for a law on a linear scale). Where there are no data it is shaded: there the
-    law extrapolates.
+    One input: the law, the truth and the law before training as curves; above them how often its
+    values occur.
+    Two: the law as a map with contours around half and nine tenths of the data, and beside it, if
+    the truth is known, the law over the truth (minus the truth for a law on a linear scale). Where
+    there are no data it is shaded: there the law extrapolates.
 
     Args:
-        glaciers: where the data are: corners with at least 1 m of ice. Inputs of the state are those of the initial ice.
+        glaciers: where the data are: corners with at least 1 m of ice. Inputs of the state are
+            those of the initial ice.
         truth: another law or a function of the same inputs.
         ax: axes to draw on, made by ``subplots``; by default those of a new figure, ``ax.figure``.
         initial: the law before training (one input).
@@ -64,15 +73,22 @@ def law(
         The axes of the law.
 
     Raises:
-        InputError: for three inputs or more, or where neither law nor glaciers say what values the inputs have.
+        InputError: for three inputs or more, or where neither law nor glaciers say what values the
+            inputs have.
     """
     count = len(law.inputs)
     if count > 2:
         raise InputError(f"plot.law: this law has {count} inputs; laws of one or two are drawn")
     if count == 2 and initial is not None:
         raise InputError("plot.law: initial= is for laws of one input")
-    listed = [] if glaciers is None else [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
-    found = np.concatenate([samples(law.inputs, g) for g in listed], axis=1) if listed else np.empty((count, 0))
+    listed = (
+        [] if glaciers is None else [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
+    )
+    found = (
+        np.concatenate([samples(law.inputs, g) for g in listed], axis=1)
+        if listed
+        else np.empty((count, 0))
+    )
     ranges = [_range(law, k, found[k]) for k in range(count)]
     label = SLOTS.get(label, label)
     if ax is None:
@@ -86,17 +102,27 @@ def law(
 
 
 def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:
-    """What of an input is drawn: the data and what the law is scaled to, or what the input itself says."""
+    """What of an input is drawn: the data and what the law is scaled to, or what the input itself
+    says.
+    """
     given = law.ranges[k] if law.ranges else law.inputs[k].range
     ends = [*(given or ()), *((found.min(), found.max()) if found.size else ())]
     if not ends:
-        raise InputError(f"plot.law: the range of '{law.inputs[k].label}' is not known: give glaciers=")
+        raise InputError(
+            f"plot.law: the range of '{law.inputs[k].label}' is not known: give glaciers="
+        )
     low, high = float(min(ends)), float(max(ends))
     return (low, high) if high > low else (low - 1.0, high + 1.0)
 
 
 def _curves(
-    ax: Axes, law: AbstractLaw, truth: Any, initial: Any, span: tuple[float, float], found: np.ndarray, label: str
+    ax: Axes,
+    law: AbstractLaw,
+    truth: Any,
+    initial: Any,
+    span: tuple[float, float],
+    found: np.ndarray,
+    label: str,
 ) -> None:
     x = np.linspace(*span, _POINTS[1])
     value = np.asarray(law(x))
@@ -105,7 +131,14 @@ def _curves(
             ax.axvspan(low, high, color=_PALE, linewidth=0, zorder=0)
         _strip(ax, found, span)
     if initial is not None:
-        ax.plot(x, _values(initial, x), color=_GREY, linestyle="--", linewidth=1.2, label="before training")
+        ax.plot(
+            x,
+            _values(initial, x),
+            color=_GREY,
+            linestyle="--",
+            linewidth=1.2,
+            label="before training",
+        )
     if truth is not None:
         ax.plot(x, _values(truth, x), color=_RED, linewidth=3.5, alpha=0.45, label="truth")
     ax.plot(x, value, color=_BLUE, linewidth=1.8, label="law")
@@ -135,7 +168,12 @@ def _strip(ax: Axes, found: np.ndarray, span: tuple[float, float]) -> None:
 
 
 def _maps(
-    ax: Axes, law: AbstractLaw, truth: Any, ranges: Sequence[tuple[float, float]], found: np.ndarray, label: str
+    ax: Axes,
+    law: AbstractLaw,
+    truth: Any,
+    ranges: Sequence[tuple[float, float]],
+    found: np.ndarray,
+    label: str,
 ) -> None:
     x, y = np.meshgrid(*(np.linspace(*span, _POINTS[2]) for span in ranges))
     value = np.asarray(law(x, y))
@@ -152,21 +190,45 @@ def _maps(
     _map(panels[0], x, y, value, cm.batlow, norm, label)
     if truth is not None:
         true = _values(truth, x, y)
-        # Colours are for where the data are: far away from them law and truth may differ by anything.
-        near, near_true = (np.asarray(law(*found)), _values(truth, *found)) if found.shape[1] else (value, true)
+        # Colours are for where the data are: far away from them law and truth may differ by
+        # anything.
+        near, near_true = (
+            (np.asarray(law(*found)), _values(truth, *found)) if found.shape[1] else (value, true)
+        )
         if log:
             widest = _widest(np.log(near / near_true), least=np.log(1.05))
-            _map(panels[1], x, y, value / true, cm.vik, LogNorm(np.exp(-widest), np.exp(widest)), "law / truth")
+            _map(
+                panels[1],
+                x,
+                y,
+                value / true,
+                cm.vik,
+                LogNorm(np.exp(-widest), np.exp(widest)),
+                "law / truth",
+            )
         else:
             widest = _widest(near - near_true, least=1e-3 * float(np.ptp(value)) or 1.0)
             _map(panels[1], x, y, value - true, cm.vik, Normalize(-widest, widest), "law − truth")
     for panel in panels:
         if found.shape[1]:
             _contours(panel, ranges, found)
-        panel.set(xlim=ranges[0], ylim=ranges[1], xlabel=_axis_label(law.inputs[0]), ylabel=_axis_label(law.inputs[1]))
+        panel.set(
+            xlim=ranges[0],
+            ylim=ranges[1],
+            xlabel=_axis_label(law.inputs[0]),
+            ylabel=_axis_label(law.inputs[1]),
+        )
 
 
-def _map(ax: Axes, x: np.ndarray, y: np.ndarray, value: np.ndarray, colors: Any, norm: Normalize, label: str) -> None:
+def _map(
+    ax: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    value: np.ndarray,
+    colors: Any,
+    norm: Normalize,
+    label: str,
+) -> None:
     mesh = ax.pcolormesh(x, y, value, cmap=colors, norm=norm, shading="gouraud", rasterized=True)
     low, high = mesh.get_clim()
     extend = _EXTEND[bool(value.min() < low), bool(value.max() > high)]
@@ -180,7 +242,9 @@ def _widest(difference: np.ndarray, least: float) -> float:
 
 
 def _contours(ax: Axes, ranges: Sequence[tuple[float, float]], found: np.ndarray) -> None:
-    """Lines around shares of the data where they are densest, and a veil over what none of them is near."""
+    """Lines around shares of the data where they are densest, and a veil over what none of them is
+    near.
+    """
     counts, *edges = np.histogram2d(found[0], found[1], bins=_BINS, range=ranges)
     wide = np.pad(counts, 3)  # so that lines close where data meet the end of a range
     density = gaussian_filter(wide, 1.0)
@@ -190,7 +254,9 @@ def _contours(ax: Axes, ranges: Sequence[tuple[float, float]], found: np.ndarray
         middles.append(edge[0] + step * (np.arange(_BINS + 6) - 2.5))
     falling = np.sort(density.ravel())[::-1]
     inside = np.cumsum(falling) / falling.sum()
-    levels = [float(falling[np.searchsorted(inside, share)]) for share in sorted(_SHARES, reverse=True)]
+    levels = [
+        float(falling[np.searchsorted(inside, share)]) for share in sorted(_SHARES, reverse=True)
+    ]
     ax.contour(*middles, density.T, levels=levels, colors="black", linewidths=(0.8, 1.4))
     least = falling[np.searchsorted(inside, 0.999)]
     ax.contourf(*middles, density.T, levels=[-1.0, least], colors="white", alpha=0.6)
@@ -199,7 +265,9 @@ def _contours(ax: Axes, ranges: Sequence[tuple[float, float]], found: np.ndarray
 def _is_log(law: AbstractLaw, value: np.ndarray) -> bool:
     """As the law says; a formula that spans more than a decade is drawn by logarithm."""
     scale = getattr(law, "scale", None)
-    return bool(scale == "log" or (scale is None and value.min() > 0 and value.max() > 10 * value.min()))
+    return bool(
+        scale == "log" or (scale is None and value.min() > 0 and value.max() > 10 * value.min())
+    )
 
 
 def _values(formula: Any, *x: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from odinn.data.products import note
 from odinn.plot import maps, section
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
 from odinn.printing import on_one_line
-from odinn.simulation import Simulation
+from odinn.results.simulation import Simulation
 
 _A4: Final = (8.27, 11.69)  # inches
 _HEAD: Final = 1.9  # inches, of the numbers
@@ -25,7 +25,8 @@ _NOTE: Final = (140, 3, 0.14)  # letters of a note on a line, lines at most, inc
 
 
 def summary(sim: Simulation, line: Any = None) -> Figure:
-    """One A4 page: thickness, change and speed, volume and area, balance by altitude, a cross-section, and the numbers.
+    """One A4 page: thickness, change and speed, volume and area, balance by altitude, a
+    cross-section, and the numbers.
 
     Args:
         line: of the section, (N, 2), m; default: the central line.
@@ -34,7 +35,9 @@ def summary(sim: Simulation, line: Any = None) -> Figure:
     ever = maps.ever_ice(sim)
     west, east, south, north = maps.view_of(sim.glacier, ever)
     maps_height = 0.3 + 1.9 * float(np.clip((north - south) / (east - west), 0.5, 1.7))
-    remarks = textwrap.wrap(note(sim.glacier.provenance), _NOTE[0], max_lines=_NOTE[1], placeholder=" …")
+    remarks = textwrap.wrap(
+        note(sim.glacier.provenance), _NOTE[0], max_lines=_NOTE[1], placeholder=" …"
+    )
     head_height = _HEAD + _NOTE[2] * len(remarks)
     rest = _A4[1] - head_height - maps_height
     head, upper, middle, lower = fig.subfigures(
@@ -86,16 +89,28 @@ def _numbers(sim: Simulation, head: Any, remarks: list[str], height: float) -> N
     model = rows.pop("model")
     below = lambda inches: 1.0 - inches / height
     head.text(0.01, below(0.06), name_of(sim), fontsize=14, weight="bold", va="top")
-    head.text(0.99, below(0.06), f"odinn {version('odinn-model')}", fontsize=8, color="0.4", va="top", ha="right")
+    head.text(
+        0.99,
+        below(0.06),
+        f"odinn {version('odinn-model')}",
+        fontsize=8,
+        color="0.4",
+        va="top",
+        ha="right",
+    )
     items = list(rows.items())
     half = -(-len(items) // 2)
     for column, part in ((0.01, items[:half]), (0.5, items[half:])):
         for i, (key, text) in enumerate(part):
             y = below(0.42 + 0.18 * i)
             head.text(column, y, key, fontsize=8, color="0.4", va="top")
-            head.text(column + 0.13, y, textwrap.shorten(text, 62, placeholder=" …"), fontsize=8, va="top")
+            head.text(
+                column + 0.13, y, textwrap.shorten(text, 62, placeholder=" …"), fontsize=8, va="top"
+            )
     under = 0.46 + 0.18 * half
     head.text(0.01, below(under), "\n".join(remarks), fontsize=8, style="italic", va="top")
-    wrapped = textwrap.wrap(model, _WIDTH, max_lines=_LINES, break_on_hyphens=False, placeholder=" …")
+    wrapped = textwrap.wrap(
+        model, _WIDTH, max_lines=_LINES, break_on_hyphens=False, placeholder=" …"
+    )
     under += _NOTE[2] * len(remarks) + 0.04 * bool(remarks)
     head.text(0.01, below(under), "\n".join(wrapped), fontsize=7, family="monospace", va="top")

@@ -24,20 +24,24 @@ from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.plot import maps
 from odinn.plot.series import name_of, period
-from odinn.simulation import Simulation
+from odinn.results.simulation import Simulation
 
 Line = Float[np.ndarray, "N 2"]
 
 _SMOOTHING: Final = 2.0  # cells: takes the corners of a walk from cell to cell off
 _ROCK, _ICE, _INK = "#b9a590", "#e4eef6", "#202020"
-_YEARS: Final = ListedColormap(cm.batlow(np.linspace(0.0, 0.85, 256)))  # its pale end would be lost on white
+_YEARS: Final = ListedColormap(
+    cm.batlow(np.linspace(0.0, 0.85, 256))
+)  # its pale end would be lost on white
 
 
 def central_line(glacier: Glacier) -> Line:
-    """The way from the highest to the lowest ice through the thickest ice between, of the largest connected piece.
+    """The way from the highest to the lowest ice through the thickest ice between, of the largest
+    connected piece.
 
-    It is the shortest path over neighbouring cells with at least 1 m of ice, where a metre through thin ice is longer
-    than one through thick ice, in proportion to 1/H (Dijkstra); corners are then smoothed over two cells.
+    It is the shortest path over neighbouring cells with at least 1 m of ice, where a metre through
+    thin ice is longer than one through thick ice, in proportion to 1/H (Dijkstra); corners are then
+    smoothed over two cells.
 
     Returns:
         (N, 2), m, from the head to the front, a point every half a cell.
@@ -49,7 +53,9 @@ def central_line(glacier: Glacier) -> Line:
     pieces, _ = ndimage.label(thickness >= AREA_THRESHOLD, np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel())[1:]
     if not sizes.size or sizes.max() < 2:
-        raise InputError(where(glacier.rgi_id, "no central line: there are no two cells of ice side by side"))
+        raise InputError(
+            where(glacier.rgi_id, "no central line: there are no two cells of ice side by side")
+        )
     rows, columns = np.nonzero(pieces == 1 + sizes.argmax())
     altitude = surface[rows, columns]
     top, front = int(altitude.argmax()), int(altitude.argmin())
@@ -61,7 +67,12 @@ def central_line(glacier: Glacier) -> Line:
 
 
 def _shortest(
-    thickness: np.ndarray, rows: np.ndarray, columns: np.ndarray, grid: Grid, source: int, target: int
+    thickness: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    grid: Grid,
+    source: int,
+    target: int,
 ) -> list[int]:
     """Numbers of the cells from target to source with the least sum of length over thickness."""
     number = np.full(grid.shape, -1)
@@ -102,11 +113,15 @@ def sample(field: Float[np.ndarray, "ny nx"], grid: Grid, line: Line) -> Float[n
     return ndimage.map_coordinates(np.asarray(field, float), place, order=1, mode="nearest")
 
 
-def cross_section(sim: Simulation, line: Any = None, ax: Axes | None = None, *, surfaces: int = 6) -> Axes:
-    """Bed and surfaces along a line, coloured by year, and below how the thickness changed since the start.
+def cross_section(
+    sim: Simulation, line: Any = None, ax: Axes | None = None, *, surfaces: int = 6
+) -> Axes:
+    """Bed and surfaces along a line, coloured by year, and below how the thickness changed since
+    the start.
 
     Args:
-        line: (N, 2), m; at least two points on the grid. Default: :func:`central_line` of the ice of start and end.
+        line: (N, 2), m; at least two points on the grid. Default: :func:`central_line` of the ice
+            of start and end.
         ax: axes to draw on, made by ``subplots``; by default those of a new figure, ``ax.figure``.
         surfaces: how many saved times are drawn, evenly chosen with the first and the last.
 
@@ -156,7 +171,12 @@ def draw_line(line: Line, ax: Axes) -> None:
     for width, color in ((3.0, "white"), (1.2, _INK)):
         ax.plot(*line.T, color=color, linewidth=width, solid_capstyle="round", zorder=4)
     for point, name in ((line[0], "A"), (line[-1], "B")):
-        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": _INK, "linewidth": 0.8}
+        box = {
+            "boxstyle": "circle,pad=0.15",
+            "facecolor": "white",
+            "edgecolor": _INK,
+            "linewidth": 0.8,
+        }
         ax.text(
             point[0],
             point[1],
@@ -183,22 +203,35 @@ def map_and_section(sim: Simulation, line: Any = None) -> Figure:
 
 
 def line_of(sim: Simulation, line: Any = None) -> Line:
-    """A line given by its corners, with points every half a cell; by default the central line of the run's ice."""
+    """A line given by its corners, with points every half a cell; by default the central line of
+    the run's ice.
+    """
     glacier = sim.glacier
     if line is None:
         most = np.maximum(sim.thickness[0], sim.thickness[-1])
         return central_line(glacier.replace(thickness=most, keep="bed"))
     line = np.asarray(line, float)
     if line.ndim != 2 or line.shape[1] != 2 or len(line) < 2 or not np.isfinite(line).all():
-        raise InputError(where(glacier.rgi_id, f"line has shape {line.shape}, expected (N, 2) with N > 1: x and y, m"))
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                f"line has shape {line.shape}, expected (N, 2) with N > 1: x and y, m",
+            )
+        )
     west, east, south, north = maps.extent(glacier.grid)
-    outside = (line[:, 0] < west) | (line[:, 0] > east) | (line[:, 1] < south) | (line[:, 1] > north)
+    outside = (
+        (line[:, 0] < west) | (line[:, 0] > east) | (line[:, 1] < south) | (line[:, 1] > north)
+    )
     if outside.any():
         x, y = line[outside][0]
         span = f"x {west:.0f} to {east:.0f}, y {south:.0f} to {north:.0f} m"
-        raise InputError(where(glacier.rgi_id, f"line: ({x:.6g}, {y:.6g}) is off the grid, which spans {span}"))
+        raise InputError(
+            where(glacier.rgi_id, f"line: ({x:.6g}, {y:.6g}) is off the grid, which spans {span}")
+        )
     if distance(line)[-1] == 0:
-        raise InputError(where(glacier.rgi_id, "line has no length: its points are one and the same"))
+        raise InputError(
+            where(glacier.rgi_id, "line has no length: its points are one and the same")
+        )
     return densely(line, min(glacier.grid.dx, glacier.grid.dy) / 2)
 
 

@@ -1,4 +1,6 @@
-"""Curves of a run: volume and area in time, balance and thickness change by altitude, modelled and measured balance."""
+"""Curves of a run: volume and area in time, balance and thickness change by altitude, modelled and
+measured balance.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import date_of
 from odinn.errors import InputError
-from odinn.output.dataset import zero_crossing
-from odinn.simulation import Simulation
+from odinn.results.dataset import zero_crossing
+from odinn.results.simulation import Simulation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,8 +38,13 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
     factor, unit = _readable("m3", volume.max())
     marker = "o" if len(sim.times) <= 40 else ""
     ax.plot(sim.times, volume / factor, color=_BLUE, marker=marker, markersize=3.5)
-    area_ax.plot(sim.times, area / 1e6, color=_ORANGE, linestyle="--", marker=marker, markersize=3.5)
-    for axis, text, color in ((ax, f"ice volume ({unit})", _BLUE), (area_ax, "area (km²)", _ORANGE)):
+    area_ax.plot(
+        sim.times, area / 1e6, color=_ORANGE, linestyle="--", marker=marker, markersize=3.5
+    )
+    for axis, text, color in (
+        (ax, f"ice volume ({unit})", _BLUE),
+        (area_ax, "area (km²)", _ORANGE),
+    ):
         axis.set_ylabel(text, color=color)
         axis.tick_params(axis="y", colors=color)
         axis.ticklabel_format(useOffset=False)
@@ -50,8 +57,9 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
 def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float = BAND) -> Axes:
     """Mean balance by altitude, and beside it the area at each altitude.
 
-    A cell counts in the intervals between saved times at both ends of which it had at least 1 m of ice, so that melt
-    was not limited by the ice there was; its altitude is that of the interval's start. The area is the mean in time.
+    A cell counts in the intervals between saved times at both ends of which it had at least 1 m of
+    ice, so that melt was not limited by the ice there was; its altitude is that of the interval's
+    start. The area is the mean in time.
 
     Args:
         band: width of the altitude bands, m.
@@ -73,7 +81,9 @@ def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float 
     return ax
 
 
-def thickness_change_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float = BAND) -> Axes:
+def thickness_change_by_altitude(
+    sim: Simulation, ax: Axes | None = None, *, band: float = BAND
+) -> Axes:
     """Mean thickness change over the run by altitude, and beside it the area at each altitude.
 
     Cells and altitudes are those with at least 1 m of ice at the start.
@@ -92,7 +102,8 @@ def thickness_change_by_altitude(sim: Simulation, ax: Axes | None = None, *, ban
 
 
 def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = None) -> Axes:
-    """Glacier-wide annual balance, modelled (line) and measured (bars), with their differences in numbers.
+    """Glacier-wide annual balance, modelled (line) and measured (bars), with their differences in
+    numbers.
 
     Args:
         years: hydrological years, (N,), labelled by their end.
@@ -102,14 +113,19 @@ def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = N
     years, modelled, measured = (np.asarray(a, float) for a in (years, modelled, measured))
     if years.ndim != 1 or not years.shape == modelled.shape == measured.shape:
         found = f"{years.shape}, {modelled.shape} and {measured.shape}"
-        raise InputError(f"annual_balance: years, modelled and measured have shapes {found}, expected one and the same")
+        raise InputError(
+            f"annual_balance: years, modelled and measured have shapes {found}, expected one and "
+            "the same"
+        )
     ax.bar(years, measured, width=0.7, color=_GREY, label="measured")
     ax.plot(years, modelled, color=_BLUE, marker="o", markersize=3.5, label="modelled")
     ax.axhline(0.0, color="black", linewidth=0.8)
     both = np.isfinite(modelled) & np.isfinite(measured)
     if both.any():
         difference = (modelled - measured)[both]
-        text = f"bias {difference.mean():+.2f}, rms {np.sqrt(np.mean(difference**2)):.2f} m w.e. yr⁻¹"
+        text = (
+            f"bias {difference.mean():+.2f}, rms {np.sqrt(np.mean(difference**2)):.2f} m w.e. yr⁻¹"
+        )
         if both.sum() > 2 and min(np.ptp(modelled[both]), np.ptp(measured[both])) > 0:
             text += f", r = {np.corrcoef(modelled[both], measured[both])[0, 1]:.2f}"
         ax.set_title(f"{text} ({both.sum()} years)".replace("-", "−"), fontsize=10)
@@ -124,17 +140,25 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
 
     Args:
         source: a run, or the dataset of one (``sim.to_dataset()``, ``xr.open_dataset("run.nc")``).
-        names: variables along ``time``, drawn as lines, or along ``window``, as steps from window to window; of one unit.
+        names: variables along ``time``, drawn as lines, or along ``window``, as steps from window
+            to window; of one unit.
 
     Raises:
-        InputError: for a name that is not a series of the result, no name, or names of different units.
+        InputError: for a name that is not a series of the result, no name, or names of different
+            units.
     """
     ds = source.to_dataset() if isinstance(source, Simulation) else source
-    known = {str(k): v.attrs.get("units", "1") for k, v in ds.data_vars.items() if v.dims in (("time",), ("window",))}
+    known = {
+        str(k): v.attrs.get("units", "1")
+        for k, v in ds.data_vars.items()
+        if v.dims in (("time",), ("window",))
+    }
     unknown = [n for n in names if n not in known]
     if unknown or not names:
         raise InputError(
-            f"no series {unknown[0]!r}: known are {', '.join(known)}" if unknown else "series: no name given"
+            f"no series {unknown[0]!r}: known are {', '.join(known)}"
+            if unknown
+            else "series: no name given"
         )
     if len({known[n] for n in names}) > 1:
         found = ", ".join(f"{n} ({known[n]})" for n in names)
@@ -145,7 +169,13 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
     for name in names:
         values = ds[name].values / factor
         if ds[name].dims == ("window",):
-            ax.stairs(values, [years[0], *ds["window_end"].values], baseline=None, linewidth=1.5, label=name)
+            ax.stairs(
+                values,
+                [years[0], *ds["window_end"].values],
+                baseline=None,
+                linewidth=1.5,
+                label=name,
+            )
         else:
             ax.plot(years, values, label=name)
     ax.set(xlabel="year", ylabel=f"{'per window, ' if 'window' in ds[names[0]].dims else ''}{unit}")
@@ -163,21 +193,33 @@ def summary(sim: Simulation) -> Figure:
     fig = Figure(figsize=(15.0, 4.4), layout="constrained")
     fig.suptitle(name_of(sim), fontsize=12)
     for ax, curve in zip(
-        fig.subplots(1, 3), (volume_and_area, balance_by_altitude, thickness_change_by_altitude), strict=True
+        fig.subplots(1, 3),
+        (volume_and_area, balance_by_altitude, thickness_change_by_altitude),
+        strict=True,
     ):
         curve(sim, ax)
     return fig
 
 
 def mean_balance(sim: Simulation) -> Float[np.ndarray, "ny nx"]:
-    """Mean balance of the run, m w.e. yr⁻¹: the intervals between saved times count by their length."""
-    return np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times)) * sim.model.ice_density / WATER_DENSITY
+    """Mean balance of the run, m w.e. yr⁻¹: the intervals between saved times count by their
+    length.
+    """
+    return (
+        np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
+        * sim.model.ice_density
+        / WATER_DENSITY
+    )
 
 
 def in_bands(
-    altitude: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"], band: float
+    altitude: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    band: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bands of altitude that are not empty: their middle (m), the weighted mean of the values, the sum of weights.
+    """Bands of altitude that are not empty: their middle (m), the weighted mean of the values, the
+    sum of weights.
 
     >>> import numpy as np
     >>> in_bands(np.array([2010.0, 2040.0, 2060.0]), np.array([1.0, 4.0, 5.0]), np.array([2.0, 1.0, 1.0]), 50.0)
@@ -204,8 +246,12 @@ def period(sim: Simulation) -> str:
     return f"{date_label(sim.times[0])} to {date_label(sim.times[-1])}"
 
 
-def _profile(ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray, band: float, label: str) -> None:
-    """Values against altitude, red where negative and blue where positive, and a histogram of area to the right."""
+def _profile(
+    ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray, band: float, label: str
+) -> None:
+    """Values against altitude, red where negative and blue where positive, and a histogram of area
+    to the right.
+    """
     ax.set(xlabel=label, ylabel="surface altitude (m)")
     if not height.size:
         ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
@@ -218,17 +264,25 @@ def _profile(ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray,
     beside.set_xlabel("area (km²)")
     beside.tick_params(axis="y", labelleft=False)
     beside.tick_params(axis="x", labelsize=8)
-    beside.xaxis.set_major_locator(MaxNLocator(3, prune="lower"))  # 0 would run into the label of the axes beside
+    beside.xaxis.set_major_locator(
+        MaxNLocator(3, prune="lower")
+    )  # 0 would run into the label of the axes beside
     ax.set_ylim(height[0] - band, height[-1] + band)
 
 
 def percent(series: np.ndarray) -> str:
     """Change from the first to the last value, signed."""
-    return f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−") if series[0] > 0 else "from 0"
+    return (
+        f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−")
+        if series[0] > 0
+        else "from 0"
+    )
 
 
 def _readable(unit: str, largest: float) -> tuple[float, str]:
-    """By what numbers in a unit of the file are divided for a curve, and the unit that they have then."""
+    """By what numbers in a unit of the file are divided for a curve, and the unit that they have
+    then.
+    """
     if unit == "m3":
         return (1e9, "km³") if largest >= 1e7 else (1e6, "10⁶ m³")
     return (1e6, "km²") if unit == "m2" else (1.0, unit)

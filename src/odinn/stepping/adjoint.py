@@ -1,8 +1,9 @@
-"""``integrate``: the one driver of time stepping, and ``snapshots``: states of a run with its exact discrete adjoint.
+"""``integrate``: the one driver of time stepping, and ``snapshots``: states of a run with its exact
+discrete adjoint.
 
-The adjoint is the transpose of the steps that the forward run took: it goes back window by window from the recorded
-lengths and stages, which are constants of the differentiation. Within a window the steps are repeated from its start
-and then transposed one by one.
+The adjoint is the transpose of the steps that the forward run took: it goes back window by window
+from the recorded lengths and stages, which are constants of the differentiation. Within a window
+the steps are repeated from its start and then transposed one by one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from odinn.stepping.base import NOT_FINITE, OK, OUT_OF_STEPS, AbstractStepper, AbstractSystem, PyTree, bounded_while
+from odinn.stepping.base import (
+    NOT_FINITE,
+    OK,
+    OUT_OF_STEPS,
+    AbstractStepper,
+    AbstractSystem,
+    PyTree,
+    bounded_while,
+)
 
 _SAFETY, _SHRINK, _GROW = 0.8, 0.2, 5.0
 _SMALLEST = 1e-10  # of a window: a step below this has failed
 
 
 class Replay(eqx.Module):
-    """Steps to repeat: (windows, K) lengths (years) and stages, of which ``count`` are used in each window."""
+    """Steps to repeat: (windows, K) lengths (years) and stages, of which ``count`` are used in each
+    window.
+    """
 
     dt: jax.Array
     stages: jax.Array
@@ -29,10 +40,11 @@ class Replay(eqx.Module):
 
 
 class Record(eqx.Module):
-    """Accepted steps, one after the other in flat buffers, their number per window, and what they cost.
+    """Accepted steps, one after the other in flat buffers, their number per window, and what they
+    cost.
 
-    ``total`` may exceed the buffers' length: then the record is incomplete and the caller has to run again with
-    longer buffers. ``status`` is 0, or why the stepping stopped.
+    ``total`` may exceed the buffers' length: then the record is incomplete and the caller has to
+    run again with longer buffers. ``status`` is 0, or why the stepping stopped.
     """
 
     dt: jax.Array
@@ -72,10 +84,12 @@ def integrate(
         capacity: length of the record of steps.
         max_steps: attempted steps after which a window is given up (status ``OUT_OF_STEPS``).
         replay: steps to repeat instead of choosing them; nothing is then rejected.
-        bounds: static limits on (steps per window, stages per step), for reverse-mode differentiation of a replay.
+        bounds: static limits on (steps per window, stages per step), for reverse-mode
+            differentiation of a replay.
 
     Returns:
-        The final state, what each window reported (leading axis windows), and the record of the steps.
+        The final state, what each window reported (leading axis windows), and the record of the
+        steps.
     """
     return _scan_windows(system, state, windows, stepper, capacity, max_steps, replay, bounds)[0]
 
@@ -120,10 +134,16 @@ def _scan_windows(
                 ratio = lax.stop_gradient(stepper.ratio(error, c["y"], raw, system.norm))
                 accept = ratio <= 1.0  # False for NaN
                 growth = _SAFETY * jnp.maximum(ratio, 1e-10) ** (-1.0 / (stepper.order + 1))
-                suggestion = dt * jnp.where(jnp.isfinite(ratio), jnp.clip(growth, _SHRINK, _GROW), _SHRINK)
+                suggestion = dt * jnp.where(
+                    jnp.isfinite(ratio), jnp.clip(growth, _SHRINK, _GROW), _SHRINK
+                )
             else:
                 accept, suggestion = jnp.isfinite(stiffness), c["suggestion"]
-            last = dt >= remaining * (1.0 - 1e-9) if recorded is None else c["count"] + 1 >= recorded.count
+            last = (
+                dt >= remaining * (1.0 - 1e-9)
+                if recorded is None
+                else c["count"] + 1 >= recorded.count
+            )
             elapsed = jnp.where(last, length, c["elapsed"] + dt)
             new = {"y": settled, "tally": tally, "elapsed": elapsed, "count": c["count"] + 1}
             if stepper.reuses_end:
@@ -133,7 +153,9 @@ def _scan_windows(
             tried = c["tried"] + 1
             failed = ~accept & ~(dt > _SMALLEST * length) if adaptive else ~accept
             late = (tried >= max_steps) & (new["elapsed"] < length)
-            status = jnp.where(failed, NOT_FINITE, jnp.where(late, OUT_OF_STEPS, OK)).astype(jnp.int32)
+            status = jnp.where(failed, NOT_FINITE, jnp.where(late, OUT_OF_STEPS, OK)).astype(
+                jnp.int32
+            )
             slot = jnp.where(accept, jnp.minimum(c["total"], capacity), capacity)
             return new | {
                 "suggestion": suggestion,
@@ -184,7 +206,9 @@ def _scan_windows(
         zero,
         jnp.full((), OK, jnp.int32),
     )
-    (state, record), (reports, count, starts) = lax.scan(window_body, (state, empty), (windows, replay))
+    (state, record), (reports, count, starts) = lax.scan(
+        window_body, (state, empty), (windows, replay)
+    )
     record = eqx.tree_at(lambda r: r.count, record, count)
     return (state, reports, record), starts
 
@@ -202,16 +226,20 @@ def snapshots(
     bounds: tuple[int, int] | None = None,
     limits: Limits | None = None,
 ) -> tuple[PyTree, Record]:
-    """States at the ends of some windows, (len(keep), ...) in each leaf, and the record of the steps.
+    """States at the ends of some windows, (len(keep), ...) in each leaf, and the record of the
+    steps.
 
     Args:
         keep: numbers of those windows, each once. The rest as for :func:`integrate`.
-        limits: with these, the derivative with respect to ``system`` and ``state`` is the exact discrete adjoint. They bound
-            the steps per window and the stages per step; a run that exceeds them (see ``Record``) has a right result and
-            a wrong derivative, so the caller has to check and run again with larger ones. Without, JAX's own rules.
+        limits: with these, the derivative with respect to ``system`` and ``state`` is the exact
+            discrete adjoint. They bound the steps per window and the stages per step; a run that
+            exceeds them (see ``Record``) has a right result and a wrong derivative, so the caller
+            has to check and run again with larger ones. Without, JAX's own rules.
     """
     if limits is None:
-        (last, _, record), starts = _scan_windows(system, state, windows, stepper, capacity, max_steps, replay, bounds)
+        (last, _, record), starts = _scan_windows(
+            system, state, windows, stepper, capacity, max_steps, replay, bounds
+        )
         return _at_ends(starts, last, keep), record
     options = {"capacity": capacity, "limits": limits, "max_steps": max_steps, "replay": replay}
     return _snapshots((system, state), windows, keep, stepper, options)
@@ -229,7 +257,9 @@ def _at_ends(starts: PyTree, last: PyTree, keep: jax.Array) -> PyTree:
 
 
 @eqx.filter_custom_vjp
-def _snapshots(systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict) -> tuple:
+def _snapshots(
+    systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict
+) -> tuple:
     return _run_forward(systems, windows, keep, stepper, options)[0]
 
 
@@ -238,14 +268,25 @@ def _run_forward(
 ) -> tuple[tuple, PyTree]:
     system, state = systems
     (last, _, record), starts = _scan_windows(
-        system, state, windows, stepper, options["capacity"], options["max_steps"], options["replay"]
+        system,
+        state,
+        windows,
+        stepper,
+        options["capacity"],
+        options["max_steps"],
+        options["replay"],
     )
     return (_at_ends(starts, last, keep), record), starts
 
 
 @_snapshots.def_fwd
 def _snapshots_forward(
-    perturbed: PyTree, systems: tuple, windows: PyTree, keep: jax.Array, stepper: AbstractStepper, options: dict
+    perturbed: PyTree,
+    systems: tuple,
+    windows: PyTree,
+    keep: jax.Array,
+    stepper: AbstractStepper,
+    options: dict,
 ) -> tuple[tuple, PyTree]:
     out, starts = _run_forward(systems, windows, keep, stepper, options)
     return out, (starts, out[1])
@@ -268,11 +309,16 @@ def _snapshots_backward(
     inexact = eqx.filter(state, eqx.is_inexact_array)
     no_bar = jax.tree.map(jnp.zeros_like, inexact)
     kept_bars = jax.tree.map(
-        lambda zero, bar: _with_zero_row(zero, keep.size, bar), no_bar, bars[0], is_leaf=lambda x: x is None
+        lambda zero, bar: _with_zero_row(zero, keep.size, bar),
+        no_bar,
+        bars[0],
+        is_leaf=lambda x: x is None,
     )
     row = jnp.full(windows.length.shape, keep.size).at[keep].set(jnp.arange(keep.size))
     wanted, rest = eqx.partition(system, perturbed[0])
-    recorded = options["replay"] if options["replay"] is not None else _as_replay(record, limits.steps)
+    recorded = (
+        options["replay"] if options["replay"] is not None else _as_replay(record, limits.steps)
+    )
     full = lambda theta: eqx.combine(theta, rest)
 
     def one_window(carry: tuple, xs: tuple) -> tuple[tuple, None]:
@@ -286,7 +332,9 @@ def _snapshots_backward(
             forcing_floats, forcing_others = eqx.partition(forcing, eqx.is_inexact_array)
             return (forcing_floats, y, tally), forcing_others
 
-        (forcing_floats, y, tally), pull_begin, forcing_others = jax.vjp(begin, wanted, floats, has_aux=True)
+        (forcing_floats, y, tally), pull_begin, forcing_others = jax.vjp(
+            begin, wanted, floats, has_aux=True
+        )
         forcing = eqx.combine(forcing_floats, forcing_others)
         begins = window.start + jnp.cumsum(steps.dt) - steps.dt
 
@@ -294,7 +342,11 @@ def _snapshots_backward(
             return full(theta[0]).tendency(eqx.combine(theta[1], forcing_others), t, y)[0]
 
         def transposed(theta: PyTree, t: Any, y: PyTree) -> PyTree:
-            return full(theta[0]).for_transpose().tendency(eqx.combine(theta[1], forcing_others), t, y)[0]
+            return (
+                full(theta[0])
+                .for_transpose()
+                .tendency(eqx.combine(theta[1], forcing_others), t, y)[0]
+            )
 
         def settle(theta: PyTree, dt: Any, raw: PyTree, tally: PyTree) -> tuple[PyTree, PyTree]:
             return full(theta[0]).settle(eqx.combine(theta[1], forcing_others), dt, raw, tally)
@@ -305,7 +357,9 @@ def _snapshots_backward(
         def again(i: Any, carry: tuple) -> tuple:
             y, tally, kept = carry
             kept = jax.tree.map(lambda b, v: b.at[i].set(v), kept, y)
-            raw = stepper.step(g, begins[i], y, g(begins[i], y)[0], steps.dt[i], steps.stages[i], None)[0]
+            raw = stepper.step(
+                g, begins[i], y, g(begins[i], y)[0], steps.dt[i], steps.stages[i], None
+            )[0]
             return *settle(theta, steps.dt[i], raw, tally), kept
 
         kept = jax.tree.map(lambda a: jnp.zeros((limits.steps, *a.shape), a.dtype), y)
@@ -315,7 +369,9 @@ def _snapshots_backward(
             kept = jax.tree.map(lambda b, v: b.at[jnp.maximum(repeated, 0)].set(v), kept, y_end)
         _, pull_end = jax.vjp(
             lambda th, st, fo, y, ta: eqx.filter(
-                full(th).end(eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta)[0],
+                full(th).end(
+                    eqx.combine(st, others), window, eqx.combine(fo, forcing_others), y, ta
+                )[0],
                 eqx.is_inexact_array,
             ),
             wanted,
@@ -330,14 +386,18 @@ def _snapshots_backward(
         def back(carry: tuple) -> tuple:
             i, theta_bar, y_bar, tally_bar = carry
             y_i, dt = jax.tree.map(lambda b: b[i], kept), steps.dt[i]
-            raw, pull_step = stepper.linearise(f, transposed, theta, begins[i], y_i, dt, steps.stages[i], limits.stages)
+            raw, pull_step = stepper.linearise(
+                f, transposed, theta, begins[i], y_i, dt, steps.stages[i], limits.stages
+            )
             _, pull_settle = jax.vjp(lambda th, r, ta: settle(th, dt, r, ta), theta, raw, tally)
             more, raw_bar, tally_bar = pull_settle((y_bar, tally_bar))
             and_more, y_bar = pull_step(raw_bar)
             return i - 1, _add(theta_bar, _add(more, and_more)), y_bar, tally_bar
 
         carry = steps.count - 1, (system_bar, forcing_bar), y_bar, tally_bar
-        _, (system_bar, forcing_bar), y_bar, tally_bar = lax.while_loop(lambda c: c[0] >= 0, back, carry)
+        _, (system_bar, forcing_bar), y_bar, tally_bar = lax.while_loop(
+            lambda c: c[0] >= 0, back, carry
+        )
         more, and_start = pull_begin((forcing_bar, y_bar, tally_bar))
         return (_add(system_bar, more), _add(start_bar, and_start)), None
 
@@ -349,7 +409,11 @@ def _with_zero_row(zero: jax.Array | None, count: int, rows: jax.Array | None) -
     """Cotangents of the kept states, and a last row of zeros for windows that are not kept."""
     if zero is None:
         return None
-    return jnp.zeros((count + 1, *zero.shape), zero.dtype) if rows is None else jnp.concatenate([rows, zero[None]])
+    return (
+        jnp.zeros((count + 1, *zero.shape), zero.dtype)
+        if rows is None
+        else jnp.concatenate([rows, zero[None]])
+    )
 
 
 def _add(a: PyTree, b: PyTree) -> PyTree:
@@ -361,4 +425,6 @@ def _as_replay(record: Record, width: int) -> Replay:
     offsets = jnp.cumsum(record.count) - record.count
     at = jnp.minimum(offsets[:, None] + jnp.arange(width)[None, :], record.dt.shape[0] - 1)
     used = jnp.arange(width)[None, :] < record.count[:, None]
-    return Replay(jnp.where(used, record.dt[at], 0.0), jnp.where(used, record.stages[at], 1), record.count)
+    return Replay(
+        jnp.where(used, record.dt[at], 0.0), jnp.where(used, record.stages[at], 1), record.count
+    )

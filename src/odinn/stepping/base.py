@@ -1,4 +1,6 @@
-"""The interfaces of time stepping: a system that is stepped, and a stepper. Neither knows about ice."""
+"""The interfaces of time stepping: a system that is stepped, and a stepper. Neither knows about
+ice.
+"""
 
 import abc
 from collections.abc import Callable
@@ -21,10 +23,11 @@ OK, OUT_OF_STEPS, NOT_FINITE = 0, 1, 2
 class AbstractSystem(eqx.Module):
     """What ``integrate`` advances through a sequence of windows.
 
-    The unknowns y are a pytree. Between ``begin`` and ``end`` of a window they obey dy/dt = tendency, and after
-    each accepted step they are ``settle``d (projected back onto what is allowed, with a tally of what that took).
-    Contract: the tendency of settled unknowns equals that of the raw ones (but for rare repairs of round-off size), so
-    steppers may reuse it.
+    The unknowns y are a pytree. Between ``begin`` and ``end`` of a window they obey dy/dt =
+    tendency, and after each accepted step they are ``settle``d (projected back onto what is
+    allowed, with a tally of what that took).
+    Contract: the tendency of settled unknowns equals that of the raw ones (but for rare repairs of
+    round-off size), so steppers may reuse it.
     """
 
     @abc.abstractmethod
@@ -40,7 +43,9 @@ class AbstractSystem(eqx.Module):
         """(unknowns after a step of length dt, tally) -> (allowed unknowns, tally)"""
 
     @abc.abstractmethod
-    def end(self, state: PyTree, window: PyTree, forcing: PyTree, y: PyTree, tally: PyTree) -> tuple[PyTree, PyTree]:
+    def end(
+        self, state: PyTree, window: PyTree, forcing: PyTree, y: PyTree, tally: PyTree
+    ) -> tuple[PyTree, PyTree]:
         """-> (state at the end of the window, what the window has to report)"""
 
     @abc.abstractmethod
@@ -50,7 +55,9 @@ class AbstractSystem(eqx.Module):
     @property
     @abc.abstractmethod
     def end_is_linear(self) -> bool:
-        """Whether the state that ``end`` returns is linear in unknowns and tally, so that its derivative needs no values."""
+        """Whether the state that ``end`` returns is linear in unknowns and tally, so that its
+        derivative needs no values.
+        """
 
     @abc.abstractmethod
     def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> Any:
@@ -60,7 +67,8 @@ class AbstractSystem(eqx.Module):
 class AbstractStepper(eqx.Module):
     """One step of dy/dt = f(t, y), and the rule for its size.
 
-    ``order`` is the order of the method; ``reuses_end`` says that ``step`` returns f at the end of the step.
+    ``order`` is the order of the method; ``reuses_end`` says that ``step`` returns f at the end of
+    the step.
     """
 
     order: eqx.AbstractClassVar[int]
@@ -68,21 +76,42 @@ class AbstractStepper(eqx.Module):
 
     @abc.abstractmethod
     def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
-        """Length of the next step (years, dividing the rest of the window evenly) and its number of stages."""
+        """Length of the next step (years, dividing the rest of the window evenly) and its number of
+        stages.
+        """
 
     @abc.abstractmethod
     def step(
-        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+        self,
+        f: RightHandSide,
+        t: Any,
+        y: PyTree,
+        f0: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int | None,
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
-        """(y at t + dt, f there or None, error estimate or None); ``bound`` is a static limit on ``stages``."""
+        """(y at t + dt, f there or None, error estimate or None); ``bound`` is a static limit on
+        ``stages``.
+        """
 
     @abc.abstractmethod
     def linearise(
-        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+        self,
+        f: Tendency,
+        transposed: Tendency,
+        theta: PyTree,
+        t: Any,
+        y: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int,
     ) -> tuple[PyTree, Pullback]:
-        """(y at t + dt, pullback of its cotangent to those of theta and y) for dy/dt = f(theta, t, y).
+        """(y at t + dt, pullback of its cotangent to those of theta and y) for dy/dt = f(theta, t,
+        y).
 
-        ``transposed`` is f in the form to be transposed; values come from f, which has a forward derivative, too.
+        ``transposed`` is f in the form to be transposed; values come from f, which has a forward
+        derivative, too.
         """
 
     @abc.abstractmethod
@@ -103,7 +132,9 @@ def linearise_by_jax(
 
 
 def divide_evenly(remaining: Any, dt: Any) -> Any:
-    """The step <= dt that divides the rest of the window evenly, so that no tiny step is left over."""
+    """The step <= dt that divides the rest of the window evenly, so that no tiny step is left
+    over.
+    """
     count = jnp.ceil(remaining / dt - 1e-9)
     return remaining / jnp.maximum(count, 1.0)
 
@@ -123,8 +154,8 @@ def combine(*terms: tuple[Any, PyTree]) -> PyTree:
 def bounded_while(condition: Callable, body: Callable, carry: PyTree, bound: int | None) -> PyTree:
     """``while condition(carry): carry = body(carry)``.
 
-    With a static bound the loop becomes a scan of that many iterations, which reverse-mode differentiation can
-    pass through; without, a while loop (forward mode only).
+    With a static bound the loop becomes a scan of that many iterations, which reverse-mode
+    differentiation can pass through; without, a while loop (forward mode only).
     """
     if bound is None:
         return lax.while_loop(condition, body, carry)

@@ -1,8 +1,11 @@
-"""The continuous adjoint, for comparison: diffrax solves the adjoint equation backwards, together with the state.
+"""The continuous adjoint, for comparison: diffrax solves the adjoint equation backwards, together
+with the state.
 
-It differentiates the equation, not the steps, so its gradient agrees with that of a run to the tolerance of both solvers
-only; and the state, too, is solved backwards, which diffusion forbids over long times. So it is done month by month, from
-stored states. :func:`odinn.stepping.adjoint.snapshots` is exact and faster; this one is here to be measured against it.
+It differentiates the equation, not the steps, so its gradient agrees with that of a run to the
+tolerance of both solvers only; and the state, too, is solved backwards, which diffusion forbids
+over long times. So it is done month by month, from stored states.
+:func:`odinn.stepping.adjoint.snapshots` is exact and faster; this one is here to be measured
+against it.
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ def continuous_snapshots(
 ) -> tuple[PyTree, jax.Array]:
     """States at the ends of the windows ``keep``, and whether every solve ended well.
 
-    ``system`` has, beyond :class:`AbstractSystem`, a ``continuous_tendency`` that keeps allowed unknowns allowed without being
-    settled. Bosh3 with tolerances 1e-6 in each window, ``diffrax.BacksolveAdjoint`` for its derivative. Windows have a
-    length > 0.
+    ``system`` has, beyond :class:`AbstractSystem`, a ``continuous_tendency`` that keeps allowed
+    unknowns allowed without being settled. Bosh3 with tolerances 1e-6 in each window,
+    ``diffrax.BacksolveAdjoint`` for its derivative. Windows have a length > 0.
     """
     solver, controller = diffrax.Bosh3(), diffrax.PIDController(rtol=RTOL, atol=ATOL)
 

@@ -41,13 +41,28 @@ class Euler(AbstractStepper):
         return cfl_step(self.courant, remaining, stiffness), jnp.int32(1)
 
     def step(
-        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+        self,
+        f: RightHandSide,
+        t: Any,
+        y: PyTree,
+        f0: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int | None,
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
         """See :class:`AbstractStepper`."""
         return combine((1.0, y), (dt, f0)), None, None
 
     def linearise(
-        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+        self,
+        f: Tendency,
+        transposed: Tendency,
+        theta: PyTree,
+        t: Any,
+        y: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int,
     ) -> tuple[PyTree, Pullback]:
         """See :class:`AbstractStepper`."""
         return linearise_by_jax(self, transposed, theta, t, y, dt, stages)
@@ -58,12 +73,19 @@ class Euler(AbstractStepper):
 
 
 def check_courant(stepper: Any, limit: float) -> None:
-    """Raise :class:`InputError` for a courant number beyond the limit of linear stability, or none at all."""
+    """Raise :class:`InputError` for a courant number beyond the limit of linear stability, or none
+    at all.
+    """
     if not 0 < stepper.courant <= limit:
         name = type(stepper).__name__
-        raise InputError(f"{name}(courant={stepper.courant:g}): expected a number above 0, stable up to {limit:g}")
+        raise InputError(
+            f"{name}(courant={stepper.courant:g}): expected a number above 0, stable up to "
+            f"{limit:g}"
+        )
 
 
 def cfl_step(courant: float, remaining: Any, stiffness: Any) -> Any:
     """The step of at most courant / stiffness that divides the rest of the window evenly."""
-    return divide_evenly(remaining, jnp.minimum(remaining, courant / jnp.maximum(stiffness, 1e-300)))
+    return divide_evenly(
+        remaining, jnp.minimum(remaining, courant / jnp.maximum(stiffness, 1e-300))
+    )

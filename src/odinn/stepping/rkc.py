@@ -1,4 +1,6 @@
-"""Runge–Kutta–Chebyshev: explicit steps whose stability grows with the square of the number of stages."""
+"""Runge–Kutta–Chebyshev: explicit steps whose stability grows with the square of the number of
+stages.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class RKC2(AbstractStepper):
     Args:
         tol: root mean square over ice of the local error of a step, m.
 
-    Each window is first tried in one step; the number of stages (2 to 100) follows from the stiffness. Error
+    Each window is first tried in one step; the number of stages (2 to 100) follows from the
+    stiffness. Error
     estimate and coefficients: the paper's equations (2.1)–(2.8) and (2.10).
     """
 
@@ -55,7 +58,14 @@ class RKC2(AbstractStepper):
         return dt, jnp.clip(stages, 2, MAX_STAGES).astype(jnp.int32)
 
     def step(
-        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+        self,
+        f: RightHandSide,
+        t: Any,
+        y: PyTree,
+        f0: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int | None,
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
         """See :class:`AbstractStepper`."""
         table = jnp.asarray(_coefficients(), dt.dtype)[stages]
@@ -65,7 +75,13 @@ class RKC2(AbstractStepper):
             j, before, last = carry
             mu_tilde, mu, nu, gamma, _ = table[j]
             rate, _ = f(t + table[j - 1, 4] * dt, last)
-            new = combine((1.0 - mu - nu, y), (mu, last), (nu, before), (mu_tilde * dt, rate), (gamma * dt, f0))
+            new = combine(
+                (1.0 - mu - nu, y),
+                (mu, last),
+                (nu, before),
+                (mu_tilde * dt, rate),
+                (gamma * dt, f0),
+            )
             return j + 1, last, new
 
         limit = None if bound is None else bound - 1
@@ -75,11 +91,23 @@ class RKC2(AbstractStepper):
         return y1, (f1, stiffness), error
 
     def linearise(
-        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+        self,
+        f: Tendency,
+        transposed: Tendency,
+        theta: PyTree,
+        t: Any,
+        y: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int,
     ) -> tuple[PyTree, Pullback]:
-        """See :class:`AbstractStepper`. Stage values are kept; the recurrence is then followed backwards."""
+        """See :class:`AbstractStepper`. Stage values are kept; the recurrence is then followed
+        backwards.
+        """
         table = jnp.asarray(_coefficients(), dt.dtype)[stages]
-        kept = jax.tree.map(lambda a: jnp.zeros((bound, *a.shape), a.dtype), y)  # values of stages 1 .. bound
+        kept = jax.tree.map(
+            lambda a: jnp.zeros((bound, *a.shape), a.dtype), y
+        )  # values of stages 1 .. bound
         put = lambda kept, j, value: jax.tree.map(lambda b, v: b.at[j - 1].set(v), kept, value)
         f0 = f(theta, t, y)
         first = combine((1.0, y), (table[1, 0] * dt, f0))
@@ -88,7 +116,13 @@ class RKC2(AbstractStepper):
             j, before, last, kept = carry
             mu_tilde, mu, nu, gamma, _ = table[j]
             rate = f(theta, t + table[j - 1, 4] * dt, last)
-            new = combine((1.0 - mu - nu, y), (mu, last), (nu, before), (mu_tilde * dt, rate), (gamma * dt, f0))
+            new = combine(
+                (1.0 - mu - nu, y),
+                (mu, last),
+                (nu, before),
+                (mu_tilde * dt, rate),
+                (gamma * dt, f0),
+            )
             return j + 1, last, new, put(kept, j, new)
 
         start = jnp.int32(2), y, first, put(kept, 1, first)
@@ -108,11 +142,16 @@ class RKC2(AbstractStepper):
                 more, through = pull(combine((mu_tilde * dt, here)))
                 y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
                 f0_bar = combine((1.0, f0_bar), (gamma * dt, here))
-                here, before = combine((1.0, before), (mu, here), (1.0, through)), combine((nu, here))
+                here, before = (
+                    combine((1.0, before), (mu, here), (1.0, through)),
+                    combine((nu, here)),
+                )
                 return j - 1, here, before, y_bar, f0_bar, combine((1.0, theta_bar), (1.0, more))
 
             carry = stages, bar, zero, zero, zero, theta_zero
-            _, here, before, y_bar, f0_bar, theta_bar = lax.while_loop(lambda c: c[0] >= 2, back, carry)
+            _, here, before, y_bar, f0_bar, theta_bar = lax.while_loop(
+                lambda c: c[0] >= 2, back, carry
+            )
             f0_bar = combine((1.0, f0_bar), (table[1, 0] * dt, here))
             _, pull = jax.vjp(lambda th, v: transposed(th, t, v), theta, y)
             more, through = pull(f0_bar)
@@ -128,7 +167,9 @@ class RKC2(AbstractStepper):
 
 @lru_cache(maxsize=1)
 def _coefficients() -> np.ndarray:
-    """(stages, stage, [μ̃, μ, ν, γ̃, c]) for 2..MAX_STAGES stages; c is the time of the stage, over dt."""
+    """(stages, stage, [μ̃, μ, ν, γ̃, c]) for 2..MAX_STAGES stages; c is the time of the stage, over
+    dt.
+    """
     table = np.zeros((MAX_STAGES + 1, MAX_STAGES + 1, 5))
     for s in range(2, MAX_STAGES + 1):
         w0 = 1.0 + _DAMPING / s**2
@@ -147,7 +188,13 @@ def _coefficients() -> np.ndarray:
         rows[1, 0] = b[1] * w1
         for j in range(2, s + 1):
             mu_tilde = 2 * b[j] * w1 / b[j - 1]
-            rows[j] = mu_tilde, 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], -a[j - 1] * mu_tilde, 0.0
+            rows[j] = (
+                mu_tilde,
+                2 * b[j] * w0 / b[j - 1],
+                -b[j] / b[j - 2],
+                -a[j - 1] * mu_tilde,
+                0.0,
+            )
             rows[j, 4] = w1 * ddT[j] / dT[j]
         rows[1, 4] = rows[2, 4] / dT[2]
     return table

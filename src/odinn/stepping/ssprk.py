@@ -20,10 +20,12 @@ from odinn.stepping.euler import cfl_step, check_courant
 
 
 class SSPRK3(AbstractStepper):
-    """Third-order SSP Runge–Kutta with three stages (Shu & Osher 1988, eq. 2.18), dt = courant / stiffness.
+    """Third-order SSP Runge–Kutta with three stages (Shu & Osher 1988, eq. 2.18), dt = courant /
+    stiffness.
 
     Args:
-        courant: 2.51 is the limit of linear stability on the negative real axis, and the most that is accepted.
+        courant: 2.51 is the limit of linear stability on the negative real axis, and the most that
+            is accepted.
     """
 
     courant: float = 2.4
@@ -39,18 +41,35 @@ class SSPRK3(AbstractStepper):
         return cfl_step(self.courant, remaining, stiffness), jnp.int32(3)
 
     def step(
-        self, f: RightHandSide, t: Any, y: PyTree, f0: PyTree, dt: Any, stages: Any, bound: int | None
+        self,
+        f: RightHandSide,
+        t: Any,
+        y: PyTree,
+        f0: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int | None,
     ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
         """See :class:`AbstractStepper`."""
         y1 = combine((1.0, y), (dt, f0))
         f1, _ = f(t + dt, y1)
         y2 = combine((0.75, y), (0.25, y1), (0.25 * dt, f1))
         f2, _ = f(t + 0.5 * dt, y2)
-        y3 = combine((1.0, y2), (dt, f2))  # as a difference: 1/3 and 2/3 do not add up to 1 and would lose mass
+        y3 = combine(
+            (1.0, y2), (dt, f2)
+        )  # as a difference: 1/3 and 2/3 do not add up to 1 and would lose mass
         return combine((1.0, y), (2 / 3, combine((1.0, y3), (-1.0, y)))), None, None
 
     def linearise(
-        self, f: Tendency, transposed: Tendency, theta: PyTree, t: Any, y: PyTree, dt: Any, stages: Any, bound: int
+        self,
+        f: Tendency,
+        transposed: Tendency,
+        theta: PyTree,
+        t: Any,
+        y: PyTree,
+        dt: Any,
+        stages: Any,
+        bound: int,
     ) -> tuple[PyTree, Pullback]:
         """See :class:`AbstractStepper`."""
         return linearise_by_jax(self, transposed, theta, t, y, dt, stages)

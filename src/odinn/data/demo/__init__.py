@@ -1,1 +1,3 @@
-"""The embedded glaciers: nine at the head of the Rakaia, New Zealand. See ``NOTICE`` beside them."""
+"""The embedded glaciers: nine at the head of the Rakaia, New Zealand. See ``NOTICE`` beside
+them.
+"""

@@ -1,13 +1,14 @@
 """The embedded glaciers, their idealised climate, and the model that goes with them.
 
-Nine glaciers at the head of the Rakaia, New Zealand. Outlines and precipitation are real; thickness is an estimate, the
-surface a model state, temperature idealised; debris and lakes are left out. ``NOTICE`` beside the files says more.
+Nine glaciers at the head of the Rakaia, New Zealand. Outlines and precipitation are real; thickness
+is an estimate, the surface a model state, temperature idealised; debris and lakes are left out.
+``NOTICE`` beside the files says more.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -15,26 +16,35 @@ from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
 from odinn.glacier import Glacier
 
-if TYPE_CHECKING:
-    from odinn.model import Model
-
 FOLDER: Final = Path(__file__).parent
 HYDRO_MONTH: Final = 4  # the balance year of the south: April to March
 YEARS: Final = (1970, 2070)  # covered by the climate, the second not included
 
 # Monthly normals at Aoraki/Mount Cook village, kg m⁻², January to December; their sum is 4484.
-PRECIPITATION: Final = (458.0, 278.0, 418.0, 363.0, 357.0, 315.0, 305.0, 313.0, 297.0, 479.0, 414.0, 487.0)
+PRECIPITATION: Final = (
+    458.0,
+    278.0,
+    418.0,
+    363.0,
+    357.0,
+    315.0,
+    305.0,
+    313.0,
+    297.0,
+    479.0,
+    414.0,
+    487.0,
+)
 REFERENCE_HEIGHT: Final = 765.0  # m, of the village
 AMPLITUDE: Final = 6.5  # K, half the range of the year
 WARMEST: Final = 1  # February, counted from 0
 EQUILIBRIUM_LINE: Final = 1860.0  # m, where the demo's balance is 0
-MEAN_TEMPERATURE: Final = (
-    8.2014  # °C at 765 m: what puts the equilibrium line there (tools/build_demo_data.py solves for it)
-)
+MEAN_TEMPERATURE: Final = 8.2014  # °C at 765 m: what puts the equilibrium line there (tools/build_demo_data.py solves for it)
 
 
 def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
-    """One idealised climate for all nine glaciers: monthly, 1970 to 2070, every year like the others.
+    """One idealised climate for all nine glaciers: monthly, 1970 to 2070, every year like the
+    others.
 
     Args:
         mean: °C, temperature of the year at 765 m.
@@ -56,27 +66,14 @@ def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
     )
 
 
-def demo_model() -> Model:
-    """The model that goes with the embedded glaciers; their surface was relaxed under it.
-
-    Creep with A = 1.5e-17 Pa⁻³ yr⁻¹, no sliding; precipitation 2.5 times the village's; 5 mm w.e. per degree-day. Temperate ice
-    is softer (A = 7.6e-17; Cuffey & Paterson 2010, table 3.4), but the shallow ice approximation knows neither side drag nor
-    longitudinal stress, and with that A the icefalls of Ramsay flow at more than 300 m yr⁻¹; with this one no ice starts at
-    more than 200.
-    """
-    from odinn.flow.sia import SIA2D
-    from odinn.massbalance.temperature_index import TemperatureIndex
-    from odinn.model import Model
-
-    return Model(SIA2D(A=1.5e-17), TemperatureIndex(melt_factor=5e-3, precip_factor=2.5))
-
-
 def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
-    """The embedded glaciers, largest outline first: nine at the head of the Rakaia, New Zealand (RGI 6.0, EPSG:2193, 50 m).
+    """The embedded glaciers, largest outline first: nine at the head of the Rakaia, New Zealand
+    (RGI 6.0, EPSG:2193, 50 m).
 
-    Neither a reconstruction nor a forecast: outlines (1978) and precipitation are real, the thickness is an estimate, the
-    surface a state of :func:`odinn.demo_model`, the temperature idealised; debris and lakes are left out (see ``NOTICE``). All
-    share one climate, 1970 to 2070, whose years are alike; the ice is that of 1 April, the start of the southern balance year.
+    Neither a reconstruction nor a forecast: outlines (1978) and precipitation are real, the
+    thickness is an estimate, the surface a state of :func:`odinn.demo_model`, the temperature
+    idealised; debris and lakes are left out (see ``NOTICE``). All share one climate, 1970 to 2070,
+    whose years are alike; the ice is that of 1 April, the start of the southern balance year.
 
     Args:
         coarsen: average blocks of k x k cells, as in :func:`odinn.open_glacier`.
@@ -93,5 +90,7 @@ def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
     from odinn.data.opening import open_glacier
 
     climate = demo_climate()
-    glaciers = [open_glacier(path, climate=climate, coarsen=coarsen) for path in FOLDER.glob("*.nc")]
+    glaciers = [
+        open_glacier(path, climate=climate, coarsen=coarsen) for path in FOLDER.glob("*.nc")
+    ]
     return sorted(glaciers, key=lambda g: (-int(g.mask.sum()), g.rgi_id))

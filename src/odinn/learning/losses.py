@@ -1,0 +1,332 @@
+"""Misfits between a run and observations. Each returns residuals in units of the data's error.
+
+Sums and multiples of losses are losses: ``Thickness() + 0.1 * Velocity()``. Every datum has the
+same weight, so a
+single snapshot counts: a term's value is the mean of its squared residuals over all data of a
+glacier, and, of several glaciers, the mean over those that have data of its kind.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.grid import Array
+from odinn.learning.choices import Time, as_dates, as_fields, as_intervals, chosen, inside, months
+from odinn.learning.fields import AbstractFieldLoss, Moment, shaped
+from odinn.learning.points import Points, as_points
+from odinn.learning.terms import AbstractLoss, Outcome, Span, Total
+
+__all__ = [
+    "AbstractLoss",
+    "ElevationChange",
+    "MassBalance",
+    "Outcome",
+    "Points",
+    "SmoothVelocity",
+    "Thickness",
+    "Total",
+    "Velocity",
+]
+
+
+class Thickness(AbstractFieldLoss):
+    """Ice thickness, m.
+
+    Args:
+        at: date or dates of the data; default the observation's own, else the end of the span.
+        error: standard error, m: a number, a field, or {rgi_id: either}; default the data's own,
+            else 1 m.
+        margin: only data at least this many cells inside the outline; 0 takes all cells inside it,
+            and all points.
+        where: True where data count: a field (for points: (N,)), or {rgi_id: field, True or False};
+            False leaves it out.
+        points: data at points instead of cells: a table with columns x, y, thickness (or value)
+            and, if there are, date, error; {rgi_id: table}; or "observed", the glacier's own. Read
+            bilinearly; ice-free cells count as 0 m.
+    """
+
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: Any = eqx.field(default=None, converter=as_fields)
+    margin: int = 0
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
+
+    name: ClassVar[str] = "thickness"
+    usual_error: ClassVar[float] = 1.0
+    reads: ClassVar[Literal["thickness"]] = "thickness"
+    undated: ClassVar[Literal["end"]] = "end"
+    between: ClassVar[None] = None
+    mean: ClassVar[bool] = False
+    kinds: ClassVar[tuple[str, ...]] = ("thickness",)
+    log_floor: ClassVar[None] = None
+
+    def moments(self, time: Time) -> dict[Moment, float]:
+        """The date itself."""
+        if len(time) != 1:
+            raise InputError(
+                f"losses.thickness: thickness has a date, but its data have an interval, {time}"
+            )
+        return {(time[0], False): 1.0}
+
+
+class Velocity(AbstractFieldLoss):
+    """Surface velocity, m yr⁻¹, at dates or as the mean over intervals.
+
+    Args:
+        component: "speed", "xy" (both components), or "log" (ratio of speeds: log((v +
+            floor)/(v_obs + floor))).
+        at: date or dates. between: (start, end) or a list of such: the mean velocity over each, by
+            the trapezoid rule over its ends and the months between; the speed is that of the mean
+            vector, as between two images or two surveys. Default the observation's own dates, else
+            the end of the span.
+        error: m yr⁻¹, or of the logarithm; default the data's own (m yr⁻¹, converted for "log"),
+            else 1.
+        margin, where: as for :class:`Thickness`.
+        points: as for :class:`Thickness`, with columns speed, or vx and vy, and, if there are,
+            date, or start and end, and error. Read bilinearly from the cells inside the outline.
+        floor: m yr⁻¹, for "log".
+    """
+
+    component: Literal["speed", "xy", "log"] = eqx.field(static=True, default="speed")
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: Any = eqx.field(default=None, converter=as_fields)
+    margin: int = 0
+    floor: float = 1.0
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
+
+    name: ClassVar[str] = "velocity"
+    usual_error: ClassVar[float] = 1.0
+    reads: ClassVar[Literal["velocity"]] = "velocity"
+    undated: ClassVar[Literal["end"]] = "end"
+    mean: ClassVar[bool] = False
+
+    def __check_init__(self) -> None:
+        if self.component not in ("speed", "xy", "log"):
+            raise InputError(
+                f"Velocity(component={self.component!r}): expected 'speed', 'xy' or 'log'"
+            )
+        if self.at is not None and self.between is not None:
+            raise InputError(
+                "Velocity(at=..., between=...): give one of the two, or add two losses up"
+            )
+        if not self.floor > 0:
+            raise InputError(f"Velocity(floor={self.floor!r}): expected a positive speed, m/yr")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """speed, or vx and vy"""
+        return ("vx", "vy") if self.component == "xy" else ("speed",)
+
+    @property
+    def log_floor(self) -> float | None:
+        """``floor`` for "log"."""
+        return self.floor if self.component == "log" else None
+
+    def moments(self, time: Time) -> dict[Moment, float]:
+        """The date, or the trapezoid rule over the months of an interval, each with its own
+        laws.
+        """
+        if len(time) == 1:
+            return {(time[0], False): 1.0}
+        nodes = months(time[0], time[1])
+        halves = (0.5 * np.diff(nodes) / (nodes[-1] - nodes[0])).tolist()
+        starts = {(t, True): half for t, half in zip(nodes[:-1], halves, strict=True)}
+        return starts | {(t, False): half for t, half in zip(nodes[1:], halves, strict=True)}
+
+
+class ElevationChange(AbstractFieldLoss):
+    """Mean rate of thickness change between two dates, m yr⁻¹.
+
+    Args:
+        between: (start, end), or a list of such with a field each; default the observation's own,
+            else the span.
+        error: m yr⁻¹, default the data's own, else 0.1; otherwise as for :class:`Thickness`.
+        mean: compare the mean over the measured cells inside the outline (or points) instead of
+            each.
+        margin, where, points: as for :class:`Thickness`, with columns elevation_change (or value)
+            and start and end.
+    """
+
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    error: Any = eqx.field(default=None, converter=as_fields)
+    mean: bool = eqx.field(static=True, default=False)
+    margin: int = 0
+    where: Any = eqx.field(default=None, converter=as_fields)
+    points: Any = eqx.field(default=None, converter=as_points)
+
+    name: ClassVar[str] = "elevation_change"
+    usual_error: ClassVar[float] = 0.1
+    reads: ClassVar[Literal["thickness"]] = "thickness"
+    undated: ClassVar[Literal["span"]] = "span"
+    at: ClassVar[None] = None
+    kinds: ClassVar[tuple[str, ...]] = ("elevation_change",)
+    log_floor: ClassVar[None] = None
+
+    def moments(self, time: Time) -> dict[Moment, float]:
+        """The difference of the ends over the years between."""
+        if len(time) != 2:
+            raise InputError(
+                "losses.elevation_change: needs an interval (start, end), but its data have a "
+                f"date, {time[0]}"
+            )
+        rate = 1.0 / (time[1] - time[0])
+        return {(time[0], False): -rate, (time[1], False): rate}
+
+
+class MassBalance(AbstractLoss):
+    """Glacier-wide balance between two dates, m w.e. yr⁻¹: the mean inside the outline.
+
+    Args:
+        target: m w.e. yr⁻¹, a number or one for each interval; default the glacier's geodetic
+            balance.
+        between: (start, end), or a list of such; default the span. error: m w.e. yr⁻¹, a number or
+            one for each interval.
+        where: cells to take the mean over, a field or {rgi_id: field, True or False}; False leaves
+            the glacier out.
+    """
+
+    target: Any = eqx.field(default=None, converter=as_fields)
+    between: Any = eqx.field(default=None, converter=as_intervals)
+    error: Any = eqx.field(default=0.1, converter=as_fields)
+    where: Any = eqx.field(default=None, converter=as_fields)
+
+    name: ClassVar[str] = "mass_balance"
+    uses_balance: ClassVar[bool] = True
+
+    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+        """See :class:`AbstractLoss`."""
+        if chosen(self.where, glacier, self.name) is False:
+            return ()
+        return tuple(sorted({t for interval in self._intervals(span) for t in interval}))
+
+    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
+        """See :class:`AbstractLoss`."""
+        selected = chosen(self.where, glacier, self.name)
+        if selected is False:
+            return None
+        target = chosen(self.target, glacier, self.name)
+        if self.target is None:
+            if glacier.observations.geodetic is None:
+                raise InputError(
+                    where(glacier.rgi_id, "losses.MassBalance: no geodetic balance; give target=")
+                )
+            target = glacier.observations.geodetic[0]
+        mask = np.asarray(glacier.mask) & (
+            True if selected is True else shaped(selected, glacier.grid.shape, glacier, self.name)
+        )
+        if not mask.any():
+            raise InputError(
+                where(glacier.rgi_id, "losses.mass_balance: there are no cells inside its mask")
+            )
+        intervals = self._intervals(span)
+        target, error = (
+            np.asarray(v, float) for v in (target, chosen(self.error, glacier, self.name))
+        )
+        for label, value in (("target", target), ("error", error)):
+            if value.shape not in ((), (len(intervals),)) or not np.isfinite(value).all():
+                raise InputError(
+                    where(
+                        glacier.rgi_id,
+                        f"losses.mass_balance: {label}={value}, expected {len(intervals)} finite",
+                    )
+                )
+        if not (error > 0).all():
+            raise InputError(
+                f"losses.mass_balance: error={error.min():g}, expected a positive standard error"
+            )
+        ends = np.array([[index(t) for t in interval] for interval in intervals], np.int32)
+        years = np.array([last - first for first, last in intervals])
+        wide = lambda a: np.broadcast_to(a, years.shape)
+        return ends, years, wide(target), wide(error), mask.astype(float)
+
+    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+        """See :class:`AbstractLoss`."""
+        ends, years, target, error, mask = targets
+        mean = (
+            jnp.sum(outcome.balance * mask[None], axis=(1, 2)) / jnp.sum(mask) * outcome.water
+        )  # since the start
+        return ((mean[ends[:, 1]] - mean[ends[:, 0]]) / years - target) / error
+
+    def count(self, targets: Any) -> int:
+        """See :class:`AbstractLoss`."""
+        return len(targets[1])
+
+    def _intervals(self, span: Span) -> tuple[Time, ...]:
+        return (span,) if self.between is None else self.between
+
+
+class SmoothVelocity(AbstractLoss):
+    """Smoothness of the modelled surface velocity: each component's difference from the mean of the
+    four cells around it.
+
+    It needs no data: it keeps learned fields from making velocities that jump from cell to cell.
+
+    Args:
+        at: date or dates; default the end of the span. error: the difference that is expected, m
+            yr⁻¹.
+        margin: only cells at least this many (>= 1) cells inside the outline. where: as for
+            :class:`Thickness`.
+    """
+
+    at: Any = eqx.field(default=None, converter=as_dates)
+    error: float = 1.0
+    margin: int = 1
+    where: Any = eqx.field(default=None, converter=as_fields)
+
+    name: ClassVar[str] = "smooth_velocity"
+
+    def __check_init__(self) -> None:
+        if not self.error > 0:
+            raise InputError(
+                f"SmoothVelocity(error={self.error!r}): expected a positive difference, m/yr"
+            )
+        if self.margin < 1:
+            raise InputError(
+                f"SmoothVelocity(margin={self.margin}): expected >= 1, for there is no velocity "
+                "outside"
+            )
+
+    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+        """See :class:`AbstractLoss`."""
+        if chosen(self.where, glacier, self.name) is False:
+            return ()
+        return (span[1],) if self.at is None else tuple(time[0] for time in self.at)
+
+    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
+        """See :class:`AbstractLoss`."""
+        selected = chosen(self.where, glacier, self.name)
+        if selected is False:
+            return None
+        core = inside(np.asarray(glacier.mask), self.margin)
+        core &= True if selected is True else shaped(selected, core.shape, glacier, self.name)
+        if not core.any():
+            raise InputError(
+                where(glacier.rgi_id, "losses.smooth_velocity: there are no cells inside its mask")
+            )
+        return np.array([index(t) for t in self.stops(glacier, span)], np.int32), core[
+            1:-1, 1:-1
+        ].astype(float)
+
+    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+        """See :class:`AbstractLoss`."""
+        index, core = targets
+        fields = jax.lax.map(lambda i: jnp.stack(outcome.velocity(i)), index)
+        around = (
+            fields[..., :-2, 1:-1]
+            + fields[..., 2:, 1:-1]
+            + fields[..., 1:-1, :-2]
+            + fields[..., 1:-1, 2:]
+        )
+        return core[None, None] * (fields[..., 1:-1, 1:-1] - 0.25 * around) / self.error
+
+    def count(self, targets: Any) -> Array:
+        """See :class:`AbstractLoss`."""
+        return 2 * len(targets[0]) * jnp.sum(targets[1])

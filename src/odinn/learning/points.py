@@ -1,0 +1,168 @@
+"""Data at points: radar soundings, stakes, tracks; and how a field on cells is read there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.dates import decimal_year
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier, PointThickness
+from odinn.grid import Array
+
+_TIMES = ("date", "start", "end")
+_COLUMNS = (
+    "x",
+    "y",
+    *_TIMES,
+    "error",
+    "value",
+    "thickness",
+    "speed",
+    "vx",
+    "vy",
+    "elevation_change",
+)
+
+
+class Points(eqx.Module):
+    """Columns of a table of points, each (N,): x, y (m, in the grid's projection), values, and what
+    there is of ``date``, or ``start`` and ``end``, (decimal years) and ``error``."""
+
+    columns: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.columns["x"])
+
+    def times(self) -> list[tuple[float, ...]] | None:
+        """(date,) or (start, end) of each point, or None without such columns."""
+        if "date" in self.columns:
+            return [(float(t),) for t in self.columns["date"]]
+        if "start" in self.columns and "end" in self.columns:
+            return list(
+                zip(self.columns["start"].tolist(), self.columns["end"].tolist(), strict=True)
+            )
+        return None
+
+    def values(self, names: Sequence[str]) -> np.ndarray:
+        """(N, names); a single value may also stand in a column ``value``."""
+        found = ["value"] if len(names) == 1 and names[0] not in self.columns else list(names)
+        missing = [name for name in found if name not in self.columns]
+        if missing:
+            wanted = " or ".join(dict.fromkeys((names[0], missing[0])))
+            raise InputError(f"points: no column {wanted}; found {', '.join(self.columns)}")
+        return np.stack([self.columns[name] for name in found], axis=1)
+
+
+def as_points(table: Any) -> Any:
+    """Points of a table (a mapping of columns, a DataFrame, an xarray.Dataset), or {rgi_id: Points}
+    of {rgi_id: table}.
+
+    None and "observed" (the glacier's own) pass through.
+    """
+    if (
+        table is None
+        or isinstance(table, Points)
+        or (isinstance(table, str) and table == "observed")
+    ):
+        return table
+    if isinstance(table, PointThickness):
+        return as_points({"x": table.x, "y": table.y, "thickness": table.thickness})
+    if not hasattr(table, "keys"):
+        raise InputError(
+            f"points: found {type(table).__name__}, expected a table with columns x, y and a value"
+        )
+    names = [str(k) for k in (*table.keys(), *getattr(table, "coords", ()))]
+    if "x" not in names or "y" not in names:
+        if names and isinstance(table, Mapping) and all(_is_table(own) for own in table.values()):
+            return {str(rgi_id): as_points(own) for rgi_id, own in table.items()}
+        raise InputError(
+            "points: columns x and y (m, in the grid's projection) are missing; found "
+            f"{', '.join(names) or 'none'}. "
+            "pyproj.Transformer.from_crs('EPSG:4326', glacier.grid.crs, always_xy=True) makes "
+            "them of longitude, latitude"
+        )
+    columns = {name: _column(name, table[name]) for name in _COLUMNS if name in names}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) != 1 or not len(columns["x"]):
+        raise InputError(f"points: columns of lengths {lengths}, expected one length > 0")
+    bad = {name: int((~np.isfinite(column)).sum()) for name, column in columns.items()}
+    if any(bad.values()):
+        name, number = next((k, n) for k, n in bad.items() if n)
+        raise InputError(
+            f"points: {number} of {len(columns['x'])} in column {name} are not finite; leave "
+            "those points out"
+        )
+    return Points(columns)
+
+
+def corners_of(points: Points, glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear interpolation from cell centres: flat indices of the four cells around each point,
+    (N, 4), and shares, (N, 4).
+    """
+    grid = glacier.grid
+    column = (points.columns["x"] - grid.x0) / grid.dx
+    row = (grid.y0 - points.columns["y"]) / grid.dy
+    outside = (column < 0) | (column > grid.nx - 1) | (row < 0) | (row > grid.ny - 1)
+    if outside.any():
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                f"{int(outside.sum())} of {len(points)} points lie outside the grid (x "
+                f"{grid.x[0]:.0f} to "
+                f"{grid.x[-1]:.0f} m, y {grid.y[-1]:.0f} to {grid.y[0]:.0f} m): leave them out, "
+                "or check their projection",
+            )
+        )
+    west, north = (
+        np.minimum(column.astype(int), grid.nx - 2),
+        np.minimum(row.astype(int), grid.ny - 2),
+    )
+    east, south = column - west, row - north
+    cells = north * grid.nx + west
+    shares = np.stack(
+        [(1 - south) * (1 - east), (1 - south) * east, south * (1 - east), south * east], axis=1
+    )
+    return (cells[:, None] + np.array([0, 1, grid.nx, grid.nx + 1])).astype(np.int32), shares
+
+
+def only_inside(cells: np.ndarray, shares: np.ndarray, glacier: Glacier) -> np.ndarray:
+    """Shares of cells inside the outline, adding up to 1: for what ice-free cells do not have, such
+    as a velocity.
+    """
+    inside = np.where(np.asarray(glacier.mask).ravel()[cells], shares, 0.0)
+    total = inside.sum(axis=1)
+    if (total <= 0).any():
+        raise InputError(
+            where(
+                glacier.rgi_id,
+                f"{int((total <= 0).sum())} of {len(total)} points have no cell of the glacier "
+                "beside them, and so no "
+                "velocity: leave them out, or check their projection",
+            )
+        )
+    return inside / total[:, None]
+
+
+def at_points(fields: Array, row: Array, cells: Array, shares: Array) -> Array:
+    """Fields (K, c, ny, nx) at points (N,), each in its own row k: (N, c)."""
+    flat = jnp.reshape(fields, (*fields.shape[:2], -1))
+    return jnp.sum(flat[row[:, None], :, cells] * shares[:, :, None], axis=1)
+
+
+def _is_table(value: Any) -> bool:
+    return hasattr(value, "keys") or isinstance(value, Points | PointThickness)
+
+
+def _column(name: str, values: Any) -> np.ndarray:
+    column = np.ravel(np.asarray(values))
+    if name in _TIMES and column.dtype.kind not in "fiu":
+        return np.array([decimal_year(t) for t in column], float)
+    try:
+        return column.astype(float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"points: column {name} does not hold numbers ({error})") from error

@@ -1,0 +1,188 @@
+"""``bind``, ``trainable``, ``combine``: which arrays of a model and its glaciers are learned."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Float
+
+from odinn.errors import InputError
+from odinn.glacier import Glacier
+from odinn.grid import Grid
+from odinn.model.model import Model
+from odinn.numbers.parameter import Parameter
+from odinn.physics.laws.base import AbstractLaw, laws_of
+
+
+def as_list(glaciers: Glacier | Sequence[Glacier]) -> list[Glacier]:
+    """One glacier or several as a list; an empty one, or an id twice, is an error."""
+    listed = [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
+    if not listed:
+        raise InputError("the list of glaciers is empty")
+    ids = [g.rgi_id for g in listed]
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        raise InputError(
+            f"{twice[0]}: appears twice in the list of glaciers; results are kept by id"
+        )
+    return listed
+
+
+def bind(model: Model, glaciers: Glacier | Sequence[Glacier]) -> Model:
+    """The model with every :class:`Parameter` allocated and every law's inputs normalised for these
+    glaciers.
+
+    Binding again changes nothing; ``invert`` and ``value_and_gradient`` bind by themselves.
+    """
+    listed = as_list(glaciers)
+    corners = {g.rgi_id: g.grid.corner_shape for g in listed}
+    cells = {g.rgi_id: g.grid.shape for g in listed}
+    flow = None if model.flow is None else _bound(model.flow, "flow", corners, listed)
+    balance = (
+        None
+        if model.mass_balance is None
+        else _bound(model.mass_balance, "mass_balance", cells, listed)
+    )
+    return Model(flow, balance)
+
+
+def _bound(
+    part: Any, prefix: str, shapes: Mapping[str, tuple[int, int]], glaciers: list[Glacier]
+) -> Any:
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        value, name = getattr(part, field.name), f"{prefix}.{field.name}"
+        if isinstance(value, Parameter):
+            changed[field.name] = value.allocated(shapes, name)
+        elif isinstance(value, AbstractLaw):
+            changed[field.name] = value.bound(glaciers, name)
+    return dataclasses.replace(part, **changed) if changed else part
+
+
+def trainable(model: Model, glaciers: Glacier | Sequence[Glacier]) -> tuple[Any, Any]:
+    """(params, static): the arrays to be learned, and all the rest; see :func:`combine`.
+
+    ``params`` has the structure of (model, list of glaciers) with arrays where something is learned
+    (a parameter's ``raw``, a law's weights) and None elsewhere.
+    """
+    listed = as_list(glaciers)
+    return eqx.partition(
+        (bind(model, listed), listed), learned_leaves((bind(model, listed), listed))
+    )
+
+
+def combine(params: Any, static: Any) -> tuple[Model, list[Glacier]]:
+    """(model, glaciers) again, from what :func:`trainable` split."""
+    return eqx.combine(params, static)
+
+
+def learned_leaves(tree: Any) -> Any:
+    """A tree of the same structure, True where an array is learned."""
+
+    def mark(node: Any) -> Any:
+        if isinstance(node, Parameter | AbstractLaw):
+            where = node.raw if isinstance(node, Parameter) else node.weights
+            nothing = jax.tree.map(lambda _: False, node)
+            if where is None:
+                return nothing
+            pick = (lambda n: n.raw) if isinstance(node, Parameter) else (lambda n: n.weights)
+            return eqx.tree_at(pick, nothing, jax.tree.map(eqx.is_inexact_array, where))
+        return False
+
+    return jax.tree.map(mark, tree, is_leaf=lambda n: isinstance(n, Parameter | AbstractLaw))
+
+
+def slots(model: Model, glaciers: Sequence[Glacier]) -> dict[str, Any]:
+    """The parameters and laws that are learned, by slot: "flow.A", "thickness of
+    RGI60-11.03638".
+    """
+    found = {}
+    for prefix in ("flow", "mass_balance"):
+        part = getattr(model, prefix)
+        for f in dataclasses.fields(part) if part is not None else ():
+            found[f"{prefix}.{f.name}"] = getattr(part, f.name)
+    for glacier in glaciers:
+        found |= {
+            f"{name} of {glacier.rgi_id}": getattr(glacier, name) for name in ("thickness", "bed")
+        }
+    return {k: v for k, v in found.items() if is_learned(v)}
+
+
+def is_learned(value: Any) -> bool:
+    """Whether anything is learned in what stands in a slot."""
+    return isinstance(value, Parameter) or (
+        isinstance(value, AbstractLaw) and value.weights is not None
+    )
+
+
+def localized(tree: Any, rgi_id: str) -> Any:
+    """A model as one glacier sees it: of mappings and of parameters per glacier or cell, its own
+    entry.
+    """
+
+    def pick(node: Any) -> Any:
+        if isinstance(node, Parameter):
+            own = lambda value: (
+                value[rgi_id] if isinstance(value, dict) and rgi_id in value else value
+            )
+            parts = own(node.raw), own(node.initial)
+            return eqx.tree_at(
+                lambda p: (p.raw, p.initial), node, parts, is_leaf=lambda x: x is None
+            )
+        if isinstance(node, dict) and rgi_id in node:
+            return node[rgi_id]
+        return node
+
+    return jax.tree.map(pick, tree, is_leaf=lambda n: isinstance(n, Parameter | dict))
+
+
+def globalized(local: Any, like: Any, rgi_id: str) -> Any:
+    """A gradient with respect to a localized model, in the structure of the whole one (zero for
+    other glaciers).
+    """
+
+    def place(whole: Any, own: Any) -> Any:
+        if isinstance(whole, dict):
+            return whole  # constants per glacier: nothing is learned there
+        if not isinstance(whole, Parameter):
+            return own
+        raw = own.raw
+        if isinstance(whole.raw, dict):
+            raw = {
+                k: raw if k == rgi_id else jax.tree.map(lambda a: 0.0 * a, v)
+                for k, v in whole.raw.items()
+            }
+        return eqx.tree_at(lambda p: p.raw, whole, raw, is_leaf=lambda x: x is None)
+
+    return jax.tree.map(place, like, local, is_leaf=lambda n: isinstance(n, Parameter | dict))
+
+
+class Site(eqx.Module):
+    """What compiled code knows of one glacier: geometry and the values of law inputs, without
+    names.
+
+    Args:
+        grid: without position, so that glaciers of one shape share a program.
+        bed, thickness: m, or parameters to be learned. mask: inside the outline.
+        inputs: values of the fixed inputs of each law, by slot.
+    """
+
+    grid: Grid
+    bed: Any
+    thickness: Any
+    mask: Any
+    kept_surface: Any
+    inputs: dict[str, tuple[Float[Any, ...], ...]]
+    rgi_id: str = eqx.field(static=True, default="")
+
+
+def site_of(model: Model, glacier: Glacier) -> Site:
+    """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
+    grid = Grid(glacier.grid.nx, glacier.grid.ny, glacier.grid.dx, glacier.grid.dy)
+    inputs = {slot: law.fixed_inputs(glacier, slot) for slot, law in laws_of(model).items()}
+    bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
+    return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

@@ -1,0 +1,1 @@
+"""Flow, balance and laws: what adds up to dH/dt."""

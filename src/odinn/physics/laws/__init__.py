@@ -1,0 +1,25 @@
+"""Laws: what may stand where a number stands. Published ones, networks, basis functions,
+formulas.
+"""
+
+from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.basis import Basis
+from odinn.physics.laws.learned import AbstractLearnedLaw
+from odinn.physics.laws.neural import Neural
+from odinn.physics.laws.rheology import CuffeyPaterson, Function
+from odinn.physics.laws.sliding import SyntheticSliding, oggm_sliding
+from odinn.printing import print_as_calls
+
+print_as_calls(AbstractLaw)
+
+__all__ = [
+    "AbstractInput",
+    "AbstractLaw",
+    "AbstractLearnedLaw",
+    "Basis",
+    "CuffeyPaterson",
+    "Function",
+    "Neural",
+    "SyntheticSliding",
+    "oggm_sliding",
+]

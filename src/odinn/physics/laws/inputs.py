@@ -1,0 +1,239 @@
+"""Inputs of laws. One of your own is a class with ``field`` (or ``at_state``), a label and a
+unit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.errors import InputError
+from odinn.grid import Array
+from odinn.physics.laws.base import (
+    AbstractInput,
+    Fixed,
+    Monthly,
+    OfState,
+    Range,
+    climate_of,
+    whole_years,
+)
+from odinn.physics.laws.topography import (
+    Eastness,
+    Northness,
+    TopographicAspect,
+    TopographicRoughness,
+    TopographicSlope,
+)
+
+__all__ = [
+    "AbstractInput",
+    "Altitude",
+    "DegreeDays",
+    "Eastness",
+    "Fixed",
+    "LongTermTemperature",
+    "Monthly",
+    "MonthlyTemperature",
+    "Northness",
+    "OfState",
+    "RecentDegreeDays",
+    "SurfaceSlope",
+    "Thickness",
+    "TopographicAspect",
+    "TopographicRoughness",
+    "TopographicSlope",
+]
+
+
+class LongTermTemperature(Fixed):
+    """Mean air temperature, °C: a stand-in for the temperature of the ice, which it is not.
+
+    Args:
+        per: "glacier" (at the mean surface altitude inside the outline) or "cell" (at each cell's
+            initial surface).
+        period: (start, end), decimal years; None takes all whole calendar years of the supplied
+            series, never the run's span.
+
+    The mean of the series plus the mean lapse rate times the height above the series' own.
+    """
+
+    per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
+    period: tuple[float, float] | None = eqx.field(static=True, default=None)
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "long-term air temperature"
+    unit: ClassVar[str] = "°C"
+
+    def field(self, glacier: Any) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        climate, months = whole_years(glacier, self.period, self.label)
+        rows = climate.rows(months, glacier.rgi_id)
+        temp, gradient = climate.temp[rows], climate.gradient[rows]
+        used = temp > -999
+        mean, lapse = temp[used].mean(), gradient[used].mean()
+        surface = np.asarray(glacier.surface)
+        height = surface if self.per == "cell" else surface[glacier.mask].mean()
+        return np.asarray(mean + lapse * (height - climate.ref_height))
+
+
+class DegreeDays(Fixed):
+    """Positive degree-days of a mean year on cells at the initial surface, K d yr⁻¹: how much
+    warmth for melt a place gets.
+
+    Args:
+        period: (start, end), decimal years; None takes all whole calendar years of the supplied
+            series. Of a shorter period, such as a season, it is the sum over the period times the
+            number of such periods in a year.
+
+    Daily series are summed day by day with their lapse rates; monthly ones by the expectation over
+    normally distributed days (Calov & Greve 2005), as in :class:`odinn.TemperatureIndex`.
+    """
+
+    period: tuple[float, float] | None = eqx.field(static=True, default=None)
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "degree-days"
+    unit: ClassVar[str] = "K d yr⁻¹"
+
+    def field(self, glacier: Any) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        _, months = whole_years(glacier, self.period, self.label)
+        return _monthly_degree_days(glacier, months, in_all=True) * 12.0 / len(months)
+
+
+class MonthlyTemperature(Monthly):
+    """Mean air temperature of the month at hand, °C.
+
+    Args:
+        per: "glacier" (at the mean surface altitude inside the outline) or "cell" (at each cell's
+            initial surface).
+    """
+
+    per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "monthly air temperature"
+    unit: ClassVar[str] = "°C"
+
+    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        climate = climate_of(glacier, self.label)
+        rows = climate.drawn(months, glacier.rgi_id)
+        used, daily = climate.used[rows], climate.step == "daily"
+        temp, gradient = (
+            _means_over_days(field[rows], used, daily) for field in (climate.temp, climate.gradient)
+        )
+        if rows.ndim == 2:  # a constant climate: the same month of several years
+            temp, gradient = temp.mean(axis=1), gradient.mean(axis=1)
+        surface = np.asarray(glacier.surface)
+        if self.per == "cell":
+            return temp[:, None, None] + gradient[:, None, None] * (surface - climate.ref_height)
+        return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+
+
+class RecentDegreeDays(Monthly):
+    """Positive degree-days of the months before the month at hand, K d, on cells at the initial
+    surface: how much meltwater the bed may have got of late (ODINN's cumulative degree-days).
+
+    Args:
+        months: over how many months they are summed.
+
+    Days are summed as in :class:`DegreeDays`. The climate has to begin so many months before the
+    run.
+    """
+
+    months: int = eqx.field(static=True, default=1)
+    range: Range = eqx.field(static=True, default=None)
+
+    label: ClassVar[str] = "recent degree-days"
+    unit: ClassVar[str] = "K d"
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.months, int) or self.months < 1:
+            raise InputError(
+                f"RecentDegreeDays(months={self.months!r}): expected a whole number of at least 1"
+            )
+
+    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        first = int(months.min())
+        before = np.arange(first - self.months, int(months.max()))
+        total = np.cumsum(_monthly_degree_days(glacier, before, in_all=False), axis=0)
+        total = np.concatenate([np.zeros((1, *total.shape[1:])), total])
+        return total[months - first + self.months] - total[months - first]
+
+
+class Altitude(Fixed):
+    """Initial surface altitude, m."""
+
+    range: Range = eqx.field(static=True, default=None)
+    label: ClassVar[str] = "altitude"
+    unit: ClassVar[str] = "m"
+
+    def field(self, glacier: Any) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        return np.asarray(glacier.surface)
+
+
+class Thickness(OfState):
+    """Ice thickness on corners, m. ``range`` has to be given, such as (0, 300)."""
+
+    range: Range = eqx.field(static=True, default=None)
+    label: ClassVar[str] = "ice thickness"
+    unit: ClassVar[str] = "m"
+
+    def at_state(self, thickness: Array, slope: Array) -> Array:
+        """See :class:`AbstractInput`."""
+        return thickness
+
+
+class SurfaceSlope(OfState):
+    """Magnitude of the surface gradient on corners, 1. ``range`` has to be given, such as (0,
+    0.6).
+    """
+
+    range: Range = eqx.field(static=True, default=None)
+    label: ClassVar[str] = "surface slope"
+    unit: ClassVar[str] = "1"
+
+    def at_state(self, thickness: Array, slope: Array) -> Array:
+        """See :class:`AbstractInput`."""
+        return slope
+
+
+def _means_over_days(field: np.ndarray, used: np.ndarray, daily: bool) -> np.ndarray:
+    """Means over the days that a month has, of rows (months, days); monthly rows stay as they
+    are.
+    """
+    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1) if daily else field
+
+
+def _monthly_degree_days(glacier: Any, months: np.ndarray, in_all: bool) -> np.ndarray:
+    """Positive degree-days on cells, K d: of each month (months, ny, nx), or of all together (ny,
+    nx).
+    """
+    from odinn.physics.balance.temperature_index import TemperatureIndex
+
+    balance = TemperatureIndex(melt_factor=1e-3)
+    surface = np.asarray(glacier.surface, float)
+    return np.asarray(
+        _melt(
+            balance,
+            balance.coefficients(glacier),
+            surface,
+            balance.forcing(glacier, months),
+            in_all,
+        )
+    )
+
+
+@eqx.filter_jit
+def _melt(balance: Any, values: Any, surface: Any, table: Any, in_all: bool) -> Any:
+    """What melts in months at a factor of 1 mm K⁻¹ d⁻¹, mm: of each, or of all together."""
+    each = jax.lax.map(lambda row: 1000.0 * balance.rates(values, row, surface, 0.0).melt, table)
+    return jnp.sum(each, axis=0) if in_all else each

@@ -1,0 +1,201 @@
+"""Water of a run on cells and months: what falls, what melts, what lies as snow, and the domain's
+runoff.
+
+Each cell has two stores: the ice with the snow on it, whose balance is the run's, and a snowpack
+where the ice takes no snow (ground outside the outline, or thin ice there). Snow that falls on the
+pack and is not melted in its month stays; the degree-days that are left after the month's own snow
+melt what lay before. What the ice and the pack do not keep has melted: snowfall = melt + balance of
+the ice + change of the pack, on every cell. Rain and melt run off at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
+from odinn.dates import month_index
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.model.model import Model
+from odinn.physics.balance.base import Rates
+from odinn.physics.dynamics import Report, Source
+
+SUMS: Final = ("snowfall", "rain", "melt")  # fields that are added up over a month
+_ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² below which melt is 0
+
+
+class Hydrology(eqx.Module):
+    """Water by cell and month, (months, ny, nx) in kg m⁻², the same as mm of water; arrays are
+    NumPy.
+
+    ``start``, ``end`` (months,) decimal years; the first and last month may be parts. ``snowfall``,
+    ``rain`` and ``melt`` are sums, ``melt`` that of ice and snow, as realised (below 0 by some 1e-8
+    where a long step lets a cell export more ice than it holds). ``snow`` is the snowpack beside
+    the ice at the ends, ``snow_at_start`` (ny, nx) that at the first start. ``on_glacier`` is True
+    with at least 1 m of ice at the start of the month.
+
+    ``domain`` (ny, nx): inside the outline, or with 1 m of ice some time in the run, or where 1 m
+    of ice melted in it. ``sums`` is its :meth:`series`. ``whole`` has the totals of the run over
+    the whole grid, m³ of water: precipitation, runoff, and the change of stored snow. ``cell_area``
+    m².
+    """
+
+    start: Float[np.ndarray, " months"]
+    end: Float[np.ndarray, " months"]
+    snowfall: Float[np.ndarray, "months ny nx"]
+    rain: Float[np.ndarray, "months ny nx"]
+    melt: Float[np.ndarray, "months ny nx"]
+    snow: Float[np.ndarray, "months ny nx"]
+    on_glacier: Bool[np.ndarray, "months ny nx"]
+    snow_at_start: Float[np.ndarray, "ny nx"]
+    domain: Bool[np.ndarray, "ny nx"]
+    cell_area: float
+    sums: dict[str, np.ndarray]
+    whole: dict[str, float]
+
+    def series(self, domain: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Sums over a domain that stays the same in time, (months,), m³ of water (areas in m²).
+
+        "On the glacier" are the cells with at least 1 m of ice at the start of the month, "off" the
+        rest of the domain, as in OGGM (Maussion et al. 2019), whose unit is kg. ``runoff`` is melt
+        and rain, on and off. ``ice_balance`` is what the ice gained. ``snow_bucket`` is the snow
+        beside the ice at the end of the month.
+
+        Args:
+            domain: (ny, nx) bool; default :attr:`domain`. Another one, such as a catchment, or one
+                for the parts of a run.
+        """
+        if domain is None:
+            return dict(self.sums)
+        domain = np.asarray(domain)
+        if domain.shape != self.domain.shape or domain.dtype != bool:
+            raise InputError(
+                f"domain: found {domain.dtype} {domain.shape}, expected bool {self.domain.shape} "
+                "(ny, nx)"
+            )
+        cubic = self.cell_area / WATER_DENSITY
+        on = self.on_glacier & domain
+        out: dict[str, np.ndarray] = {}
+        for label, field in (
+            ("snowfall", self.snowfall),
+            ("liq_prcp", self.rain),
+            ("melt", self.melt),
+        ):
+            out[f"{label}_on_glacier"] = cubic * np.sum(field, axis=(1, 2), where=on)
+            out[f"{label}_off_glacier"] = cubic * np.sum(field, axis=(1, 2), where=domain & ~on)
+        total = lambda label: out[f"{label}_on_glacier"] + out[f"{label}_off_glacier"]
+        out["precipitation"] = total("snowfall") + total("liq_prcp")
+        out["runoff"] = total("melt") + total("liq_prcp")
+        out["snow_bucket"] = cubic * self.snow[:, domain].sum(axis=1)
+        before = cubic * self.snow_at_start[domain].sum()
+        out["ice_balance"] = (
+            total("snowfall") - total("melt") - np.diff(out["snow_bucket"], prepend=before)
+        )
+        out["on_area"] = on.sum(axis=(1, 2)) * self.cell_area
+        out["off_area"] = domain.sum() * self.cell_area - out["on_area"]
+        return out
+
+
+class Gauge:
+    """Collects the water of windows into months while a run goes on."""
+
+    def __init__(
+        self,
+        mask: np.ndarray,
+        snow: np.ndarray | None,
+        ice_density: float,
+        cell_area: float,
+        dtype: str,
+    ) -> None:
+        self.domain = mask.copy()
+        self.lost = np.zeros(mask.shape)
+        self.snow = np.zeros(mask.shape) if snow is None else np.asarray(snow, float)
+        self.snow_at_start = self.snow
+        self.ice_density, self.cell_area = ice_density, cell_area
+        self.round_off = _ROUND_OFF * float(np.finfo(dtype).eps)
+        self.months: list[dict[str, Any]] = []
+
+    def add(self, start: float, end: float, before: np.ndarray, report: Report) -> None:
+        """A window with its report and the thickness (m) before it."""
+        water = report.water
+        assert water is not None
+        fell, rain, left = (
+            WATER_DENSITY * np.asarray(w, float)
+            for w in (water.snowfall, water.rain, water.left_to_snow)
+        )
+        balance = self.ice_density * np.asarray(report.balance, float)
+        snow = np.maximum(self.snow + left, 0.0)
+        melt = fell - balance - (snow - self.snow)
+        melt[np.abs(melt) < self.round_off] = 0.0
+        self.snow = snow
+        self.domain |= (before >= AREA_THRESHOLD) | (report.thickness >= AREA_THRESHOLD)
+        self.lost = self.lost + np.maximum(-balance, 0.0)
+        month = month_index(start)
+        if not self.months or self.months[-1]["month"] != month:
+            on = np.asarray(before >= AREA_THRESHOLD)
+            self.months.append(
+                {"month": month, "start": start, "on_glacier": on} | dict.fromkeys(SUMS, 0.0)
+            )
+        this = self.months[-1]
+        for name, field in zip(SUMS, (fell, rain, melt), strict=True):
+            this[name] = this[name] + field
+        this.update(end=end, snow=snow)
+
+    def hydrology(self) -> Hydrology:
+        """What was collected."""
+        fields: dict[str, Any] = {
+            k: np.stack([m[k] for m in self.months])
+            for k in ("start", "end", *SUMS, "snow", "on_glacier")
+        }
+        domain = self.domain | (self.lost >= self.ice_density * AREA_THRESHOLD)
+        fields |= {
+            "snow_at_start": self.snow_at_start,
+            "domain": domain,
+            "cell_area": self.cell_area,
+        }
+        bare = Hydrology(**fields, sums={}, whole={})
+        everywhere = bare.series(np.ones_like(domain))
+        whole = {k: float(everywhere[k].sum()) for k in ("precipitation", "runoff")}
+        whole["snow"] = (
+            float((self.snow - self.snow_at_start).sum()) * self.cell_area / WATER_DENSITY
+        )
+        return Hydrology(**fields, sums=bare.series(domain), whole=whole)
+
+
+def check_hydrology(model: Model, glacier: Glacier) -> None:
+    """Raise :class:`InputError` where the model's balance cannot tell water from ice."""
+    balance = model.mass_balance
+    if balance is None or balance.frequency != "monthly":
+        found = "no mass balance" if balance is None else type(balance).__name__
+        text = f"hydrology=True: {found} does not tell snow from rain; use TemperatureIndex"
+    elif getattr(balance, "scheme", None) == "odinn":
+        text = "hydrology=True: scheme='odinn' does not conserve water; use 'degree-day'"
+    else:
+        return
+    raise InputError(where(glacier.rgi_id, text))
+
+
+def in_force(balance: Source, water: bool, renewed: bool, glacier: Glacier) -> Source:
+    """The balance in force of an earlier run's state, with snow and rain if this run records water,
+    else without.
+
+    Args:
+        renewed: the balance is evaluated before it is used.
+    """
+    if not water:
+        return replace(balance, rates=None)
+    if balance.rates is None and not renewed:
+        text = (
+            "hydrology=True: the initial state lies within a month and comes from a run without "
+            "hydrology, so the month's snow "
+            "and rain are not known; continue from the start of a month"
+        )
+        raise InputError(where(glacier.rgi_id, text))
+    zero = jnp.zeros_like(balance.rate)
+    return replace(balance, rates=balance.rates or Rates(zero, zero, zero))

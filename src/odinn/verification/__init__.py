@@ -1,0 +1,23 @@
+"""Exact solutions, and the model against them: the table behind ``odinn verify``."""
+
+from odinn.verification.problems import (
+    PROBLEMS,
+    Bar,
+    Problem,
+    Result,
+    Row,
+    convergence_order,
+    run,
+    run_all,
+)
+
+__all__ = [
+    "PROBLEMS",
+    "Bar",
+    "Problem",
+    "Result",
+    "Row",
+    "convergence_order",
+    "run",
+    "run_all",
+]

@@ -1,0 +1,84 @@
+"""Observations made by a model are what the losses on them look at."""
+
+import numpy as np
+import pytest
+from tests.conftest import make_slab
+
+import odinn
+from odinn.errors import InputError
+
+SPAN = (2000.0, 2001.0)
+ROUNDING = 1e-24  # of squared residuals, in units of 1 m, 1 m/yr, 0.1 m/yr: the losses add up in another order
+TRUTH = odinn.Model(odinn.SIA2D(A=3e-16), odinn.TemperatureIndex(2e-3, 3.0))
+ALL = ("thickness", "velocity", "elevation_change", "geodetic")
+losses = odinn.losses
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_slab(10, 12, 240.0)
+
+
+def misfit(model, glacier, loss):
+    return odinn.misfits(model, glacier, loss, SPAN)[glacier.rgi_id]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [(2000.0, 2000.5), ("2000-02-10", "2000-04-21"), [(2000.0, 2000.25), (2000.1, 2001.0)]],
+    ids=["whole months", "days", "two that overlap"],
+)
+def test_the_truth_has_no_misfit_with_means_over_intervals(small, between):
+    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, between=between)
+    for loss in (losses.Velocity("xy"), losses.ElevationChange(), losses.MassBalance()):
+        (value,) = misfit(TRUTH, twin, loss).values()
+        assert value < ROUNDING
+    (moment,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=("velocity",))
+    assert (
+        misfit(TRUTH, moment, losses.Velocity(between=between))["velocity"] > 1e-6
+    )  # the mean is not the end
+
+
+def test_all_losses_together_see_no_misfit_where_they_stop_at_months(small):
+    between = [(2000.0, 2000.5), (2000.25, 2001.0)]
+    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, between=between, at=2000.75)
+    kinds = losses.Thickness() + losses.Velocity() + losses.ElevationChange() + losses.MassBalance()
+    exact, wrong = (
+        misfit(m, twin, kinds)
+        for m in (TRUTH, odinn.Model(odinn.SIA2D(A=2e-16), TRUTH.mass_balance))
+    )
+    assert max(exact.values()) < ROUNDING
+    assert all(wrong[kind] > 1e-10 for kind in ("thickness", "velocity", "elevation_change"))
+    softer = odinn.Model(TRUTH.flow, odinn.TemperatureIndex(3e-3, 3.0))
+    assert misfit(softer, twin, losses.MassBalance())["mass_balance"] > 1.0
+
+
+def test_a_balance_is_that_of_the_run_inside_the_outline(small):
+    (twin,) = odinn.synthetic_observations(
+        TRUTH, small, SPAN, of=("geodetic",), noise={"geodetic": 0.1}, seed=3
+    )
+    (exact,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=("geodetic",))
+    sim = odinn.simulate(TRUTH, small, *SPAN, save_every=1.0)
+    rate, first, last = exact.observations.geodetic
+    assert (first, last) == SPAN
+    assert rate == pytest.approx(0.9 * sim.smb[-1][small.mask].mean(), rel=1e-12)
+    draw = np.random.default_rng((3, 0)).normal()
+    assert twin.observations.geodetic[0] == pytest.approx(rate * (1 + 0.1 * draw), rel=1e-12)
+    assert exact.observations.speed is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"of": ("speed",)},
+            "'speed' is unknown; known: thickness, velocity, elevation_change, geodetic",
+        ),
+        ({"between": (2000.5, 2001.5)}, "2001.5000 lies outside the span"),
+        ({"at": 1999.0}, "1999.0000 lies outside the span"),
+        ({"between": (2000.5, 2000.0)}, "not after its start"),
+    ],
+)
+def test_what_cannot_be_made_is_an_error(small, arguments, message):
+    with pytest.raises(InputError, match=message):
+        odinn.synthetic_observations(TRUTH, small, SPAN, **arguments)
