@@ -4,9 +4,9 @@ glacier made in code.
 
 import numpy as np
 import pytest
-from tests.gradients.differences import wrong_derivatives
 
 import odinn
+from tests.gradients.differences import wrong_derivatives
 
 SPAN = (2000.0, 2001.0)
 BAR = 1e-6  # as of the gradient matrix

@@ -9,9 +9,9 @@ run from 1e-5 to 3e-2.
 """
 
 import pytest
-from tests.gradients.differences import wrong_derivatives
 
 import odinn
+from tests.gradients.differences import wrong_derivatives
 
 SPAN = (2010.0, 2011.0)
 BAR = 1e-6

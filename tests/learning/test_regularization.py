@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import logit
-from tests.conftest import make_slab
 
 import odinn
 from odinn.errors import InputError
+from tests.conftest import make_slab
 
 Prior, Smoothness = odinn.regularization.Prior, odinn.regularization.Smoothness
 BOUNDS = (1e-18, 1e-14)

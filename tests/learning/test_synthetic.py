@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.conftest import make_slab
 
 import odinn
 from odinn.errors import InputError
+from tests.conftest import make_slab
 
 SPAN = (2000.0, 2001.0)
 ROUNDING = 1e-24  # of squared residuals, in units of 1 m, 1 m/yr, 0.1 m/yr: the losses add up in another order

@@ -191,10 +191,10 @@ def test_the_documentation_table_lists_every_variable(sim):
 @pytest.mark.parametrize(
     "name",
     [
-        "odinn.output.snapshot:np.lib.npyio.NpzFile",
-        "odinn.output.snapshot:np",
-        "odinn.output.snapshot:importlib",
-        "odinn.output.snapshot:Path",
+        "odinn.results.snapshot:np.lib.npyio.NpzFile",
+        "odinn.results.snapshot:np",
+        "odinn.results.snapshot:importlib",
+        "odinn.results.snapshot:Path",
         "odinn.nothing:Glacier",
         "os:system",
         3,

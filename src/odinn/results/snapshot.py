@@ -215,7 +215,9 @@ def _class_named(name: Any) -> Any:
         kind = None
     ours = isinstance(kind, type) and issubclass(kind, eqx.Module) and kind.__module__ == module
     if not ours:
-        raise InputError(f"the file names a class {name!r}, which is not one of a model, law or result")
+        raise InputError(
+            f"the file names a class {name!r}, which is not one of a model, law or result"
+        )
     return kind
 
 

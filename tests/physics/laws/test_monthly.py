@@ -5,12 +5,12 @@ inputs are.
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.gradients.differences import wrong_derivatives
 
 import odinn
 from odinn.dates import month_index
 from odinn.errors import ClimateError, InputError
 from odinn.physics.laws.samples import samples
+from tests.gradients.differences import wrong_derivatives
 
 START, MONTHS = 2010.25, 5
 END = START + MONTHS / 12
