@@ -24,8 +24,10 @@ import numpy as np
 import odinn
 from benchmarks.measuring import ROOT, ROUNDS, interleaved, keep, machine, rms_over_ice
 from odinn.model.model import State
-from odinn.physics.dynamics import Unknowns, dynamics_of
-from odinn.run.plan import plan_windows
+from odinn.physics.processes.system import Unknowns
+from odinn.run.assembly import system_of
+from odinn.run.plan import plan_run
+from odinn.run.settings import settings_of
 
 DATA = Path(os.environ.get("ODINN_DATA", ROOT.parents[1] / "shared" / "data"))
 FILES = {
@@ -82,15 +84,18 @@ def by_diffrax(
     """The same right-hand side in diffrax's own loop, Bosh3 with atol 1e-3 m and rtol 1e-6, month
     by month where there is a
     balance: a function that returns (final thickness, right-hand sides that were evaluated)."""
-    windows, _ = plan_windows(model, glacier, *span, span[1] - span[0], "source")
-    windows = jax.tree.map(jnp.asarray, windows)
-    system = dynamics_of(model, glacier, "source", carries=False, accounts="none")
+    plan = plan_run(model, glacier, settings_of(*span, save_every=None))
+    windows = jax.tree.map(jnp.asarray, plan.windows)
+    system = system_of(model, glacier, reports=False, carried=False)
 
     @eqx.filter_jit
     def run(system: Any, thickness: Any, windows: Any) -> Any:
         def one(H: Any, window: Any) -> tuple[Any, Any]:
-            forcing, _, _ = system.begin(State(window.start, H, {}), window)
-            field = lambda t, y, args: system.continuous_tendency(forcing, t, Unknowns(y)).thickness
+            held, start, _ = system.begin(State(window.start, H, {}), window)
+            nothing = start.of_processes
+            field = lambda t, y, args: system.continuous_tendency(
+                held, t, Unknowns(y, nothing)
+            ).thickness
             out = diffrax.diffeqsolve(
                 diffrax.ODETerm(field),
                 diffrax.Bosh3(),

@@ -11,8 +11,9 @@ import pytest
 
 import odinn
 from odinn.errors import InputError, SolverError
-from odinn.physics.dynamics import dynamics_of
-from odinn.run.plan import plan_windows
+from odinn.run.assembly import start_of, system_of
+from odinn.run.plan import plan_run
+from odinn.run.settings import settings_of
 from odinn.stepping.adjoint import Replay, integrate
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
@@ -96,14 +97,17 @@ def test_saved_times_are_the_starts_of_months_to_the_last_bit(run):
 
 
 def test_windows_stop_at_months_only_for_a_monthly_balance(slab, model):
-    windows, saved = plan_windows(model, slab, 2000.0, 2002.0, 1.0, "source")
-    assert len(windows.start) == 24
-    assert saved.sum() == 2
-    windows, _ = plan_windows(odinn.Model(), slab, 2000.0, 2002.0, 1.0, "source")
-    assert len(windows.start) == 2
-    windows, _ = plan_windows(model, slab, 2000.1, 2000.3, 1.0, "source", stops=[2000.2])
-    assert windows.start == pytest.approx([2000.1, 2000 + 2 / 12, 2000.2, 2000.25])
-    assert list(windows.evaluate) == [True, True, False, True]
+    plan = plan_run(model, slab, settings_of(2000.0, 2002.0, save_every=1.0))
+    assert plan.count == 24
+    assert plan.saved.sum() == 2
+    assert not plan.carries
+    plan = plan_run(odinn.Model(), slab, settings_of(2000.0, 2002.0, save_every=1.0))
+    assert plan.count == 2
+    plan = plan_run(model, slab, settings_of(2000.1, 2000.3, save_every=1.0), stops=[2000.2])
+    assert plan.starts == pytest.approx([2000.1, 2000 + 2 / 12, 2000.2, 2000.25])
+    assert list(plan.windows.evaluate) == [True, True, False, True]
+    assert plan.carries
+    assert list(plan.nearest([2000.2, 2000.3])) == [1, 3]
 
 
 def test_replay_repeats_the_run(model, slab, run):
@@ -221,9 +225,9 @@ def test_a_record_of_steps_that_does_not_fit_is_made_anew(slab, monkeypatch):
 
 
 def test_another_value_of_a_number_compiles_nothing_new(model, slab, run):
-    from odinn.run.driver import _run_chunk
+    from odinn.run.driver import run_windows
 
-    before = _run_chunk._cached._cache_size()
+    before = run_windows._cached._cache_size()
     odinn.simulate(
         odinn.Model(odinn.SIA2D(A=6e-17), odinn.TemperatureIndex(5e-3, 1.5, 0.5)),
         slab,
@@ -231,7 +235,7 @@ def test_another_value_of_a_number_compiles_nothing_new(model, slab, run):
         2002.0,
     )
     odinn.simulate(model, slab, 2001.0, 2002.0, save_every=0.5)
-    assert _run_chunk._cached._cache_size() == before
+    assert run_windows._cached._cache_size() == before
 
 
 def test_single_precision_is_close_to_double(model, slab, run):
@@ -283,12 +287,11 @@ def _final_volume(model, slab, run, scale, bounds):
     """Volume after a year of replayed steps as a function of one factor on A: what a gradient is
     taken of.
     """
-    windows, _ = plan_windows(model, slab, 2000.0, 2001.0, 1 / 12, "source")
-    windows = jax.tree.map(jnp.asarray, windows)
+    plan = plan_run(model, slab, settings_of(2000.0, 2001.0))
     flow = odinn.SIA2D(A=jnp.asarray(2e-16) * scale)
-    system = dynamics_of(odinn.Model(flow, TI), slab, "source")
-    thickness = jnp.asarray(slab.thickness)
-    extras = {"balance": system.no_source(jax.tree.map(lambda a: a[0], windows))}
+    system = system_of(odinn.Model(flow, TI), slab)
+    state, plan = start_of(system, slab, plan, None)
+    windows = jax.tree.map(jnp.asarray, plan.windows)
     width = int(run.steps.count[:12].max())
     replay = Replay(
         *(jnp.zeros((12, width), t) for t in (float, jnp.int32)), jnp.asarray(run.steps.count[:12])
@@ -301,7 +304,6 @@ def _final_volume(model, slab, run, scale, bounds):
             replay.count,
         )
         offset += n
-    state = odinn.State(jnp.asarray(2000.0), thickness, extras)
     final, _, _ = integrate(
         system, state, windows, odinn.RKC2(), capacity=64, replay=replay, bounds=bounds
     )

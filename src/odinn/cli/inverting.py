@@ -30,7 +30,7 @@ from odinn.learning.terms import Total
 from odinn.model.binding import as_list, bind, slots
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
-from odinn.run.plan import check_run
+from odinn.run.checks import check_run
 
 
 class Study(eqx.Module):
@@ -231,17 +231,9 @@ def _check(study: Study) -> None:
         raise InputError(
             "nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:"
         )
+    settings = make_settings(study.span, **study.options)
     for glacier in study.glaciers:
-        check_run(
-            study.model,
-            glacier.settled(),
-            t0,
-            t1,
-            t1 - t0,
-            study.options["coupling"],
-            None,
-            study.options["dtype"],
-        )
+        check_run(study.model, glacier.settled(), settings)
         for name, _, term in study.loss.data:
             for t in term.stops(glacier, study.span):
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:

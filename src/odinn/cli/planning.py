@@ -13,8 +13,9 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.learning.calibration import measured_target
 from odinn.model.model import Model
-from odinn.results.hydrology import check_hydrology
-from odinn.run.plan import check_run, plan_windows
+from odinn.run.checks import check_run
+from odinn.run.plan import plan_run
+from odinn.run.settings import settings_of
 
 
 def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) -> dict[str, str]:
@@ -49,18 +50,21 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
             f"{settings.calibrate.vary} for {target:+.3f} m w.e. yr-1 over {period[0]} to "
             f"{period[1]}"
         )
-    t0, t1 = decimal_year(run.t0), decimal_year(run.t1)
-    check_run(model, under, t0, t1, run.save_every, run.coupling, None, run.dtype)
-    if run.hydrology:
-        check_hydrology(model, under)
-    windows, saved = plan_windows(model, under, t0, t1, run.save_every, run.coupling)
-    balance = (
-        f", balance evaluated {int(np.sum(windows.evaluate))} times"
-        if model.mass_balance is not None
-        else ""
+    how = settings_of(
+        run.t0,
+        run.t1,
+        save_every=run.save_every,
+        coupling=run.coupling,
+        hydrology=run.hydrology,
+        dtype=run.dtype,
+        about=glacier.rgi_id,
     )
-    states = f"{1 + int(np.sum(saved))} states are kept"
-    said["would run"] = f"{t0:.8g} to {t1:.8g} in {len(saved)} windows{balance}; {states}"
+    check_run(model, under, how)
+    cut = plan_run(model, under, how)
+    evaluated = int(np.sum(cut.windows.evaluate))
+    balance = f", balance evaluated {evaluated} times" if model.mass_balance is not None else ""
+    states = f"{1 + int(np.sum(cut.saved))} states are kept"
+    said["would run"] = f"{how.t0:.8g} to {how.t1:.8g} in {cut.count} windows{balance}; {states}"
     target_file = Path(output.directory) / f"{glacier.rgi_id}.{output.format}"
     replaced = " (there is one, which would be replaced)" if target_file.exists() else ""
     pictures = f", pictures in {target_file.with_suffix('')}" if output.plots else ""

@@ -23,11 +23,11 @@ from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
 from odinn.learning.optimizers import Stage, adam, lbfgs
 from odinn.learning.problem import (
     Problem,
-    Settings,
     make_settings,
     prepare_all,
 )
 from odinn.learning.progress import InversionProgress
+from odinn.run.settings import Settings
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, trainable
 from odinn.model.model import Model

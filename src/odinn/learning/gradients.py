@@ -18,7 +18,6 @@ from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.learning.problem import (
     Problem,
-    Settings,
     local_parts,
     make_settings,
     prepare_all,
@@ -29,7 +28,8 @@ from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, globalized, trainable
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
-from odinn.run.plan import failure
+from odinn.run.checks import failure
+from odinn.run.settings import Settings
 from odinn.run.steps import record_as_replay
 from odinn.stepping.adjoint import Limits, Record
 
@@ -437,6 +437,4 @@ def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     status = int(record.status)
     if status != 0:
         count = np.asarray(record.count)[problem.used]
-        raise failure(
-            status, problem.glacier, problem.windows, count, np.zeros(0), settings.max_steps
-        )
+        raise failure(status, problem.glacier, problem.windows, count, settings.max_steps)

@@ -9,44 +9,48 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
-from odinn.climate import months_between
 from odinn.constants import WATER_DENSITY
-from odinn.dates import decimal_year
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier, geometry
+from odinn.grid import Array, Cell
 from odinn.learning.terms import Outcome, Total
 from odinn.model.binding import Site, combine, learned_leaves, localized, site_of
-from odinn.model.model import Model, State
+from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
-from odinn.physics.dynamics import Coupling, Window, dynamics_of
-from odinn.physics.laws.base import check_laws
-from odinn.run.plan import CHUNK, check_run, padded, plan_windows
+from odinn.physics.processes.base import LawRows, Window
+from odinn.physics.processes.flow import velocity_on_cells
+from odinn.physics.processes.system import System, initial_state
+from odinn.run.assembly import system_of
+from odinn.run.checks import check_run
+from odinn.run.plan import CHUNK, Plan, padded, plan_run
+from odinn.run.settings import Settings, settings_of
 from odinn.run.steps import record_as_replay, replay_of
 from odinn.stepping.adjoint import Record, Replay, snapshots
-from odinn.stepping.base import AbstractStepper
-from odinn.stepping.rkc import RKC2
 from odinn.stepping.steps import Steps
+
+_SAME = 1e-7  # years: a stop this close to the start is the start
 
 
 class Problem(eqx.Module):
-    """One glacier of an inversion, prepared on the host: site, windows, targets, step, all as
-    arrays.
+    """One glacier of an inversion, prepared on the host: site, windows, targets, step, all as arrays.
 
-    ``keep`` are the numbers of the windows that end where a loss asked the run to stop.
-    ``targets`` has an entry for each data term, None where the glacier is left out of it;
-    ``shares`` (terms,) is what the glacier's value of each term counts in the whole loss: 1 over
-    the number of glaciers that have such data, or 0.
+    ``keep`` are the numbers of the windows that end where a loss asked the run to stop. ``targets`` has
+    an entry for each data term, None where the glacier is left out of it; ``shares`` (terms,) is
+    what the glacier's value of each term counts in the whole loss: 1 over the number of glaciers that
+    have such data, or 0. ``carries``: the balance in force has to be carried from window to window.
     """
 
     glacier: Glacier
     site: Site
     windows: Window
-    keep: np.ndarray
-    targets: tuple
-    shares: np.ndarray
+    keep: Int[np.ndarray, " stops"]
+    targets: tuple[Any, ...]
+    shares: Float[np.ndarray, " terms"]
     start: float
     replay: Steps | None
+    carries: bool
 
     @property
     def used(self) -> np.ndarray:
@@ -54,49 +58,23 @@ class Problem(eqx.Module):
         return np.asarray(self.windows.length) > 0
 
     @property
-    def carries(self) -> bool:
-        """Whether some window starts within a month, so that the balance in force has to be
-        carried.
-        """
-        return self.windows.forcing is not None and not bool(
-            np.asarray(self.windows.evaluate)[self.used].all()
-        )
-
-    @property
     def steps(self) -> Replay | None:
         """The steps to repeat, if there are."""
-        return (
-            None if self.replay is None else record_as_replay(self.replay, len(self.windows.start))
-        )
+        if self.replay is None:
+            return None
+        return record_as_replay(self.replay, len(self.windows.start))
 
 
-class Settings(eqx.Module):
-    """How every run of an inversion is made."""
+def make_settings(span: tuple[Any, Any], **options: Any) -> Settings:
+    """Checked settings of the runs of an inversion.
 
-    span: tuple[float, float]
-    stepper: AbstractStepper
-    coupling: Coupling
-    max_steps: int
-    dtype: str
-
-
-def make_settings(
-    span: tuple[Any, Any],
-    *,
-    stepper: AbstractStepper | None = None,
-    coupling: Coupling = "source",
-    max_steps: int = 1_000_000,
-    dtype: str = "float64",
-    save_every: float | None = None,
-    **unknown: Any,
-) -> Settings:
-    """Checked settings of the runs of an inversion."""
+    ``save_every`` says nothing here: a run stops where losses look at it.
+    """
+    known = ("stepper", "coupling", "max_steps", "dtype", "save_every")
+    unknown = [name for name in options if name not in known]
     if unknown:
-        raise InputError(
-            f"unknown keyword {next(iter(unknown))!r}; known: stepper, coupling, max_steps, dtype"
-        )
-    t0, t1 = (decimal_year(t) for t in span)
-    return Settings((t0, t1), RKC2() if stepper is None else stepper, coupling, max_steps, dtype)
+        raise InputError(f"unknown keyword {unknown[0]!r}; known: {', '.join(known[:-1])}")
+    return settings_of(*span, **(options | {"save_every": None}), about="span")
 
 
 def prepare_all(
@@ -105,12 +83,12 @@ def prepare_all(
     """Each glacier prepared, its shares such that values add up to the mean over the glaciers that
     have data of a kind.
     """
-    replays = [replay_of(replay, g, i, len(glaciers)) for i, g in enumerate(glaciers)]
-    problems = [
-        prepare(model, g, loss, settings, r) for g, r in zip(glaciers, replays, strict=True)
-    ]
-    counts = sum(p.shares for p in problems)
-    for (name, _, _), count in zip(loss.data, np.atleast_1d(counts), strict=True):
+    problems = []
+    for i, glacier in enumerate(glaciers):
+        steps = replay_of(replay, glacier, i, len(glaciers))
+        problems.append(prepare(model, glacier, loss, settings, steps))
+    counts = np.atleast_1d(sum(p.shares for p in problems))
+    for (name, _, _), count in zip(loss.data, counts, strict=True):
         if count == 0:
             raise InputError(f"losses.{name}: every glacier is left out of it")
     return [eqx.tree_at(lambda p: p.shares, p, p.shares / counts) for p in problems]
@@ -119,115 +97,130 @@ def prepare_all(
 def prepare(
     model: Model, glacier: Glacier, loss: Total, settings: Settings, replay: Steps | None = None
 ) -> Problem:
-    """Check a glacier and lay out its windows, law inputs and data; its shares are 1, as if it were
-    alone.
-    """
-    t0, t1 = settings.span
-    site = site_of(model, glacier)
-    bed, thickness = geometry(site)
-    plain = eqx.tree_at(
-        lambda g: (g.bed, g.thickness), glacier, (np.asarray(bed), np.asarray(thickness))
-    )
-    check_run(model, plain, t0, t1, t1 - t0, settings.coupling, None, settings.dtype)
-    check_laws(model, glacier, months_between(t0, t1))
+    """Check a glacier and lay out its windows, law inputs and data; its shares are 1, as if it were alone."""
     data = [term for _, _, term in loss.data]
+    plain = glacier.settled()
+    check_run(model, plain, settings)
+    stops = _stops(data, glacier, settings)
+    plan = plan_run(model, plain, settings, stops=stops)
+    keep = plan.nearest([t for t in stops if t - settings.t0 > _SAME] or [settings.t1])
+
+    def index(t: float) -> int:
+        """The row of an outcome for a stop; 0 is the start."""
+        if t - settings.t0 < _SAME:
+            return 0
+        return int(np.argmin(np.abs(plan.ends[keep] - t))) + 1
+
+    targets = tuple(term.targets(glacier, settings.span, index) for term in data)
+    if replay is not None and len(replay.start) != plan.count:
+        text = f"replay has {len(replay.start)} windows, this run has {plan.count}"
+        raise InputError(where(glacier.rgi_id, text))
+    return Problem(
+        glacier=glacier,
+        site=site_of(model, glacier),
+        windows=padded(plan.windows, -(-plan.count // CHUNK) * CHUNK),
+        keep=keep,
+        targets=targets,
+        shares=np.array([float(target is not None) for target in targets]),
+        start=settings.t0,
+        replay=replay,
+        carries=plan.carries,
+    )
+
+
+def _stops(data: list[Any], glacier: Glacier, settings: Settings) -> list[float]:
+    """Where the losses want to see the run, in order."""
+    t0, t1 = settings.span
     stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
     for t in stops:
         if not t0 - 1e-9 <= t <= t1 + 1e-9:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    f"an observation of {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}",
-                )
-            )
-    windows, _ = plan_windows(model, plain, t0, t1, t1 - t0, settings.coupling, stops=stops)
-    ends = np.asarray(windows.start) + np.asarray(windows.length)
-
-    later = [t for t in stops if t - t0 > 1e-7] or [t1]
-    keep = np.unique([np.argmin(np.abs(ends - t)) for t in later])
-
-    def index(t: float) -> int:
-        return 0 if t - t0 < 1e-7 else int(np.argmin(np.abs(ends[keep] - t))) + 1
-
-    targets = tuple(term.targets(glacier, settings.span, index) for term in data)
-    if replay is not None and len(replay.start) != len(windows.start):
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"replay has {len(replay.start)} windows, this run has {len(windows.start)}",
-            )
-        )
-    count = -(-len(ends) // CHUNK) * CHUNK
-    shares = np.array([float(t is not None) for t in targets])
-    return Problem(glacier, site, padded(windows, count), keep, targets, shares, t0, replay)
+            text = f"an observation of {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}"
+            raise InputError(where(glacier.rgi_id, text))
+    return stops
 
 
 def run_outcome(
-    model: Model, site: Site, windows: Window, keep: Any, start: Any, settings: tuple, how: dict
+    model: Model,
+    site: Site,
+    windows: Window,
+    keep: Int[Array, " stops"],
+    start: float,
+    settings: tuple,
+    how: dict[str, Any],
 ) -> tuple[Outcome, Record]:
-    """A run of one glacier inside compiled code, with the states at the ends of the windows
-    ``keep``.
+    """A run of one glacier inside compiled code, with the states at the ends of the windows ``keep``.
 
     ``settings`` are (stepper, coupling); ``how`` are keywords of ``snapshots``, and "carries" and
-    "accounts" of ``dynamics_of``; with "continuous" it is solved by ``continuous_snapshots`` (the
+    "balance_so_far" of ``system_of``; with "continuous" it is solved by ``continuous_snapshots`` (the
     record is then whether that went well).
     """
     stepper, coupling = settings
     how = dict(how)
-    carries, accounts, continuous = (
-        how.pop("carries"),
-        how.pop("accounts"),
-        how.pop("continuous", False),
+    carries, so_far = how.pop("carries"), how.pop("balance_so_far")
+    continuous = how.pop("continuous", False)
+    system = system_of(
+        model, site, coupling, reports=False, balance_so_far=so_far, carried=carries
     )
-    system = dynamics_of(model, site, coupling, carries=carries, accounts=accounts)
     _, thickness = geometry(site)
-    system, thickness = (
-        cast_floats(tree, windows.length.dtype) for tree in (system, thickness)
-    )  # geometry is float64
-    extras = {}
-    if carries and system.has_source:
-        extras["balance"] = system.no_source(jax.tree.map(lambda a: a[0], windows))
-    if accounts == "balance":
-        extras["applied"] = jnp.zeros_like(thickness)
-    state = State(jnp.asarray(start, windows.length.dtype), thickness, extras)
+    # geometry is in double precision, the windows are in that of the run
+    system, thickness = (cast_floats(tree, windows.length.dtype) for tree in (system, thickness))
+    first = jax.tree.map(lambda column: column[0], windows)
+    state = initial_state(system, jnp.asarray(start, windows.length.dtype), thickness, {}, first)
+    keep = jnp.asarray(keep)
     states: Any
     record: Any
     if continuous:
         from odinn.stepping.continuous import continuous_snapshots
 
-        states, record = continuous_snapshots(
-            system, state, windows, jnp.asarray(keep), how["max_steps"]
-        )
+        states, record = continuous_snapshots(system, state, windows, keep, how["max_steps"])
     else:
-        states, record = snapshots(system, state, windows, jnp.asarray(keep), stepper, **how)
+        states, record = snapshots(system, state, windows, keep, stepper, **how)
 
-    at_stops = jnp.maximum(states.thickness, 0.0) if system.signed else states.thickness
-    ends, last = jnp.asarray(keep), len(windows.start) - 1
-    begins = jnp.minimum(ends + 1, last)
-    laws = jax.tree.map(lambda a: jnp.concatenate([a[:1], a[ends], a[:1], a[begins]]), windows.laws)
-    with_start = lambda first, rest: jnp.concatenate([first[None], rest])
-    balance = (
-        with_start(extras["applied"], states.extras["applied"]) if accounts == "balance" else None
-    )
+    def with_start(at_start: Array, at_stops: Array) -> Array:
+        return jnp.concatenate([jnp.asarray(at_start)[None], at_stops])
+
+    ice = with_start(thickness, system.edge.ice(states.thickness))
+    balance = None
+    if so_far:
+        balance = with_start(state.extras["applied"], states.extras["applied"])
+    velocity = _Velocity(model, system, ice, _laws_at(windows, keep))
     times = with_start(state.time, states.time)
-    stack = with_start(thickness, at_stops)
+    return Outcome(ice, balance, times, velocity, model.ice_density / WATER_DENSITY), record
 
-    def velocity(index: Any, begins: Any = False) -> tuple[Any, Any]:
-        row = jnp.where(begins, len(stack), 0) + index
-        return system.velocity(stack[index], jax.tree.map(lambda a: a[row], laws))
 
-    outcome = Outcome(stack, balance, times, velocity, model.ice_density / WATER_DENSITY)
-    return outcome, record
+def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
+    """Monthly inputs of laws at the start and at stops, (2 · (1 + stops), ...): first those of the window that
+    ends at each, then those of the one that begins there."""
+    begins = jnp.minimum(keep + 1, len(windows.start) - 1)
+
+    def rows(column: Array) -> Array:
+        column = jnp.asarray(column)
+        return jnp.concatenate([column[:1], column[keep], column[:1], column[begins]])
+
+    return jax.tree.map(rows, windows.laws)
+
+
+class _Velocity(eqx.Module):
+    """(vx, vy) on cells, m yr⁻¹, at the start (0) or a stop, with the laws of the window that ends there, or begins."""
+
+    model: Model
+    system: System
+    ice: Float[Array, "stops ny nx"]
+    laws: LawRows | None
+
+    def __call__(self, index: Any, begins: Any = False) -> tuple[Cell, Cell]:
+        row = jnp.where(begins, len(self.ice), 0) + index
+        laws = jax.tree.map(lambda rows: rows[row], self.laws)
+        return velocity_on_cells(self.system.flow, self.system.domain, self.ice[index], laws)
 
 
 def residuals_of(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
+    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict[str, Any]
 ) -> tuple[list[tuple[Any, Any]], Record]:
     """((residuals, number of data) of each data term, record) of one glacier; inside compiled code.
 
-    ``params``, ``static`` and ``arrays`` are of :func:`local_parts`, the rest of
-    :func:`run_outcome`. Nothing where the
-    glacier is left out: (zeros (1,), 1).
+    ``params``, ``static`` and ``arrays`` are of :func:`local_parts`, the rest of :func:`run_outcome`.
+    Nothing where the glacier is left out: (zeros (1,), 1).
     """
     model, own_geometry = eqx.combine(params, static)
     site, windows, keep, targets, start, _ = arrays
@@ -236,10 +229,11 @@ def residuals_of(
     )
     outcome, record = run_outcome(model, site, windows, keep, start, settings, how)
     found = []
-    for (_, _, term), own in zip(loss.data, targets, strict=True):
-        found.append(
-            (jnp.zeros(1), 1) if own is None else (term.residuals(outcome, own), term.count(own))
-        )
+    for (_, _, term), target in zip(loss.data, targets, strict=True):
+        if target is None:
+            found.append((jnp.zeros(1), 1))
+        else:
+            found.append((term.residuals(outcome, target), term.count(target)))
     return found, record
 
 
@@ -262,5 +256,5 @@ def run_options(problem: Problem, loss: Total, settings: Settings) -> dict[str, 
     """Keywords of :func:`run_outcome` that do not depend on the method; the balance is summed up
     where a loss asks for it.
     """
-    accounts = "balance" if any(term.uses_balance for _, _, term in loss.data) else "none"
-    return {"carries": problem.carries, "accounts": accounts, "max_steps": settings.max_steps}
+    so_far = any(term.uses_balance for _, _, term in loss.data)
+    return {"carries": problem.carries, "balance_so_far": so_far, "max_steps": settings.max_steps}

@@ -1,14 +1,11 @@
-"""``simulate``: the host driver of forward runs. It checks, compiles, steps, reports; NumPy comes
-out.
-"""
+"""``simulate``: the host driver of forward runs. It checks, compiles, steps, reports; NumPy comes out."""
 
 from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any, Literal, overload
+from collections.abc import Sequence
+from typing import Any, Final, Literal, overload
 
 import equinox as eqx
 import jax
@@ -16,27 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.cache import enable_compilation_cache
-from odinn.climate import months_between
-from odinn.constants import MONTHS_PER_YEAR
-from odinn.dates import MONTH, decimal_year, snap
+from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
+from odinn.dates import MONTH
 from odinn.errors import InputError, OdinnError
 from odinn.glacier import Glacier
-from odinn.model.model import Model, State
-from odinn.numbers.parameter import Parameter, cast_floats
-from odinn.physics.balance.temperature_index import TemperatureIndex
-from odinn.physics.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
-from odinn.physics.laws.base import check_laws
+from odinn.model.binding import bound_for_run
+from odinn.model.model import Model
+from odinn.numbers.parameter import cast_floats
+from odinn.physics.processes.base import Window
+from odinn.physics.processes.state import State
+from odinn.physics.processes.system import Report, System
 from odinn.progress import Progress
-from odinn.results.hydrology import Gauge, check_hydrology, in_force
-from odinn.results.simulation import BUDGET, Failure, Simulation
-from odinn.run.plan import CHUNK, check_run, failure, padded, plan_windows
-from odinn.run.steps import check_replay, part_of, replay_of
+from odinn.results.simulation import Failure, Simulation
+from odinn.run.assembly import start_of, system_of
+from odinn.run.checks import check_run, failure
+from odinn.run.plan import Chunk, plan_run
+from odinn.run.recorders import Budget, States, StepRecord, WaterByMonth
+from odinn.run.settings import Coupling, Precision, Settings, settings_of
+from odinn.run.steps import Replays, check_replay, part_of, replay_of
 from odinn.stepping.adjoint import Record, Replay, integrate
 from odinn.stepping.base import AbstractStepper
-from odinn.stepping.rkc import RKC2
 from odinn.stepping.steps import Steps
 
 _CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
+_STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
 
 
 @overload
@@ -55,10 +55,10 @@ def simulate(
     stepper: AbstractStepper | None = None,
     coupling: Coupling = "source",
     initial: State | None = None,
-    replay: Steps | Sequence[Steps] | Mapping[str, Steps] | None = None,
+    replay: Replays = None,
     hydrology: bool = False,
     on_error: Literal["raise", "keep"] = "raise",
-    dtype: Literal["float64", "float32"] = "float64",
+    dtype: Precision = "float64",
     max_steps: int = 1_000_000,
     progress: bool | None = None,
 ) -> Any:
@@ -66,18 +66,18 @@ def simulate(
 
     Args:
         model: flow and mass balance.
-        glacier: one glacier, or a list; results of a list come in its order.
+        glacier: one glacier, or a list; results of a list come in its order. What is learned of one (its
+            thickness, its bed) is taken at its present values.
         t0, t1: start and end: decimal years or dates.
         save_every: years between saved states; the last one is always saved.
         stepper: default ``RKC2(tol=1e-2)``.
         coupling: "source" (the month's balance acts through the month) or "jump" (at its end).
-        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it
-            has to be at t0.
+        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it has to
+            be at t0.
         replay: steps of an earlier run over the same windows, repeated exactly.
         hydrology: record snow, rain, melt and snowpack by cell and month
-            (:class:`odinn.results.hydrology.Hydrology`); needs a balance by degree-days. The state
-            then carries the snowpack, so a run may be cut anywhere; other states start without snow
-            beside the ice.
+            (:class:`odinn.results.hydrology.Hydrology`); needs a balance by degree-days. The state then carries
+            the snowpack, so a run may be cut anywhere; other states start without snow beside the ice.
         on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result.
         dtype: "float32" is about 0.6 times the time, with errors of millimetres.
         max_steps: attempts after which a window is given up.
@@ -91,286 +91,151 @@ def simulate(
             finite.
     """
     enable_compilation_cache()
-    if stepper is not None and not isinstance(stepper, AbstractStepper):
-        raise InputError(f"stepper={stepper!r}: expected one such as odinn.RKC2() or odinn.Euler()")
-    if isinstance(save_every, str) or save_every is None:
-        raise InputError(f"save_every={save_every!r}: expected a number of years such as 1/12")
-    options: dict[str, Any] = {
-        "save_every": save_every,
-        "stepper": RKC2() if stepper is None else stepper,
-        "coupling": coupling,
-        "hydrology": hydrology,
-        "dtype": dtype,
-        "max_steps": max_steps,
-        "progress": progress,
-    }
-    if isinstance(glacier, Glacier):
-        model = _bound(model, [glacier])
-        one = replay_of(replay, glacier, 0, 1)
-        return _simulate_one(model, glacier, t0, t1, initial=initial, replay=one, **options)
-    glaciers = list(glacier)
+    single = isinstance(glacier, Glacier)
+    glaciers = [glacier] if isinstance(glacier, Glacier) else list(glacier)
     if not glaciers:
         raise InputError("simulate: the list of glaciers is empty")
     if on_error not in ("raise", "keep"):
         raise InputError(f"on_error={on_error!r}: expected 'raise' or 'keep'")
-    if initial is not None:
-        raise InputError(
-            "simulate: initial= belongs to one glacier; run a list glacier by glacier to continue "
-            "states"
-        )
-    model = _bound(model, glaciers)
+    if initial is not None and not single:
+        text = "initial= belongs to one glacier; run a list glacier by glacier to continue states"
+        raise InputError(f"simulate: {text}")
+    settings = settings_of(
+        t0,
+        t1,
+        save_every=save_every,
+        stepper=stepper,
+        coupling=coupling,
+        hydrology=hydrology,
+        dtype=dtype,
+        max_steps=max_steps,
+        about=glaciers[0].rgi_id,
+    )
+    model = bound_for_run(model, glaciers)
     results: list[Simulation | Failure] = []
-    for position, g in enumerate(glaciers):
+    for position, one in enumerate(glaciers):
         try:
-            one = replay_of(replay, g, position, len(glaciers))
-            results.append(_simulate_one(model, g, t0, t1, initial=None, replay=one, **options))
+            steps = replay_of(replay, one, position, len(glaciers))
+            results.append(run_one(model, one.settled(), settings, initial, steps, progress))
         except OdinnError as error:
-            if on_error == "raise":
+            if single or on_error == "raise":
                 raise
-            results.append(Failure(g.rgi_id, error))
-    return results
+            results.append(Failure(one.rgi_id, error))
+    return results[0] if single else results
 
 
-def _bound(model: Model, glaciers: list[Glacier]) -> Model:
-    """The model, bound where it has laws or parameters, so that a new one runs with its initial
-    values.
-    """
-    from odinn.model.binding import bind
-    from odinn.physics.laws.base import AbstractLaw
-
-    slot = lambda node: isinstance(node, Parameter | AbstractLaw)
-    return bind(model, glaciers) if any(map(slot, jax.tree.leaves(model, is_leaf=slot))) else model
+def run_one(
+    model: Model,
+    glacier: Glacier,
+    settings: Settings,
+    initial: State | None,
+    replay: Steps | None,
+    progress: bool | None,
+) -> Simulation:
+    """One run of one glacier: plan it, step its windows, collect what they report."""
+    began = clock.perf_counter()
+    check_run(model, glacier, settings, initial)
+    plan = plan_run(model, glacier, settings, resumes=initial is not None)
+    check_replay(replay, plan, glacier)
+    system = system_of(model, glacier, settings.coupling, water=settings.hydrology)
+    state, plan = start_of(system, glacier, plan, initial)
+    system, state = (cast_floats(tree, settings.dtype) for tree in (system, state))
+    first = np.asarray(state.thickness, float)
+    states = States(plan, np.maximum(first, 0.0))
+    budget, steps = Budget(plan, glacier.grid.cell_area), StepRecord(plan)
+    water = None
+    if settings.hydrology:
+        snow = np.asarray(state.extras["snow"], float)
+        water = WaterByMonth(plan, glacier, model.ice_density, states.thickness[0], snow, settings.dtype)
+    with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
+        for chunk in plan.chunks():
+            repeated = part_of(replay, chunk.first, chunk.size)
+            state, report, record = _advance(system, state, chunk, settings, repeated, glacier, bar)
+            states.add(chunk, report)
+            budget.add(report)
+            steps.add(chunk, record)
+            if water is not None:
+                water.add(chunk, report)
+            bar.advance(float(plan.ends[chunk.first + chunk.size - 1]))
+            if chunk.first == 0:
+                _warn_about_balance(model, glacier, report, chunk)
+    last = np.asarray(state.thickness)
+    return Simulation(
+        glacier=glacier,
+        model=model,
+        times=np.array(states.times),
+        thickness=np.stack(states.thickness),
+        smb=np.stack(states.smb),
+        budget_series=budget.series(),
+        glacier_series=budget.on_glacier(),
+        steps=steps.steps(),
+        state=State(settings.t1, last, jax.tree.map(np.asarray, state.extras)),
+        initial_volume=float(np.sum(first) * glacier.grid.cell_area),
+        final_volume=float(np.sum(last.astype(float)) * glacier.grid.cell_area),
+        seconds=clock.perf_counter() - began,
+        settings=settings.described(),
+        hydrology=None if water is None else water.hydrology(),
+    )
 
 
 @eqx.filter_jit
-def _run_chunk(
-    system: Dynamics,
+def run_windows(
+    system: System,
     state: State,
     windows: Window,
     stepper: AbstractStepper,
     replay: Replay | None,
-    limits: tuple,
+    limits: tuple[int, np.int32],
 ) -> tuple[State, Report, Record]:
+    """The one compiled program of forward runs; ``limits``: (capacity of the record, most attempts)."""
     capacity, max_steps = limits
     return integrate(
         system, state, windows, stepper, capacity=capacity, max_steps=max_steps, replay=replay
     )
 
 
-def _simulate_one(
-    model: Model,
-    glacier: Glacier,
-    t0: Any,
-    t1: Any,
-    *,
-    save_every: float,
-    stepper: AbstractStepper,
-    coupling: Coupling,
-    hydrology: bool,
-    initial: State | None,
-    replay: Steps | None,
-    dtype: str,
-    max_steps: int,
-    progress: bool | None,
-) -> Simulation:
-    began = clock.perf_counter()
-    t0, t1 = decimal_year(t0), decimal_year(t1)
-    check_run(model, glacier, t0, t1, save_every, coupling, initial, dtype)
-    if hydrology:
-        check_hydrology(model, glacier)
-    check_laws(model, glacier, months_between(t0, t1))
-    system = dynamics_of(model, glacier, coupling, accounts="water" if hydrology else "budget")
-    windows, saved = plan_windows(
-        model, glacier, t0, t1, save_every, coupling, resumes=initial is not None
-    )
-    check_replay(replay, windows, glacier)
-    starts, lengths = (
-        np.asarray(windows.start),
-        np.asarray(windows.length),
-    )  # in double precision, whatever the run's
-    stops = starts + lengths
-    state = _first_state(system, glacier, windows, t0, initial)
-    if dtype == "float32":
-        system, state, windows = (
-            cast_floats(tree, jnp.float32) for tree in (system, state, windows)
-        )
-    total = len(saved)
-    grid = glacier.grid
-    initial_volume = float(np.sum(np.asarray(state.thickness, float)) * grid.cell_area)
-    times, thickness = [t0], [np.maximum(np.asarray(state.thickness, float), 0.0)]
-    smb = [np.full(grid.shape, np.nan)]
-    pending, since = np.zeros(grid.shape), t0
-    gauge = None
-    if hydrology:
-        snow = None if initial is None else initial.extras.get("snow")
-        gauge = Gauge(np.asarray(glacier.mask), snow, model.ice_density, grid.cell_area, dtype)
-    before = thickness[0]
-    reports: list[dict[str, np.ndarray]] = []
-    records: list[tuple[np.ndarray, ...]] = []
-    rejected = evaluations = 0
-    warned = False
-    with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), t0, t1, progress) as bar:
-        for first in range(0, total, CHUNK):
-            size = min(CHUNK, total - first)
-            part = padded(jax.tree.map(lambda a, i=first, n=size: a[i : i + n], windows), CHUNK)
-            state, report, record = _chunk(
-                system,
-                state,
-                part,
-                stepper,
-                part_of(replay, first, size),
-                max_steps,
-                glacier,
-                size,
-                bar,
-            )
-            report = jax.tree.map(lambda a, n=size: np.asarray(a, float)[:n], report)
-            ends = stops[first : first + size]
-            for i in range(size):
-                pending = pending + report.balance[i]
-                if gauge is not None:
-                    gauge.add(
-                        float(starts[first + i]),
-                        float(ends[i]),
-                        before,
-                        jax.tree.map(lambda a, i=i: a[i], report),
-                    )
-                    before = report.thickness[i]
-                if saved[first + i]:
-                    t = snap(float(ends[i]))
-                    times.append(t)
-                    thickness.append(report.thickness[i])
-                    smb.append(pending / (t - since))
-                    pending, since = np.zeros(grid.shape), t
-            reports.append(
-                {k: getattr(report, k) * grid.cell_area for k in BUDGET}
-                | {"on_glacier": report.on_glacier * grid.cell_area}
-            )
-            taken = int(record.total)
-            records.append(
-                (
-                    np.asarray(record.count)[:size],
-                    np.asarray(record.dt)[:taken],
-                    np.asarray(record.stages)[:taken],
-                )
-            )
-            rejected, evaluations = (
-                rejected + int(record.rejected),
-                evaluations + int(record.evaluations),
-            )
-            bar.advance(float(ends[-1]))
-            if not warned and first == 0:
-                warned = True
-                _warn_about_balance(model, glacier, report, part, size)
-    series = {k: np.concatenate([r[k] for r in reports]) for k in (*BUDGET, "on_glacier")}
-    on_glacier = series.pop("on_glacier")
-    count, dt, stages = (np.concatenate([r[i] for r in records]) for i in range(3))
-    steps = Steps(starts, lengths, count, dt, stages, rejected, evaluations)
-    extras = jax.tree.map(np.asarray, state.extras) | (
-        {} if gauge is None else {"snow": gauge.snow}
-    )
-    return Simulation(
-        glacier=glacier,
-        model=model,
-        times=np.array(times),
-        thickness=np.stack(thickness),
-        smb=np.stack(smb),
-        budget_series={"time": stops, **series},
-        glacier_series={
-            "time": stops,
-            **{k: on_glacier[:, i] for i, k in enumerate(("accumulation", "melt", "rain"))},
-        },
-        steps=steps,
-        state=State(t1, np.asarray(state.thickness), extras),
-        initial_volume=initial_volume,
-        final_volume=float(np.sum(np.asarray(state.thickness, float)) * grid.cell_area),
-        seconds=clock.perf_counter() - began,
-        settings={
-            "t0": t0,
-            "t1": t1,
-            "save_every": save_every,
-            "coupling": coupling,
-            "stepper": _describe(stepper),
-            "dtype": dtype,
-        },
-        hydrology=None if gauge is None else gauge.hydrology(),
-    )
-
-
-def _chunk(
-    system: Dynamics,
+def _advance(
+    system: System,
     state: State,
-    part: Window,
-    stepper: AbstractStepper,
+    chunk: Chunk,
+    settings: Settings,
     replay: Replay | None,
-    max_steps: int,
     glacier: Glacier,
-    size: int,
     bar: Progress,
 ) -> tuple[State, Report, Record]:
-    """One compiled call; called again with longer buffers where the record of steps did not fit."""
-    capacity = _CAPACITY
+    """One compiled call, and its report on the host in double precision; called again with longer buffers where
+    the record of steps did not fit."""
+    windows = cast_floats(chunk.windows, settings.dtype)
+    capacity, most = _CAPACITY, np.int32(settings.max_steps)
     while True:
-        with bar.compiling(_run_chunk):
-            out, report, record = _run_chunk(
-                system, state, part, stepper, replay, (capacity, np.int32(max_steps))
+        with bar.compiling(run_windows):
+            end, report, record = run_windows(
+                system, state, windows, settings.stepper, replay, (capacity, most)
             )
             total = int(record.total)  # waits for the result
         status = int(record.status)
         if status != 0:
-            done = np.asarray(report.thickness)[:size]
-            raise failure(status, glacier, part, np.asarray(record.count), done, max_steps)
+            count = np.asarray(record.count)
+            raise failure(status, glacier, chunk.windows, count, settings.max_steps)
         if total <= capacity:
-            return out, report, record
+            return end, jax.tree.map(lambda a: np.asarray(a, float)[: chunk.size], report), record
         capacity = 1 << (total - 1).bit_length()
 
 
-def _first_state(
-    system: Dynamics, glacier: Glacier, windows: Window, t0: float, initial: State | None
-) -> State:
-    thickness = jnp.asarray(glacier.thickness if initial is None else initial.thickness, float)
-    if not system.has_source:
-        return State(jnp.asarray(t0), thickness)
-    if initial is not None and "balance" in initial.extras:
-        balance = in_force(
-            initial.extras["balance"],
-            system.accounts == "water",
-            bool(windows.evaluate[0]),
-            glacier,
-        )
-        return State(jnp.asarray(t0), thickness, {"balance": jax.tree.map(jnp.asarray, balance)})
-    if not windows.evaluate[0]:
-        windows.evaluate[0] = True  # a state from elsewhere brings no balance in force
-    first = jax.tree.map(lambda a: jnp.asarray(a[0]), windows)
-    return State(jnp.asarray(t0), thickness, {"balance": system.no_source(first)})
-
-
-def _describe(stepper: AbstractStepper) -> str:
-    """The stepper with all of its numbers, for the record."""
-    numbers = ", ".join(
-        f"{f}={getattr(stepper, f)}" for f in (field.name for field in fields(stepper))
-    )
-    return f"{type(stepper).__name__}({numbers})"
-
-
-def _warn_about_balance(
-    model: Model, glacier: Glacier, report: Report, part: Window, size: int
-) -> None:
+def _warn_about_balance(model: Model, glacier: Glacier, report: Report, chunk: Chunk) -> None:
     """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
-    if not isinstance(model.mass_balance, TemperatureIndex) or size < MONTHS_PER_YEAR:
-        return
-    if abs(float(np.sum(part.length[:size])) - 1.0) > 1e-6:
+    balance = model.mass_balance
+    whole_year = abs(float(np.sum(chunk.windows.length[: chunk.size])) - 1.0) < 1e-6
+    if balance is None or balance.frequency != "monthly" or not whole_year:
         return
     ice = np.asarray(glacier.thickness) > 0
-    if not ice.any():
+    if chunk.size < MONTHS_PER_YEAR or not ice.any():
         return
-    balance = float(report.balance[:size].sum(axis=0)[ice].mean()) * model.ice_density / 1000.0
-    if abs(balance) > 3.0:
+    gained = report.balance.sum(axis=0)[ice].mean() * model.ice_density / WATER_DENSITY
+    if abs(gained) > _STRANGE:
         warnings.warn(
-            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {balance:+.1f} m "
-            "w.e. yr-1, which few glaciers "
-            "have. If it is not the scenario that is strong, the melt factor is not calibrated: "
-            "use odinn.calibrate(model, "
-            "glacier, target=...) or `odinn calibrate`.",
+            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1, "
+            "which few glaciers have. If it is not the scenario that is strong, the melt factor is not "
+            "calibrated: use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
             stacklevel=4,
         )

@@ -1,177 +1,193 @@
-"""How a run is cut into windows, and what is checked of it first."""
+"""How a run is cut: windows, and what each brings. A plan serves runs, inversions and ``--check`` alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from odinn.climate import months_between
-from odinn.data.checks import check_fields
 from odinn.dates import MONTH, month_index, snap
-from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
-from odinn.model.model import Model, State
-from odinn.physics.dynamics import Coupling, Window
-from odinn.physics.laws.base import monthly_rows
-from odinn.stepping.base import NOT_FINITE
+from odinn.model.model import Model
+from odinn.physics.laws.base import monthly_laws, monthly_rows
+from odinn.physics.processes.base import PyTree, Window
+from odinn.run.settings import Settings
 
-CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
+CHUNK: Final = 12  # windows per compiled call: fixed, so that runs of every length share one program
+_CLOSE: Final = 1e-9  # years (or months): closer is the same
+_SAME: Final = 1e-7  # years: a stop this close to the start is the start
+
+Ends = Float[np.ndarray, " windows"]
 
 
-def check_run(
+class Chunk(NamedTuple):
+    """Windows of one compiled call: those from ``first`` on, ``size`` of them in use."""
+
+    first: int
+    size: int
+    windows: Window
+
+
+class Plan(eqx.Module):
+    """A run cut into windows; arrays are NumPy.
+
+    Args:
+        windows: with leading axis (windows,). saved: whether a window's end is a save time, (windows,).
+    """
+
+    windows: Window
+    saved: Bool[np.ndarray, " windows"]
+
+    @property
+    def count(self) -> int:
+        """Number of windows."""
+        return len(self.saved)
+
+    @property
+    def starts(self) -> Ends:
+        """Decimal years."""
+        return np.asarray(self.windows.start)
+
+    @property
+    def lengths(self) -> Ends:
+        """Years."""
+        return np.asarray(self.windows.length)
+
+    @property
+    def ends(self) -> Ends:
+        """Decimal years."""
+        return self.starts + self.lengths
+
+    @property
+    def carries(self) -> bool:
+        """Whether some window starts while a monthly balance is in force, which the state then has to carry."""
+        return self.windows.forcing is not None and not bool(np.all(self.windows.evaluate))
+
+    def nearest(self, times: Sequence[float]) -> Int[np.ndarray, " rows"]:
+        """The windows whose ends are nearest to some times, each once, in order."""
+        return np.unique([int(np.argmin(np.abs(self.ends - t))) for t in times])
+
+    def evaluated_at_start(self) -> Plan:
+        """The plan with a balance that is evaluated in the first window."""
+        evaluate = np.array(self.windows.evaluate)
+        evaluate[0] = True
+        return eqx.tree_at(lambda plan: plan.windows.evaluate, self, evaluate)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The windows by ``CHUNK``, the last call filled up."""
+        for first in range(0, self.count, CHUNK):
+            size = min(CHUNK, self.count - first)
+            rows = slice(first, first + size)
+            yield Chunk(first, size, padded(_rows(self.windows, rows), CHUNK))
+
+
+def plan_run(
     model: Model,
     glacier: Glacier,
-    t0: float,
-    t1: float,
-    save_every: float,
-    coupling: str,
-    initial: State | None,
-    dtype: str,
-) -> None:
-    """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
-    fail = lambda message: InputError(where(glacier.rgi_id, message))
-    if not isinstance(model, Model):
-        raise fail(
-            f"simulate: found {type(model).__name__}, expected odinn.Model(flow=..., "
-            "mass_balance=...)"
-        )
-    if not t1 > t0:
-        raise fail(f"the run ends at {t1:g}, which is not after its start {t0:g}")
-    if not save_every > 0:
-        raise fail(f"save_every={save_every!r}: expected a positive number of years such as 1/12")
-    if coupling not in ("source", "jump"):
-        raise fail(f"coupling={coupling!r}: expected 'source' or 'jump'")
-    if dtype not in ("float64", "float32"):
-        raise fail(f"dtype={dtype!r}: expected 'float64' or 'float32'")
-    balance = model.mass_balance
-    if getattr(balance, "scheme", None) == "odinn" and coupling != "jump":
-        raise fail("TemperatureIndex(scheme='odinn') needs coupling='jump'")
-    if getattr(balance, "scheme", None) == "odinn" and initial is not None:
-        raise fail(
-            "scheme='odinn' leaves out the event at the final time, so its runs cannot be continued"
-        )
-    if coupling == "jump":
-        if balance is None or balance.frequency != "monthly":
-            raise fail("coupling='jump' applies the balance at month ends and needs a monthly one")
-        for label, t in (("start", t0), ("end", t1)):
-            if abs(t * 12 - round(t * 12)) > 1e-6:
-                raise fail(f"coupling='jump' needs whole months, but the {label} is {t}")
-    check_fields(glacier)
-    if initial is not None:
-        if abs(float(initial.time) - t0) > 1e-9:
-            raise fail(
-                f"the initial state is of {float(initial.time):.6f}, but the run starts at {t0:.6f}"
-            )
-        if np.shape(initial.thickness) != glacier.grid.shape:
-            raise fail(
-                f"the initial thickness has shape {np.shape(initial.thickness)}, expected "
-                f"{glacier.grid.shape}"
-            )
-
-
-def plan_windows(
-    model: Model,
-    glacier: Glacier,
-    t0: float,
-    t1: float,
-    save_every: float,
-    coupling: Coupling,
+    settings: Settings,
     *,
     stops: Sequence[float] = (),
     resumes: bool = False,
-) -> tuple[Window, np.ndarray]:
-    """Cut a run at save times, further stops, and, for a monthly balance, at months.
+) -> Plan:
+    """Cut a run at save times, at further stops, and, for a monthly balance or law, at months.
 
-    Returns:
-        Windows with leading axis (windows,), and whether each one's end is a save time, (windows,)
-        bool.
+    Args:
+        stops: decimal years. resumes: the run goes on from a state that brings its balance in force.
     """
-    count = int(np.floor((t1 - t0) / save_every + 1e-6))
-    saves = {snap(round(t0 + i * save_every, 9)) for i in range(1, count + 1)}
-    saves = {t for t in saves if t < t1 - 1e-9} | {t1}
+    months = months_between(*settings.span)
+    laws = monthly_rows(model, glacier, months)
     balance = model.mass_balance
     monthly = balance is not None and balance.frequency == "monthly"
-    needed = months_between(t0, t1)
-    laws = monthly_rows(model, glacier, needed)
-    ends = saves | {snap(t) for t in stops if t0 < t < t1}
-    if monthly or laws:
-        ends |= {
-            k / 12 for k in range(month_index(t0) + 1, month_index(t1) + 1) if t0 < k / 12 < t1
-        }
-    ends_ = np.array(sorted(ends))
-    starts = np.concatenate([[t0], ends_[:-1]])
-    months = np.array([month_index(t) for t in starts])
-    whole = np.isclose(starts * 12, months, atol=1e-9, rtol=0) & np.isclose(
-        ends_ * 12, months + 1, atol=1e-9, rtol=0
+    saves = _save_times(settings)
+    ends = _ends(settings, saves, stops, at_months=monthly or bool(laws))
+    starts = np.concatenate([[settings.t0], ends[:-1]])
+    month = np.array([month_index(t) for t in starts])
+    at_start = np.isclose(starts * 12, month, atol=_CLOSE, rtol=0)
+    at_end = np.isclose(ends * 12, month + 1, atol=_CLOSE, rtol=0)
+    forcing = balance.forcing(glacier, months) if monthly else None
+    windows = Window(
+        start=starts,
+        # a whole month is the same number everywhere, so that runs do not differ by how they were cut
+        length=np.where(at_start & at_end, MONTH, ends - starts),
+        evaluate=_evaluated(model, at_start, resumes),
+        jump=_jumps(model, settings, at_end),
+        forcing=_rows(forcing, month - months[0]),
+        laws=_rows(laws, month - months[0]) if laws else None,
     )
-    length = np.where(whole, MONTH, ends_ - starts)
-    in_force = lambda table: jax.tree.map(lambda a: np.asarray(a)[months - needed[0]], table)
-    n = len(starts)
-    evaluate, jump, forcing = np.zeros(n, bool), np.zeros(n, bool), None
-    at_start = np.isclose(starts * 12, months, atol=1e-9, rtol=0)
-    if balance is not None and balance.frequency == "fixed":
-        renewed = any(slot.startswith("mass_balance.") for slot in laws)
-        evaluate = at_start & renewed
-        evaluate[0] |= not resumes
-    if monthly and balance is not None:
-        evaluate = at_start.copy()
-        evaluate[0] |= not resumes
-        jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump
-        if coupling == "jump" and getattr(balance, "scheme", None) == "odinn":
-            jump[-1] = False  # ODINN has no event at the final time
-        forcing = in_force(balance.forcing(glacier, needed))
-    return Window(
-        starts, length, evaluate, jump, forcing, in_force(laws) if laws else None
-    ), np.isin(ends_, sorted(saves))
+    return Plan(windows, np.isin(ends, saves))
 
 
 def padded(windows: Window, count: int) -> Window:
-    """Windows of length zero, which do nothing, up to a number of windows: runs of similar length
-    share a program.
-    """
+    """Windows of length zero, which do nothing, up to a number: runs of similar length share a program."""
     size = len(windows.start)
     if size == count:
         return windows
-    fill = lambda a: np.concatenate(
-        [np.asarray(a), np.repeat(np.asarray(a)[-1:], count - size, axis=0)]
-    )
-    longer = jax.tree.map(fill, windows)
+    last = np.minimum(np.arange(count), size - 1)
+    longer = _rows(windows, last)
     idle = np.arange(count) >= size
-    end = np.asarray(windows.start)[-1] + np.asarray(windows.length)[-1]
+    end = windows.start[-1] + windows.length[-1]
     return Window(
-        np.where(idle, end, longer.start).astype(longer.start.dtype),
-        np.where(idle, 0.0, longer.length).astype(longer.length.dtype),
-        longer.evaluate & ~idle,
-        longer.jump & ~idle,
-        longer.forcing,
-        longer.laws,
+        start=np.where(idle, end, longer.start).astype(longer.start.dtype),
+        length=np.where(idle, 0.0, longer.length).astype(longer.length.dtype),
+        evaluate=longer.evaluate & ~idle,
+        jump=longer.jump & ~idle,
+        forcing=longer.forcing,
+        laws=longer.laws,
     )
 
 
-def failure(
-    status: int,
-    glacier: Glacier,
-    part: Window,
-    count: np.ndarray,
-    thickness: np.ndarray,
-    max_steps: int,
-) -> SolverError:
-    """Where and why the stepping of these windows stopped."""
-    stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
-    start, end = part.start[stuck], part.start[stuck] + part.length[stuck]
-    place = f"between {float(start):.4f} and {float(end):.4f}"
-    if status == NOT_FINITE:
-        text = (
-            f"the thickness stopped being finite {place}: look for a wild value in the model's "
-            "numbers, the climate or the "
-            "bed; with Euler or SSPRK3, lower the courant number"
-        )
-    else:
-        text = (
-            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium "
-            "(thick and steep); loosen the "
-            "tolerance, coarsen the grid, or raise max_steps"
-        )
-    return SolverError(where(glacier.rgi_id, text))
+def _rows(table: PyTree, rows: slice | Int[np.ndarray, " rows"]) -> PyTree:
+    """Rows of every array of a table."""
+    return jax.tree.map(lambda column: np.asarray(column)[rows], table)
+
+
+def _save_times(settings: Settings) -> list[float]:
+    t0, t1 = settings.span
+    count = int(np.floor((t1 - t0) / settings.save_every + 1e-6))
+    regular = [snap(round(t0 + i * settings.save_every, 9)) for i in range(1, count + 1)]
+    return sorted({t for t in regular if t < t1 - _CLOSE} | {t1})
+
+
+def _ends(
+    settings: Settings, saves: list[float], stops: Sequence[float], at_months: bool
+) -> Ends:
+    t0, t1 = settings.span
+    ends = set(saves) | {snap(t) for t in stops if t0 < t < t1}
+    if at_months:
+        months = range(month_index(t0) + 1, month_index(t1) + 1)
+        ends |= {k / 12 for k in months if t0 < k / 12 < t1}
+    return np.array(sorted(ends))
+
+
+def _evaluated(
+    model: Model, at_start: Bool[np.ndarray, " windows"], resumes: bool
+) -> Bool[np.ndarray, " windows"]:
+    """Windows in which a held balance is evaluated: where a month begins, if it is new each month, and at the
+    start of a run that brings none along."""
+    balance = model.mass_balance
+    evaluate = np.zeros(at_start.size, bool)
+    if balance is None or balance.frequency == "state":
+        return evaluate
+    renewed = balance.frequency == "monthly" or bool(monthly_laws(Model(None, balance)))
+    if renewed:
+        evaluate |= at_start
+    evaluate[0] |= not resumes
+    return evaluate
+
+
+def _jumps(
+    model: Model, settings: Settings, at_end: Bool[np.ndarray, " windows"]
+) -> Bool[np.ndarray, " windows"]:
+    """Windows at whose ends a month's balance is applied at once."""
+    balance = model.mass_balance
+    if balance is None or balance.frequency != "monthly" or settings.coupling != "jump":
+        return np.zeros(at_end.size, bool)
+    jumps = at_end.copy()
+    if not balance.acts_at_final_time:
+        jumps[-1] = False
+    return jumps

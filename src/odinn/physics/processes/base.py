@@ -1,0 +1,207 @@
+"""The interface of a process, and what passes between processes and the system that adds them up."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from odinn.grid import Array, Cell, Scalar
+from odinn.physics.domain import Domain
+from odinn.physics.processes.state import State, StateField
+
+PyTree = Any
+LawRows = dict[str, tuple[Array, ...]]  # monthly inputs of laws, by slot
+
+
+class Window(eqx.Module):
+    """A stretch of a run between two stops. Leading axis (windows,) when given to ``integrate``.
+
+    ``evaluate``: the balance is evaluated at the start. ``jump``: the month's balance is applied at
+    the end. ``forcing`` is what the month brings, ``laws`` are the monthly inputs of laws by slot (None if
+    there are none).
+    """
+
+    start: Array
+    length: Array
+    evaluate: Array
+    jump: Array
+    forcing: PyTree = None
+    laws: LawRows | None = None
+
+
+class Water(eqx.Module):
+    """What a window brings, m w.e. on cells: snow, rain, and snow minus melt where the ice does not gain
+    it (< 0: what snow that lies there from before loses, if it lasts)."""
+
+    snowfall: Cell
+    rain: Cell
+    left_to_snow: Cell
+
+
+class Turnover(eqx.Module):
+    """What a process brought to the ice and asked of it in a window, m of ice on cells.
+
+    Args:
+        gain: >= 0. melt: asked for, >= 0. unmet: the part of it that the process itself found no ice for.
+        withheld: gain outside the outline on thin or no ice.
+        on_glacier: accumulation, melt, rain (m w.e.) summed over cells with ice.
+        water: on cells, where it is recorded.
+    """
+
+    gain: Cell
+    melt: Cell
+    unmet: Cell | None = None
+    withheld: Cell | None = None
+    on_glacier: Float[Array, "3"] | None = None
+    water: Water | None = None
+
+
+class Ledger(eqx.Module):
+    """A closed window: the sums over processes, m of ice on cells; ``melted`` is what melt really took."""
+
+    gain: Cell
+    melted: Cell
+    unmet: Cell
+    withheld: Cell
+    on_glacier: Float[Array, "3"]
+    water: Water | None
+
+    @property
+    def balance(self) -> Cell:
+        """The realised balance of the window, m of ice."""
+        return self.gain - self.melted
+
+
+class Rate(NamedTuple):
+    """dH/dt by a process (m yr⁻¹), the rates of its own unknowns, and a bound on its stiffness (yr⁻¹); None: nothing."""
+
+    thickness: Cell | None = None
+    unknowns: PyTree = None
+    stiffness: Scalar | None = None
+
+
+class AbstractProcess(eqx.Module):
+    """One thing that changes the ice. Processes add up to dH/dt.
+
+    In a window: ``begin`` says what holds throughout it, ``tendency`` is evaluated at every stage of every
+    step, ``settle`` looks at every accepted step, ``end`` acts at the window's end, and ``record`` says what
+    of the closed window is kept in the state. All are pure functions of arrays. A process without part in
+    one of them takes the function below that does nothing: ``settle = asks_nothing``.
+
+    ``end_is_linear``: whether what ``end`` and ``record``
+    return is linear in the thickness and in the tally of the steps, so that its derivative needs no values of them.
+    ``reads_ledger``: whether ``record`` needs the sums of the window.
+    """
+
+    end_is_linear: eqx.AbstractClassVar[bool]
+    reads_ledger: eqx.AbstractClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def fields(self) -> tuple[StateField, ...]:
+        """The fields of the state, beside the thickness, that are the process's."""
+
+    @abc.abstractmethod
+    def begin(self, domain: Domain, state: State, window: Window) -> PyTree:
+        """What the process holds throughout the window; None for nothing."""
+
+    @abc.abstractmethod
+    def unknowns(self, thickness: Cell) -> PyTree:
+        """Zeros in the form of what the stepper advances for this process beside the thickness: over each
+        step, from zero; None for nothing."""
+
+    @abc.abstractmethod
+    def empty_tally(self, thickness: Cell) -> PyTree:
+        """Zeros in the form of what ``settle`` adds up over the steps of a window; None for nothing."""
+
+    @abc.abstractmethod
+    def tendency(self, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
+        """What the process adds at a time, to a thickness that is >= 0, and 0 on the ring."""
+
+    @abc.abstractmethod
+    def settle(
+        self, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree
+    ) -> tuple[Cell | None, PyTree]:
+        """(melt that was asked for in an accepted step, m of ice; the tally of the window's steps). A
+        tally of None is not kept."""
+
+    @abc.abstractmethod
+    def end(
+        self, domain: Domain, window: Window, held: PyTree, thickness: Cell, tally: PyTree
+    ) -> tuple[Cell, Turnover | None]:
+        """(thickness after the process has acted at the window's end, its turnover in the window)."""
+
+    @abc.abstractmethod
+    def record(self, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:
+        """The process's fields of the state at the window's end."""
+
+
+def holds_nothing(self: Any, domain: Domain, state: State, window: Window) -> None:
+    """``begin`` of a process that is the same in all windows."""
+    return None
+
+
+def no_unknowns(self: Any, thickness: Cell) -> None:
+    """``unknowns`` of a process that changes the thickness alone."""
+    return None
+
+
+def no_tally(self: Any, thickness: Cell) -> None:
+    """``empty_tally`` of a process that does not change from step to step."""
+    return None
+
+
+def no_tendency(self: Any, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
+    """``tendency`` of a process that acts at the ends of windows."""
+    return Rate()
+
+
+def asks_nothing(
+    self: Any, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree
+) -> tuple[None, PyTree]:
+    """``settle`` of a process that takes no ice within steps."""
+    return None, tally
+
+
+def changes_nothing(
+    self: Any, domain: Domain, window: Window, held: PyTree, thickness: Cell, tally: PyTree
+) -> tuple[Cell, None]:
+    """``end`` of a process that acts within steps, without a turnover."""
+    return thickness, None
+
+
+def keeps_nothing(self: Any, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:
+    """``record`` of a process without fields of the state."""
+    return {}
+
+
+def closed(turnovers: list[Turnover], deficit: Cell) -> Ledger:
+    """The ledger of a window: turnovers added up, less the melt that found no ice.
+
+    Args:
+        deficit: what melt asked for in vain within steps, m of ice.
+    """
+    zero = jnp.zeros_like(deficit)
+    unmet = _sum([t.unmet for t in turnovers], deficit)
+    asked = _sum([t.melt for t in turnovers], zero)
+    sums = _sum([t.on_glacier for t in turnovers], jnp.zeros(3, deficit.dtype))
+    waters = [t.water for t in turnovers if t.water is not None]
+    return Ledger(
+        gain=_sum([t.gain for t in turnovers], zero),
+        melted=asked - unmet,
+        unmet=unmet,
+        withheld=_sum([t.withheld for t in turnovers], zero),
+        on_glacier=sums,
+        water=waters[0] if waters else None,
+    )
+
+
+def _sum(parts: Sequence[Array | None], start: Array) -> Array:
+    for part in parts:
+        start = start if part is None else start + part
+    return start

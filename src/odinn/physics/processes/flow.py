@@ -1,0 +1,74 @@
+"""Ice flow as a process."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from odinn.grid import Cell, Scalar, cell_mean
+from odinn.physics.domain import Domain
+from odinn.physics.flow.base import AbstractFlow, VelocityKind, divergence
+from odinn.physics.processes.base import (
+    AbstractProcess,
+    LawRows,
+    Rate,
+    Window,
+    asks_nothing,
+    changes_nothing,
+    keeps_nothing,
+    no_tally,
+    no_unknowns,
+)
+from odinn.physics.processes.state import State, StateField
+
+
+class IceFlow(AbstractProcess):
+    """dH/dt = −∇·q with the fluxes of a flow (one made by ``flow.on(site)``)."""
+
+    flow: AbstractFlow
+
+    fields: ClassVar[tuple[StateField, ...]] = ()
+    end_is_linear: ClassVar[bool] = True
+    reads_ledger: ClassVar[bool] = False
+
+    def begin(self, domain: Domain, state: State, window: Window) -> AbstractFlow | None:
+        """The flow with this month's laws. None where it is the same in all windows: what is held has a
+        cotangent of its own in the backward pass, and a copy of every field would double that."""
+        return None if window.laws is None else self.flow.in_month(window.laws)
+
+    def tendency(
+        self, domain: Domain, held: AbstractFlow | None, t: Scalar, thickness: Cell
+    ) -> Rate:
+        """See :class:`AbstractProcess`. The outermost ring collects what leaves."""
+        flow = self.flow if held is None else held
+        fluxes = flow.fluxes(domain, thickness)
+        return Rate(divergence(fluxes, domain), stiffness=fluxes.stiffness)
+
+    def for_transpose(self) -> IceFlow:
+        """The same with hand-written transposes of its stencils."""
+        return IceFlow(self.flow.for_transpose())
+
+    unknowns = no_unknowns
+    empty_tally = no_tally
+    settle = asks_nothing
+    end = changes_nothing
+    record = keeps_nothing
+
+
+def velocity_on_cells(
+    flow: AbstractFlow,
+    domain: Domain,
+    thickness: Cell,
+    laws: LawRows | None,
+    at: VelocityKind = "surface",
+) -> tuple[Cell, Cell]:
+    """(vx, vy) on cells, m yr⁻¹, 0 without ice.
+
+    Args:
+        laws: the monthly inputs of the flow's laws in one month, None if it has none.
+    """
+    flow = flow if laws is None else flow.in_month(laws)
+    u, v = flow.velocity(domain, thickness, at)
+    ice = thickness > 0
+    return jnp.where(ice, cell_mean(u), 0.0), jnp.where(ice, cell_mean(v), 0.0)

@@ -1,0 +1,47 @@
+"""The snowpack beside the ice."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from odinn.constants import WATER_DENSITY
+from odinn.grid import Cell
+from odinn.physics.processes.base import (
+    AbstractProcess,
+    Ledger,
+    asks_nothing,
+    changes_nothing,
+    holds_nothing,
+    no_tendency,
+    no_tally,
+    no_unknowns,
+)
+from odinn.physics.processes.state import State, StateField
+
+
+class Snowpack(AbstractProcess):
+    """Snow where the ice takes none: on ground outside the outline, or on thin ice there.
+
+    Snow that falls and is not melted in its window stays; degree-days that are left after the window's own
+    snow melt what lay before. The pack changes no ice.
+    """
+
+    fields: ClassVar[tuple[StateField, ...]] = (
+        StateField("snow", "kg m-2", "snowpack beside the ice"),
+    )
+    end_is_linear: ClassVar[bool] = True  # it depends on rates that are held, not on the steps
+    reads_ledger: ClassVar[bool] = True
+
+    def record(self, state: State, held: None, ledger: Ledger) -> dict[str, Cell]:
+        """See :class:`AbstractProcess`."""
+        left = WATER_DENSITY * ledger.water.left_to_snow
+        return {"snow": jnp.maximum(state.extras["snow"] + left, 0.0)}
+
+    begin = holds_nothing
+    unknowns = no_unknowns
+    empty_tally = no_tally
+    tendency = no_tendency
+    settle = asks_nothing
+    end = changes_nothing

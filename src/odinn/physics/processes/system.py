@@ -1,0 +1,251 @@
+"""dH/dt as a sum of processes: the system that is stepped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Float
+
+from odinn.grid import Array, Cell, Scalar
+from odinn.physics.domain import Domain
+from odinn.physics.flow.base import AbstractFlow
+from odinn.physics.processes.balance import HeldBalance
+from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed
+from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
+from odinn.physics.processes.flow import IceFlow
+from odinn.physics.processes.state import State, StateField
+from odinn.stepping.base import AbstractSystem
+
+
+class Unknowns(eqx.Module):
+    """What the stepper advances: thickness (m), and what processes integrate beside it over a step."""
+
+    thickness: Cell
+    of_processes: tuple[PyTree, ...]
+
+
+class StepTally(eqx.Module):
+    """What the steps of a window did, at the edge and by process."""
+
+    edge: EdgeTally
+    of_processes: tuple[PyTree, ...]
+
+
+class Report(eqx.Module):
+    """A window's result: thickness at its end (m) and balance over it (m of ice) on cells, and totals (m of
+    ice summed over cells; ``on_glacier``: accumulation, melt, rain in m w.e. summed over cells with ice).
+
+    ``snowfall``, ``rain`` (m w.e.) and ``snow`` (the pack at the end, kg m⁻²) are there where the water is recorded.
+    """
+
+    thickness: Cell
+    balance: Cell
+    accumulation: Scalar
+    ablation: Scalar
+    unmet_melt: Scalar
+    withheld: Scalar
+    clipped: Scalar
+    lost_at_border: Scalar
+    on_glacier: Float[Array, "3"]
+    snowfall: Cell | None = None
+    rain: Cell | None = None
+    snow: Cell | None = None
+
+
+class System(AbstractSystem):
+    """One glacier under one model: every array that a run depends on, but for the climate, which windows bring.
+
+    Args:
+        domain: bed, outline, spacing. processes: what adds up to dH/dt.
+        edge: the rule where ice ends.
+        reports: windows report (:class:`Report`). Without, nothing is added up that no process asks for:
+            less to compute, and to transpose.
+    """
+
+    domain: Domain
+    processes: tuple[AbstractProcess, ...]
+    edge: AbstractEdge = IceFreeBorder()
+    reports: bool = eqx.field(static=True, default=True)
+
+    @property
+    def fields(self) -> tuple[StateField, ...]:
+        """The fields of the state beside the thickness, as the processes declare them."""
+        return tuple(field for process in self.processes for field in process.fields)
+
+    @property
+    def flow(self) -> AbstractFlow | None:
+        """The ice flow on this glacier, if there is one."""
+        flows = [process.flow for process in self.processes if isinstance(process, IceFlow)]
+        return flows[0] if flows else None
+
+    @property
+    def closes_windows(self) -> bool:
+        """Whether anything asks for the sums of a window."""
+        return self.reports or any(process.reads_ledger for process in self.processes)
+
+    @property
+    def end_is_linear(self) -> bool:
+        """See :class:`AbstractSystem`."""
+        return all(process.end_is_linear for process in self.processes)
+
+    def begin(
+        self, state: State, window: Window
+    ) -> tuple[tuple[PyTree, ...], Unknowns, StepTally | None]:
+        """What processes hold throughout the window, the unknowns at its start, and an empty tally."""
+        state = self._cut(state)
+        held = tuple(p.begin(self.domain, state, window) for p in self.processes)
+        zeros = self._zeros(state.thickness)
+        y = Unknowns(state.thickness, zeros)
+        if not self.closes_windows:
+            return held, y, None
+        zero = jnp.zeros_like(state.thickness)
+        tallies = tuple(p.empty_tally(state.thickness) for p in self.processes)
+        return held, y, StepTally(EdgeTally(zero, zero), tallies)
+
+    def tendency(
+        self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns
+    ) -> tuple[Unknowns, Scalar]:
+        """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes."""
+        # The flow sees the ring without ice; what it sends there is emptied after each step.
+        seen = self.domain.interior & (y.thickness > 0)
+        thickness = jnp.where(seen, y.thickness, 0.0)
+        rates = [
+            process.tendency(self.domain, own, t, thickness)
+            for process, own in zip(self.processes, held, strict=True)
+        ]
+        total = _total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
+        stiffness = _total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
+        return Unknowns(total, tuple(rate.unknowns for rate in rates)), stiffness
+
+    def continuous_tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> Unknowns:
+        """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself.
+
+        Held melt is left out; that of a balance at every stage is not.
+        """
+        rates, _ = self.tendency(held, t, y)
+        bare = y.thickness <= 0
+        thickness = rates.thickness
+        for process, own, unknowns in zip(self.processes, held, y.of_processes, strict=True):
+            if unknowns is None:
+                melt, _ = process.settle(self.domain, own, jnp.ones(()), None, None)
+                thickness = thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
+        return Unknowns(jnp.where(self.domain.interior, thickness, 0.0), rates.of_processes)
+
+    def settle(
+        self, held: tuple[PyTree, ...], dt: Scalar, raw: Unknowns, tally: StepTally | None
+    ) -> tuple[Unknowns, StepTally | None]:
+        """Back to what is allowed after a step: processes say what they asked of the ice, the edge decides."""
+        asked: Cell | None = None
+        tallies = []
+        for i, process in enumerate(self.processes):
+            before = None if tally is None else tally.of_processes[i]
+            melt, after = process.settle(self.domain, held[i], dt, raw.of_processes[i], before)
+            tallies.append(after)
+            if melt is not None:
+                asked = melt if asked is None else asked + melt
+        edge = None if tally is None else tally.edge
+        thickness, edge = self.edge.settle(self.domain, raw.thickness, asked, edge)
+        y = Unknowns(thickness, self._zeros(thickness))
+        return y, None if edge is None else StepTally(edge, tuple(tallies))
+
+    def end(
+        self,
+        state: State,
+        window: Window,
+        held: tuple[PyTree, ...],
+        y: Unknowns,
+        tally: StepTally | None,
+    ) -> tuple[State, Report | None]:
+        """Let processes act at the window's end, close its ledger, and keep the fields of the state."""
+        thickness = y.thickness
+        turnovers = []
+        for i, process in enumerate(self.processes):
+            own = None if tally is None else tally.of_processes[i]
+            thickness, turnover = process.end(self.domain, window, held[i], thickness, own)
+            if turnover is not None:
+                turnovers.append(turnover)
+        ledger = edge = None
+        if tally is not None:
+            edge = self.edge.close(self.domain, tally.edge)
+            ledger = closed(turnovers, edge.deficit)
+        extras: dict[str, PyTree] = {}
+        for process, own in zip(self.processes, held, strict=True):
+            extras |= process.record(state, own, ledger)
+        after = State(window.start + window.length, thickness, extras)
+        if not self.reports or ledger is None or edge is None:
+            return after, None
+        return after, self._report(after, ledger, edge)
+
+    def _report(self, state: State, ledger: Ledger, edge: EdgeTurnover) -> Report:
+        water = ledger.water
+        # Ground that never bore ice asks for melt, too; what counts is what the glacier's own ground asked for.
+        # A fixed place keeps the sum independent of how the run is cut into windows.
+        unmet = jnp.where(self.domain.outline, ledger.unmet, 0.0)
+        return Report(
+            thickness=self.edge.ice(state.thickness),
+            balance=ledger.balance,
+            accumulation=jnp.sum(ledger.gain),
+            ablation=jnp.sum(ledger.melted),
+            unmet_melt=jnp.sum(unmet),
+            withheld=jnp.sum(ledger.withheld),
+            clipped=edge.made,
+            lost_at_border=edge.lost,
+            on_glacier=ledger.on_glacier,
+            snowfall=None if water is None else water.snowfall,
+            rain=None if water is None else water.rain,
+            snow=state.extras.get("snow"),
+        )
+
+    def for_transpose(self) -> System:
+        """With hand-written transposes of the flow's stencils."""
+        processes = tuple(p.for_transpose() if isinstance(p, IceFlow) else p for p in self.processes)
+        return System(self.domain, processes, self.edge, self.reports)
+
+    def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
+        """Root mean square over cells with ice, m."""
+        ice = self.domain.interior & ((y0.thickness > 0) | (y1.thickness > 0))
+        squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
+        return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
+
+    def _cut(self, state: State) -> State:
+        """The state without gradients through the fields that are declared so."""
+        constant = [f.name for f in self.fields if not f.differentiated]
+        extras = {k: lax.stop_gradient(v) if k in constant else v for k, v in state.extras.items()}
+        return State(state.time, state.thickness, extras)
+
+    def _zeros(self, thickness: Cell) -> tuple[PyTree, ...]:
+        return tuple(process.unknowns(thickness) for process in self.processes)
+
+
+def _total(parts: list[Array | None], nothing: Array) -> Any:
+    """The sum of what is there; ``nothing`` if nothing is."""
+    there = [part for part in parts if part is not None]
+    if not there:
+        return nothing
+    total = there[0]
+    for part in there[1:]:
+        total = total + part
+    return total
+
+
+def initial_state(
+    system: System, time: float, thickness: Cell, given: dict[str, PyTree], first: Window
+) -> State:
+    """The state in which a run starts, with every field that its processes declare.
+
+    Args:
+        given: fields of an earlier run's state. first: the first window, for the form of a balance.
+    """
+    extras: dict[str, PyTree] = {}
+    for process in system.processes:
+        for field in process.fields:
+            if field.name in given:
+                extras[field.name] = given[field.name]
+            elif isinstance(process, HeldBalance):
+                extras[field.name] = process.nothing(system.domain, first)
+            else:
+                extras[field.name] = jnp.zeros_like(thickness)
+    return State(jnp.asarray(time), thickness, extras)

@@ -1,0 +1,103 @@
+"""What is checked of a run before anything is compiled, and what is said where one fails."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from odinn.climate import months_between
+from odinn.data.checks import check_fields
+from odinn.errors import InputError, SolverError, where
+from odinn.glacier import Glacier
+from odinn.model.model import Model
+from odinn.physics.laws.base import check_laws
+from odinn.physics.processes.base import Window
+from odinn.physics.processes.state import State
+from odinn.run.settings import Settings
+from odinn.stepping.base import NOT_FINITE
+
+
+def check_run(
+    model: Model, glacier: Glacier, settings: Settings, initial: State | None = None
+) -> None:
+    """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
+    if not isinstance(model, Model):
+        text = f"simulate: found {type(model).__name__}, expected odinn.Model(flow=..., mass_balance=...)"
+        raise InputError(where(glacier.rgi_id, text))
+    _check_coupling(model, glacier, settings)
+    check_fields(glacier)
+    if settings.hydrology:
+        _check_hydrology(model, glacier)
+    check_laws(model, glacier, months_between(*settings.span))
+    if initial is not None:
+        _check_initial(model, glacier, settings, initial)
+
+
+def _check_coupling(model: Model, glacier: Glacier, settings: Settings) -> None:
+    balance, coupling = model.mass_balance, settings.coupling
+    if balance is None:
+        allowed: tuple[str, ...] = ("source",)
+        found = "the model has no balance"
+    else:
+        allowed = balance.couplings
+        found = f"{type(balance).__name__} takes {' or '.join(map(repr, allowed))}"
+    if coupling not in allowed:
+        what = "coupling='jump' applies the balance at month ends and needs a monthly one"
+        text = what if coupling == "jump" else f"coupling={coupling!r}"
+        raise InputError(where(glacier.rgi_id, f"{text}: {found}"))
+    if coupling == "source":
+        return
+    for label, t in (("start", settings.t0), ("end", settings.t1)):
+        if abs(t * 12 - round(t * 12)) > 1e-6:
+            text = f"coupling='jump' needs whole months, but the {label} is {t}"
+            raise InputError(where(glacier.rgi_id, text))
+
+
+def _check_hydrology(model: Model, glacier: Glacier) -> None:
+    balance = model.mass_balance
+    if balance is None:
+        found = "no mass balance"
+    elif not balance.distinguishes_water:
+        found = type(balance).__name__
+    else:
+        return
+    text = f"hydrology=True: {found} does not tell snow from rain; use TemperatureIndex"
+    raise InputError(where(glacier.rgi_id, text))
+
+
+def _check_initial(model: Model, glacier: Glacier, settings: Settings, initial: State) -> None:
+    balance = model.mass_balance
+    if balance is not None and not balance.acts_at_final_time:
+        text = (
+            f"{type(balance).__name__} leaves out the event at the final time, so its runs cannot be "
+            "continued"
+        )
+        raise InputError(where(glacier.rgi_id, text))
+    time = float(initial.time)
+    if abs(time - settings.t0) > 1e-9:
+        text = f"the initial state is of {time:.6f}, but the run starts at {settings.t0:.6f}"
+        raise InputError(where(glacier.rgi_id, text))
+    shape = np.shape(initial.thickness)
+    if shape != glacier.grid.shape:
+        text = f"the initial thickness has shape {shape}, expected {glacier.grid.shape}"
+        raise InputError(where(glacier.rgi_id, text))
+
+
+def failure(
+    status: int, glacier: Glacier, windows: Window, count: np.ndarray, max_steps: int
+) -> SolverError:
+    """Where and why the stepping of these windows stopped; ``count`` (windows,) are the steps taken in each."""
+    stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
+    start = float(windows.start[stuck])
+    end = start + float(windows.length[stuck])
+    place = f"between {start:.4f} and {end:.4f}"
+    if status == NOT_FINITE:
+        text = (
+            f"the thickness stopped being finite {place}: look for a wild value in the model's "
+            "numbers, the climate or the bed; with Euler or SSPRK3, lower the courant number"
+        )
+    else:
+        text = (
+            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium (thick "
+            "and steep); loosen the tolerance, coarsen the grid, or raise max_steps"
+        )
+    return SolverError(where(glacier.rgi_id, text))

@@ -1,0 +1,179 @@
+"""What is collected on the host while a run goes on: states, budget, water, steps."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
+from odinn.dates import month_index, snap
+from odinn.glacier import Glacier
+from odinn.physics.processes.system import Report
+from odinn.results.hydrology import SUMS, Hydrology
+from odinn.results.simulation import BUDGET
+from odinn.run.plan import Chunk, Plan
+from odinn.stepping.adjoint import Record
+from odinn.stepping.steps import Steps
+
+Field = Float[np.ndarray, "ny nx"]
+_ON_GLACIER: Final = ("accumulation", "melt", "rain")
+_ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² below which melt is 0
+
+
+class States:
+    """Thickness at save times, and the mean balance between them."""
+
+    def __init__(self, plan: Plan, thickness: Field) -> None:
+        self._plan = plan
+        self._pending = np.zeros(thickness.shape)  # m of ice since the last save time
+        self.times = [float(plan.starts[0])]
+        self.thickness = [thickness]
+        self.smb = [np.full(thickness.shape, np.nan)]  # there is no balance before the start
+
+    def add(self, chunk: Chunk, report: Report) -> None:
+        """The windows of a chunk."""
+        for row in range(chunk.size):
+            self._pending = self._pending + report.balance[row]
+            window = chunk.first + row
+            if not self._plan.saved[window]:
+                continue
+            time = snap(float(self._plan.ends[window]))
+            self.smb.append(self._pending / (time - self.times[-1]))
+            self.thickness.append(report.thickness[row])
+            self.times.append(time)
+            self._pending = np.zeros(self._pending.shape)
+
+
+class Budget:
+    """Totals of each window: m³ of ice, and on the glacier m³ of water."""
+
+    def __init__(self, plan: Plan, cell_area: float) -> None:
+        self._ends, self._cell_area = plan.ends, cell_area
+        self._totals: dict[str, list[np.ndarray]] = {name: [] for name in BUDGET}
+        self._on_glacier: list[np.ndarray] = []
+
+    def add(self, report: Report) -> None:
+        """The windows of a chunk."""
+        for name, parts in self._totals.items():
+            parts.append(getattr(report, name) * self._cell_area)
+        self._on_glacier.append(report.on_glacier * self._cell_area)
+
+    def series(self) -> dict[str, np.ndarray]:
+        """By name, (windows,), with the windows' ends as "time"."""
+        totals = {name: np.concatenate(parts) for name, parts in self._totals.items()}
+        return {"time": self._ends, **totals}
+
+    def on_glacier(self) -> dict[str, np.ndarray]:
+        """Accumulation, melt and rain, (windows,), with the windows' ends as "time"."""
+        columns = np.concatenate(self._on_glacier).T
+        return {"time": self._ends, **dict(zip(_ON_GLACIER, columns, strict=True))}
+
+
+class StepRecord:
+    """The steps that were taken."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._count: list[np.ndarray] = []
+        self._dt: list[np.ndarray] = []
+        self._stages: list[np.ndarray] = []
+        self._rejected = self._evaluations = 0
+
+    def add(self, chunk: Chunk, record: Record) -> None:
+        """The steps of a chunk."""
+        taken = int(record.total)
+        self._count.append(np.asarray(record.count)[: chunk.size])
+        self._dt.append(np.asarray(record.dt)[:taken])
+        self._stages.append(np.asarray(record.stages)[:taken])
+        self._rejected += int(record.rejected)
+        self._evaluations += int(record.evaluations)
+
+    def steps(self) -> Steps:
+        """All of them."""
+        joined = (np.concatenate(parts) for parts in (self._count, self._dt, self._stages))
+        plan = self._plan
+        return Steps(plan.starts, plan.lengths, *joined, self._rejected, self._evaluations)
+
+
+class WaterByMonth:
+    """Snow, rain, melt and snowpack by cell, added up to months.
+
+    What neither the ice nor the snowpack keeps of the snow has melted:
+    snowfall = melt + balance of the ice + change of the pack, on every cell.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        glacier: Glacier,
+        ice_density: float,
+        thickness: Field,
+        snow: Field,
+        dtype: str,
+    ) -> None:
+        self._plan, self._ice_density = plan, ice_density
+        self._cell_area = glacier.grid.cell_area
+        self._round_off = _ROUND_OFF * float(np.finfo(dtype).eps)
+        self._before, self._snow, self._snow_at_start = thickness, snow, snow
+        self._domain = np.array(glacier.mask)
+        self._melted_ice = np.zeros(thickness.shape)  # kg m⁻²
+        self._months: list[int] = []
+        self._start: list[float] = []
+        self._end: list[float] = []
+        self._on_glacier: list[Bool[np.ndarray, "ny nx"]] = []
+        self._fields: dict[str, list[Field]] = {name: [] for name in (*SUMS, "snow")}
+
+    def add(self, chunk: Chunk, report: Report) -> None:
+        """The windows of a chunk."""
+        for row in range(chunk.size):
+            own = jax.tree.map(lambda column, i=row: column[i], report)
+            self._add_window(chunk.first + row, own)
+
+    def _add_window(self, window: int, report: Report) -> None:
+        balance = self._ice_density * report.balance
+        fell, rain = WATER_DENSITY * report.snowfall, WATER_DENSITY * report.rain
+        melt = fell - balance - (report.snow - self._snow)
+        melt[np.abs(melt) < self._round_off] = 0.0
+        was_ice = self._before >= AREA_THRESHOLD
+        self._domain |= was_ice | (report.thickness >= AREA_THRESHOLD)
+        self._melted_ice = self._melted_ice + np.maximum(-balance, 0.0)
+        month = month_index(float(self._plan.starts[window]))
+        if not self._months or self._months[-1] != month:
+            self._begin_month(month, window, was_ice)
+        for name, amount in (("snowfall", fell), ("rain", rain), ("melt", melt)):
+            self._fields[name][-1] = self._fields[name][-1] + amount
+        self._fields["snow"][-1] = report.snow
+        self._end[-1] = float(self._plan.ends[window])
+        self._before, self._snow = report.thickness, report.snow
+
+    def _begin_month(self, month: int, window: int, was_ice: Bool[np.ndarray, "ny nx"]) -> None:
+        self._months.append(month)
+        self._start.append(float(self._plan.starts[window]))
+        self._end.append(np.nan)
+        self._on_glacier.append(was_ice)
+        for months in self._fields.values():
+            months.append(np.zeros(was_ice.shape))
+
+    def hydrology(self) -> Hydrology:
+        """What was collected."""
+        domain = self._domain | (self._melted_ice >= self._ice_density * AREA_THRESHOLD)
+        fields = {name: np.stack(months) for name, months in self._fields.items()}
+        bare = Hydrology(
+            start=np.array(self._start),
+            end=np.array(self._end),
+            on_glacier=np.stack(self._on_glacier),
+            snow_at_start=self._snow_at_start,
+            domain=domain,
+            cell_area=self._cell_area,
+            sums={},
+            whole={},
+            **fields,
+        )
+        everywhere = bare.series(np.ones_like(domain))
+        whole = {name: float(everywhere[name].sum()) for name in ("precipitation", "runoff")}
+        stored = float((self._snow - self._snow_at_start).sum())
+        whole["snow"] = stored * self._cell_area / WATER_DENSITY
+        return bare.with_sums(bare.series(domain), whole)

@@ -1,0 +1,90 @@
+"""How a run is made, for forward runs and inversions alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+
+from odinn.dates import MONTH, decimal_year
+from odinn.errors import InputError
+from odinn.stepping.base import AbstractStepper
+from odinn.stepping.rkc import RKC2
+
+Coupling = Literal["source", "jump"]
+Precision = Literal["float64", "float32"]
+
+
+class Settings(eqx.Module):
+    """Checked settings of a run.
+
+    Args:
+        t0, t1: decimal years. save_every: years between saved states.
+        stepper: method and step-size rule. coupling: how a monthly balance meets the ice.
+        hydrology: the water is recorded. dtype: precision. max_steps: attempts until a window is given up.
+    """
+
+    t0: float
+    t1: float
+    save_every: float
+    stepper: AbstractStepper
+    coupling: Coupling
+    hydrology: bool
+    dtype: Precision
+    max_steps: int
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """(t0, t1)"""
+        return self.t0, self.t1
+
+    def described(self) -> dict[str, Any]:
+        """For the record that goes with results."""
+        return {
+            "t0": self.t0,
+            "t1": self.t1,
+            "save_every": self.save_every,
+            "coupling": self.coupling,
+            "stepper": str(self.stepper),
+            "dtype": self.dtype,
+        }
+
+
+def settings_of(
+    t0: Any,
+    t1: Any,
+    *,
+    save_every: float | None = MONTH,
+    stepper: AbstractStepper | None = None,
+    coupling: Coupling = "source",
+    hydrology: bool = False,
+    dtype: Precision = "float64",
+    max_steps: int = 1_000_000,
+    about: str = "simulate",
+) -> Settings:
+    """Settings from what a user gives; dates become decimal years.
+
+    Args:
+        save_every: None saves the end alone. about: what errors are about: an RGI id.
+
+    Raises:
+        InputError: a stepper, an interval or a word that is none.
+    """
+    start, end = decimal_year(t0), decimal_year(t1)
+    if not end > start:
+        raise InputError(f"{about}: the run ends at {end:g}, which is not after its start {start:g}")
+    save_every = end - start if save_every is None else save_every
+    if isinstance(save_every, str) or not save_every > 0:
+        raise InputError(
+            f"{about}: save_every={save_every!r}: expected a positive number of years such as 1/12"
+        )
+    stepper = RKC2() if stepper is None else stepper
+    if not isinstance(stepper, AbstractStepper):
+        raise InputError(
+            f"{about}: stepper={stepper!r}: expected one such as odinn.RKC2() or odinn.Euler()"
+        )
+    if coupling not in ("source", "jump"):
+        raise InputError(f"{about}: coupling={coupling!r}: expected 'source' or 'jump'")
+    if dtype not in ("float64", "float32"):
+        raise InputError(f"{about}: dtype={dtype!r}: expected 'float64' or 'float32'")
+    return Settings(start, end, float(save_every), stepper, coupling, hydrology, dtype, max_steps)
