@@ -23,7 +23,7 @@ import numpy as np
 
 import odinn
 from benchmarks.measuring import ROOT, ROUNDS, interleaved, keep, machine, rms_over_ice
-from odinn.model.model import State
+from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Unknowns
 from odinn.run.assembly import system_of
 from odinn.run.plan import plan_run
@@ -93,9 +93,9 @@ def by_diffrax(
         def one(H: Any, window: Any) -> tuple[Any, Any]:
             held, start, _ = system.begin(State(window.start, H, {}), window)
             nothing = start.of_processes
-            field = lambda t, y, args: system.continuous_tendency(
-                held, t, Unknowns(y, nothing)
-            ).thickness
+            field = lambda t, y, args: (
+                system.continuous_tendency(held, t, Unknowns(y, nothing)).thickness
+            )
             out = diffrax.diffeqsolve(
                 diffrax.ODETerm(field),
                 diffrax.Bosh3(),

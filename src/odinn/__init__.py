@@ -22,9 +22,10 @@ from odinn.errors import (
 from odinn.glacier import Glacier, Observations
 from odinn.grid import Grid
 from odinn.learning.calibration import calibrate
-from odinn.model.model import Model, State
+from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.physics.balance.base import AbstractMassBalance as _AbstractMassBalance
+from odinn.physics.balance.odinn import OdinnBalance
 from odinn.physics.balance.temperature_index import (
     LinearBalance,
     PrescribedBalance,
@@ -32,6 +33,7 @@ from odinn.physics.balance.temperature_index import (
 )
 from odinn.physics.flow.base import AbstractFlow as _AbstractFlow
 from odinn.physics.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
+from odinn.physics.processes.state import State
 from odinn.printing import print_as_calls as _print_as_calls
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
@@ -110,6 +112,7 @@ __all__ = [
     "LinearBalance",
     "Model",
     "Observations",
+    "OdinnBalance",
     "OdinnError",
     "Parameter",
     "PrescribedBalance",

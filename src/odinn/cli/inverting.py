@@ -25,6 +25,7 @@ from odinn.glacier import Glacier, Observations
 from odinn.learning.calibration import measured_target
 from odinn.learning.choices import as_intervals
 from odinn.learning.driver import Inversion
+from odinn.learning.problem import make_settings
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import Total
 from odinn.model.binding import as_list, bind, slots

@@ -27,10 +27,10 @@ from odinn.learning.problem import (
     prepare_all,
 )
 from odinn.learning.progress import InversionProgress
-from odinn.run.settings import Settings
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, trainable
 from odinn.model.model import Model
+from odinn.run.settings import Settings
 
 _MOST_GAUSS_NEWTON = 100
 _LONGEST = 1.0  # step of Gauss–Newton, in unconstrained numbers

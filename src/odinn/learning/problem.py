@@ -24,7 +24,7 @@ from odinn.physics.processes.flow import velocity_on_cells
 from odinn.physics.processes.system import System, initial_state
 from odinn.run.assembly import system_of
 from odinn.run.checks import check_run
-from odinn.run.plan import CHUNK, Plan, padded, plan_run
+from odinn.run.plan import CHUNK, padded, plan_run
 from odinn.run.settings import Settings, settings_of
 from odinn.run.steps import record_as_replay, replay_of
 from odinn.stepping.adjoint import Record, Replay, snapshots
@@ -158,9 +158,7 @@ def run_outcome(
     how = dict(how)
     carries, so_far = how.pop("carries"), how.pop("balance_so_far")
     continuous = how.pop("continuous", False)
-    system = system_of(
-        model, site, coupling, reports=False, balance_so_far=so_far, carried=carries
-    )
+    system = system_of(model, site, coupling, reports=False, balance_so_far=so_far, carried=carries)
     _, thickness = geometry(site)
     # geometry is in double precision, the windows are in that of the run
     system, thickness = (cast_floats(tree, windows.length.dtype) for tree in (system, thickness))

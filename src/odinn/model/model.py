@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 
 from odinn.constants import ICE_DENSITY
@@ -38,17 +36,3 @@ class Model(eqx.Module):
     def ice_density(self) -> float:
         """Density of ice, kg m⁻³: the flow's, or 900 without flow."""
         return ICE_DENSITY if self.flow is None else self.flow.ice_density
-
-
-class State(eqx.Module):
-    """What a run is continued from.
-
-    Args:
-        time: decimal year. thickness: m, (ny, nx).
-        extras: further parts of the state by name; "balance" is the balance in force when a run is
-            cut within a month, "snow" the snowpack beside the ice (kg m⁻²) of a run with hydrology.
-    """
-
-    time: Any
-    thickness: Any
-    extras: dict[str, Any] = eqx.field(default_factory=dict)

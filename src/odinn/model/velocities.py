@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
+from odinn.grid import Cell
 from odinn.model.model import Model
-from odinn.physics.dynamics import Dynamics, dynamics_of
-from odinn.physics.flow.base import VelocityKind
+from odinn.physics.domain import Domain, domain_of
+from odinn.physics.flow.base import AbstractFlow, VelocityKind
 from odinn.physics.laws.base import monthly_laws, monthly_rows
+from odinn.physics.processes.base import LawRows
+from odinn.physics.processes.flow import velocity_on_cells
 
 
 def velocity_of(
@@ -34,16 +36,15 @@ def velocity_of(
     if model.flow is None:
         zero = np.zeros_like(thickness)
         return zero, zero, zero
-    system = dynamics_of(model, glacier, "source")
     if at not in ("surface", "mean", "basal"):
         raise InputError(f"at={at!r}: expected 'surface', 'mean' or 'basal'")
     laws = _laws_in(model, glacier, months)
-    return tuple(np.asarray(v) for v in _velocities(system, jnp.asarray(thickness), laws, at))  # type: ignore[return-value]
+    flow, domain = model.flow.on(glacier), domain_of(glacier)
+    vx, vy, speed = _velocities(flow, domain, jnp.asarray(thickness), laws, at)
+    return np.asarray(vx), np.asarray(vy), np.asarray(speed)
 
 
-def _laws_in(
-    model: Model, glacier: Glacier, months: np.ndarray | None
-) -> dict[str, tuple[np.ndarray, ...]] | None:
+def _laws_in(model: Model, glacier: Glacier, months: np.ndarray | None) -> LawRows | None:
     """The monthly inputs of the flow's laws in some months, None if there are none."""
     flow = Model(flow=model.flow)
     if not monthly_laws(flow):
@@ -60,11 +61,14 @@ def _laws_in(
 
 @eqx.filter_jit
 def _velocities(
-    system: Dynamics, thickness: jax.Array, laws: Any, at: VelocityKind
-) -> tuple[Any, Any, Any]:
-    def one(given: tuple) -> tuple[Any, Any, Any]:
-        thickness, laws = given
-        vx, vy = system.velocity(thickness, laws, at)
+    flow: AbstractFlow,
+    domain: Domain,
+    thickness: Float[jax.Array, "T ny nx"],
+    laws: LawRows | None,
+    at: VelocityKind,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def one(given: tuple[Cell, LawRows | None]) -> tuple[Cell, Cell, Cell]:
+        vx, vy = velocity_on_cells(flow, domain, *given, at)
         return vx, vy, jnp.sqrt(vx * vx + vy * vy)
 
     return jax.lax.map(one, (thickness, laws))

@@ -10,24 +10,16 @@ the ice + change of the pack, on every cell. Rain and melt run off at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
-from odinn.dates import month_index
-from odinn.errors import InputError, where
-from odinn.glacier import Glacier
-from odinn.model.model import Model
-from odinn.physics.balance.base import Rates
-from odinn.physics.dynamics import Report, Source
+from odinn.constants import WATER_DENSITY
+from odinn.errors import InputError
 
 SUMS: Final = ("snowfall", "rain", "melt")  # fields that are added up over a month
-_ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² below which melt is 0
 
 
 class Hydrology(eqx.Module):
@@ -100,102 +92,3 @@ class Hydrology(eqx.Module):
         out["on_area"] = on.sum(axis=(1, 2)) * self.cell_area
         out["off_area"] = domain.sum() * self.cell_area - out["on_area"]
         return out
-
-
-class Gauge:
-    """Collects the water of windows into months while a run goes on."""
-
-    def __init__(
-        self,
-        mask: np.ndarray,
-        snow: np.ndarray | None,
-        ice_density: float,
-        cell_area: float,
-        dtype: str,
-    ) -> None:
-        self.domain = mask.copy()
-        self.lost = np.zeros(mask.shape)
-        self.snow = np.zeros(mask.shape) if snow is None else np.asarray(snow, float)
-        self.snow_at_start = self.snow
-        self.ice_density, self.cell_area = ice_density, cell_area
-        self.round_off = _ROUND_OFF * float(np.finfo(dtype).eps)
-        self.months: list[dict[str, Any]] = []
-
-    def add(self, start: float, end: float, before: np.ndarray, report: Report) -> None:
-        """A window with its report and the thickness (m) before it."""
-        water = report.water
-        assert water is not None
-        fell, rain, left = (
-            WATER_DENSITY * np.asarray(w, float)
-            for w in (water.snowfall, water.rain, water.left_to_snow)
-        )
-        balance = self.ice_density * np.asarray(report.balance, float)
-        snow = np.maximum(self.snow + left, 0.0)
-        melt = fell - balance - (snow - self.snow)
-        melt[np.abs(melt) < self.round_off] = 0.0
-        self.snow = snow
-        self.domain |= (before >= AREA_THRESHOLD) | (report.thickness >= AREA_THRESHOLD)
-        self.lost = self.lost + np.maximum(-balance, 0.0)
-        month = month_index(start)
-        if not self.months or self.months[-1]["month"] != month:
-            on = np.asarray(before >= AREA_THRESHOLD)
-            self.months.append(
-                {"month": month, "start": start, "on_glacier": on} | dict.fromkeys(SUMS, 0.0)
-            )
-        this = self.months[-1]
-        for name, field in zip(SUMS, (fell, rain, melt), strict=True):
-            this[name] = this[name] + field
-        this.update(end=end, snow=snow)
-
-    def hydrology(self) -> Hydrology:
-        """What was collected."""
-        fields: dict[str, Any] = {
-            k: np.stack([m[k] for m in self.months])
-            for k in ("start", "end", *SUMS, "snow", "on_glacier")
-        }
-        domain = self.domain | (self.lost >= self.ice_density * AREA_THRESHOLD)
-        fields |= {
-            "snow_at_start": self.snow_at_start,
-            "domain": domain,
-            "cell_area": self.cell_area,
-        }
-        bare = Hydrology(**fields, sums={}, whole={})
-        everywhere = bare.series(np.ones_like(domain))
-        whole = {k: float(everywhere[k].sum()) for k in ("precipitation", "runoff")}
-        whole["snow"] = (
-            float((self.snow - self.snow_at_start).sum()) * self.cell_area / WATER_DENSITY
-        )
-        return Hydrology(**fields, sums=bare.series(domain), whole=whole)
-
-
-def check_hydrology(model: Model, glacier: Glacier) -> None:
-    """Raise :class:`InputError` where the model's balance cannot tell water from ice."""
-    balance = model.mass_balance
-    if balance is None or balance.frequency != "monthly":
-        found = "no mass balance" if balance is None else type(balance).__name__
-        text = f"hydrology=True: {found} does not tell snow from rain; use TemperatureIndex"
-    elif getattr(balance, "scheme", None) == "odinn":
-        text = "hydrology=True: scheme='odinn' does not conserve water; use 'degree-day'"
-    else:
-        return
-    raise InputError(where(glacier.rgi_id, text))
-
-
-def in_force(balance: Source, water: bool, renewed: bool, glacier: Glacier) -> Source:
-    """The balance in force of an earlier run's state, with snow and rain if this run records water,
-    else without.
-
-    Args:
-        renewed: the balance is evaluated before it is used.
-    """
-    if not water:
-        return replace(balance, rates=None)
-    if balance.rates is None and not renewed:
-        text = (
-            "hydrology=True: the initial state lies within a month and comes from a run without "
-            "hydrology, so the month's snow "
-            "and rain are not known; continue from the start of a month"
-        )
-        raise InputError(where(glacier.rgi_id, text))
-    zero = jnp.zeros_like(balance.rate)
-    return replace(balance, rates=balance.rates or Rates(zero, zero, zero))

@@ -12,9 +12,10 @@ from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
-from odinn.model.model import Model, State
+from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.physics.flow.base import VelocityKind
+from odinn.physics.processes.state import State
 from odinn.results.hydrology import Hydrology
 from odinn.stepping.steps import Steps
 

@@ -25,7 +25,7 @@ import xarray as xr
 from odinn.data.netcdf import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.model.model import State
+from odinn.physics.processes.state import State
 from odinn.results.dataset import WATER_FIELDS
 from odinn.results.hydrology import Hydrology
 from odinn.results.simulation import Simulation

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, overload
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from odinn.cache import enable_compilation_cache
@@ -17,9 +16,10 @@ from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH
 from odinn.errors import InputError, OdinnError
 from odinn.glacier import Glacier
-from odinn.model.binding import bound_for_run
+from odinn.model.binding import bind
 from odinn.model.model import Model
-from odinn.numbers.parameter import cast_floats
+from odinn.numbers.parameter import Parameter, cast_floats
+from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.processes.base import Window
 from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Report, System
@@ -111,7 +111,7 @@ def simulate(
         max_steps=max_steps,
         about=glaciers[0].rgi_id,
     )
-    model = bound_for_run(model, glaciers)
+    model = _bound(model, glaciers)
     results: list[Simulation | Failure] = []
     for position, one in enumerate(glaciers):
         try:
@@ -122,6 +122,16 @@ def simulate(
                 raise
             results.append(Failure(one.rgi_id, error))
     return results[0] if single else results
+
+
+def _bound(model: Model, glaciers: list[Glacier]) -> Model:
+    """The model, bound where it has laws or parameters, so that a new one runs with its initial values."""
+
+    def stands_for_a_number(node: Any) -> bool:
+        return isinstance(node, Parameter | AbstractLaw)
+
+    leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
+    return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model
 
 
 def run_one(
@@ -146,7 +156,9 @@ def run_one(
     water = None
     if settings.hydrology:
         snow = np.asarray(state.extras["snow"], float)
-        water = WaterByMonth(plan, glacier, model.ice_density, states.thickness[0], snow, settings.dtype)
+        water = WaterByMonth(
+            plan, glacier, model.ice_density, states.thickness[0], snow, settings.dtype
+        )
     with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
         for chunk in plan.chunks():
             repeated = part_of(replay, chunk.first, chunk.size)

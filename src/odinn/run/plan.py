@@ -18,7 +18,9 @@ from odinn.physics.laws.base import monthly_laws, monthly_rows
 from odinn.physics.processes.base import PyTree, Window
 from odinn.run.settings import Settings
 
-CHUNK: Final = 12  # windows per compiled call: fixed, so that runs of every length share one program
+CHUNK: Final = (
+    12  # windows per compiled call: fixed, so that runs of every length share one program
+)
 _CLOSE: Final = 1e-9  # years (or months): closer is the same
 _SAME: Final = 1e-7  # years: a stop this close to the start is the start
 
@@ -153,9 +155,7 @@ def _save_times(settings: Settings) -> list[float]:
     return sorted({t for t in regular if t < t1 - _CLOSE} | {t1})
 
 
-def _ends(
-    settings: Settings, saves: list[float], stops: Sequence[float], at_months: bool
-) -> Ends:
+def _ends(settings: Settings, saves: list[float], stops: Sequence[float], at_months: bool) -> Ends:
     t0, t1 = settings.span
     ends = set(saves) | {snap(t) for t in stops if t0 < t < t1}
     if at_months:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import jax
@@ -176,4 +177,4 @@ class WaterByMonth:
         whole = {name: float(everywhere[name].sum()) for name in ("precipitation", "runoff")}
         stored = float((self._snow - self._snow_at_start).sum())
         whole["snow"] = stored * self._cell_area / WATER_DENSITY
-        return bare.with_sums(bare.series(domain), whole)
+        return replace(bare, sums=bare.series(domain), whole=whole)

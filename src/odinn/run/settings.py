@@ -72,7 +72,9 @@ def settings_of(
     """
     start, end = decimal_year(t0), decimal_year(t1)
     if not end > start:
-        raise InputError(f"{about}: the run ends at {end:g}, which is not after its start {start:g}")
+        raise InputError(
+            f"{about}: the run ends at {end:g}, which is not after its start {start:g}"
+        )
     save_every = end - start if save_every is None else save_every
     if isinstance(save_every, str) or not save_every > 0:
         raise InputError(

@@ -15,8 +15,8 @@ from odinn.physics.balance.base import AbstractMassBalance, Rates
 from odinn.physics.domain import Domain
 from odinn.physics.processes.base import (
     AbstractProcess,
-    Ledger,
     LawRows,
+    Ledger,
     Rate,
     Turnover,
     Water,
@@ -25,8 +25,8 @@ from odinn.physics.processes.base import (
     changes_nothing,
     holds_nothing,
     keeps_nothing,
-    no_tendency,
     no_tally,
+    no_tendency,
     no_unknowns,
 )
 from odinn.physics.processes.state import State, StateField
@@ -42,7 +42,7 @@ class BalanceInForce(eqx.Module):
 
     rate: Cell
     withheld: Cell | None = None
-    on_glacier: Float[Array, "3"] | None = None
+    on_glacier: Float[Array, 3] | None = None
     rates: Rates | None = None
 
 
@@ -85,7 +85,9 @@ class HeldBalance(AbstractProcess):
         rates = rates_in(self.balance, domain, thickness, window)
         if self.balance.frequency == "monthly":  # a month's sums as rates per year
             rates = jax.tree.map(lambda amount: 12.0 * amount, rates)
-        acting, withheld = where_it_acts(self.balance, domain, self.water_to_ice * rates.balance, thickness)
+        acting, withheld = where_it_acts(
+            self.balance, domain, self.water_to_ice * rates.balance, thickness
+        )
         if self.detail == "rate":
             return BalanceInForce(acting)
         sums = summed_on_glacier(self.balance, domain, rates, thickness)
@@ -305,7 +307,7 @@ def where_it_acts(
 
 def summed_on_glacier(
     balance: AbstractMassBalance, domain: Domain, rates: Rates, thickness: Cell
-) -> Float[Array, "3"]:
+) -> Float[Array, 3]:
     """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough to gain outside."""
     threshold = balance.accumulation_threshold
     belongs = True if threshold is None else domain.outline | (thickness > threshold)

@@ -57,7 +57,7 @@ class Turnover(eqx.Module):
     melt: Cell
     unmet: Cell | None = None
     withheld: Cell | None = None
-    on_glacier: Float[Array, "3"] | None = None
+    on_glacier: Float[Array, 3] | None = None
     water: Water | None = None
 
 
@@ -68,7 +68,7 @@ class Ledger(eqx.Module):
     melted: Cell
     unmet: Cell
     withheld: Cell
-    on_glacier: Float[Array, "3"]
+    on_glacier: Float[Array, 3]
     water: Water | None
 
     @property
@@ -143,17 +143,17 @@ class AbstractProcess(eqx.Module):
 
 def holds_nothing(self: Any, domain: Domain, state: State, window: Window) -> None:
     """``begin`` of a process that is the same in all windows."""
-    return None
+    return
 
 
 def no_unknowns(self: Any, thickness: Cell) -> None:
     """``unknowns`` of a process that changes the thickness alone."""
-    return None
+    return
 
 
 def no_tally(self: Any, thickness: Cell) -> None:
     """``empty_tally`` of a process that does not change from step to step."""
-    return None
+    return
 
 
 def no_tendency(self: Any, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
@@ -175,7 +175,9 @@ def changes_nothing(
     return thickness, None
 
 
-def keeps_nothing(self: Any, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:
+def keeps_nothing(
+    self: Any, state: State, held: PyTree, ledger: Ledger | None
+) -> dict[str, PyTree]:
     """``record`` of a process without fields of the state."""
     return {}
 

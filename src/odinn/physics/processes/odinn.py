@@ -18,8 +18,8 @@ from odinn.physics.processes.base import (
     asks_nothing,
     holds_nothing,
     keeps_nothing,
-    no_tendency,
     no_tally,
+    no_tendency,
     no_unknowns,
 )
 from odinn.physics.processes.state import StateField

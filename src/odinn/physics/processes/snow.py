@@ -14,8 +14,8 @@ from odinn.physics.processes.base import (
     asks_nothing,
     changes_nothing,
     holds_nothing,
-    no_tendency,
     no_tally,
+    no_tendency,
     no_unknowns,
 )
 from odinn.physics.processes.state import State, StateField

@@ -49,7 +49,7 @@ class Report(eqx.Module):
     withheld: Scalar
     clipped: Scalar
     lost_at_border: Scalar
-    on_glacier: Float[Array, "3"]
+    on_glacier: Float[Array, 3]
     snowfall: Cell | None = None
     rain: Cell | None = None
     snow: Cell | None = None
@@ -105,9 +105,7 @@ class System(AbstractSystem):
         tallies = tuple(p.empty_tally(state.thickness) for p in self.processes)
         return held, y, StepTally(EdgeTally(zero, zero), tallies)
 
-    def tendency(
-        self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns
-    ) -> tuple[Unknowns, Scalar]:
+    def tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> tuple[Unknowns, Scalar]:
         """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes."""
         # The flow sees the ring without ice; what it sends there is emptied after each step.
         seen = self.domain.interior & (y.thickness > 0)
@@ -131,7 +129,9 @@ class System(AbstractSystem):
         for process, own, unknowns in zip(self.processes, held, y.of_processes, strict=True):
             if unknowns is None:
                 melt, _ = process.settle(self.domain, own, jnp.ones(()), None, None)
-                thickness = thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
+                thickness = (
+                    thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
+                )
         return Unknowns(jnp.where(self.domain.interior, thickness, 0.0), rates.of_processes)
 
     def settle(
@@ -201,7 +201,9 @@ class System(AbstractSystem):
 
     def for_transpose(self) -> System:
         """With hand-written transposes of the flow's stencils."""
-        processes = tuple(p.for_transpose() if isinstance(p, IceFlow) else p for p in self.processes)
+        processes = tuple(
+            p.for_transpose() if isinstance(p, IceFlow) else p for p in self.processes
+        )
         return System(self.domain, processes, self.edge, self.reports)
 
     def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
