@@ -81,14 +81,12 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
     model, _ = eqx.combine(own, static)
     windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[p.used]), p.windows)
     base = dynamics_of(model, p.site, "source", carries=False, accounts="none")
-    scale = base.flow_values.creep / jnp.exp(rate)
+    scale = base.flow.A / jnp.exp(rate)
     measured = np.isfinite(p.glacier.observations.thickness)
     target = jnp.asarray(np.nan_to_num(p.glacier.observations.thickness))
 
     def value(log_rate: jax.Array) -> Any:
-        system = eqx.tree_at(
-            lambda s: s.flow_values.creep, base, scale * jnp.exp(log_rate)
-        ).for_transpose()
+        system = eqx.tree_at(lambda s: s.flow.A, base, scale * jnp.exp(log_rate)).for_transpose()
 
         @jax.checkpoint
         def month(H: Any, window: Any) -> tuple[Any, None]:

@@ -25,6 +25,7 @@ from odinn.learning.calibration import calibrate
 from odinn.model.model import Model, State
 from odinn.numbers.parameter import Parameter
 from odinn.physics.balance.base import AbstractMassBalance as _AbstractMassBalance
+from odinn.physics.balance.odinn import OdinnBalance
 from odinn.physics.balance.temperature_index import (
     LinearBalance,
     PrescribedBalance,
@@ -110,6 +111,7 @@ __all__ = [
     "LinearBalance",
     "Model",
     "Observations",
+    "OdinnBalance",
     "OdinnError",
     "Parameter",
     "PrescribedBalance",

@@ -52,7 +52,7 @@ def _arguments(module: Any) -> dict[str, Any]:
     named = {
         f.name: getattr(module, f.name, None)
         for f in dataclasses.fields(module)
-        if not _is_left_out(module, f)
+        if f.init and not _is_left_out(module, f)
     }
     if (
         isinstance(module, Parameter) and module.is_bound and module.initial is not None

@@ -17,7 +17,6 @@ from odinn.dates import decimal_year, hydrological_year
 from odinn.errors import CalibrationError, InputError, where
 from odinn.glacier import Glacier
 from odinn.model.model import Model
-from odinn.numbers.parameter import without_numbers
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.laws.base import AbstractLaw
 
@@ -48,8 +47,8 @@ def monthly_balance(
         raise InputError(
             where(glacier.rgi_id, "the outline is empty: there are no cells to average over")
         )
-    values = balance.coefficients(glacier)
-    if any(callable(v) for v in jax.tree.leaves(values, is_leaf=callable)):
+    here = balance.on(glacier)
+    if any(callable(v) for v in jax.tree.leaves(here, is_leaf=callable)):
         raise InputError(
             where(
                 glacier.rgi_id,
@@ -58,10 +57,9 @@ def monthly_balance(
         )
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
-    values = jax.tree.map(
-        lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, values
-    )
-    return np.asarray(_means(without_numbers(balance), values, forcing, inside))
+    # a cell depends on itself alone, so those inside the outline do
+    here = jax.tree.map(lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, here)
+    return np.asarray(_means(here, forcing, inside))
 
 
 def annual_balance(
@@ -285,8 +283,6 @@ def compare_with_measurements(
 
 
 @eqx.filter_jit
-def _means(
-    balance: AbstractMassBalance, values: Any, forcing: Any, surface: jax.Array
-) -> jax.Array:
-    one = lambda month: jnp.mean(balance.rates(values, month, surface, 0.0).balance)
+def _means(balance: AbstractMassBalance, forcing: Any, surface: jax.Array) -> jax.Array:
+    one = lambda month: jnp.mean(balance.rates(month, surface, 0.0).balance)
     return jax.lax.map(one, jax.tree.map(jnp.asarray, forcing))

@@ -8,11 +8,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Float
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.grid import Grid
+from odinn.grid import Scalar
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.physics.laws.base import AbstractLaw, laws_of
@@ -161,17 +162,38 @@ def globalized(local: Any, like: Any, rgi_id: str) -> Any:
     return jax.tree.map(place, like, local, is_leaf=lambda n: isinstance(n, Parameter | dict))
 
 
+class Cells(eqx.Module):
+    """A grid without position whose spacings, m, are arrays: glaciers of one shape share a
+    program.
+    """
+
+    nx: int = eqx.field(static=True)
+    ny: int = eqx.field(static=True)
+    dx: Scalar
+    dy: Scalar
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)"""
+        return self.ny, self.nx
+
+    @property
+    def corner_shape(self) -> tuple[int, int]:
+        """(ny − 1, nx − 1)"""
+        return self.ny - 1, self.nx - 1
+
+
 class Site(eqx.Module):
     """What compiled code knows of one glacier: geometry and the values of law inputs, without
     names.
 
     Args:
-        grid: without position, so that glaciers of one shape share a program.
+        grid: without position, its spacings traced.
         bed, thickness: m, or parameters to be learned. mask: inside the outline.
         inputs: values of the fixed inputs of each law, by slot.
     """
 
-    grid: Grid
+    grid: Cells
     bed: Any
     thickness: Any
     mask: Any
@@ -182,7 +204,8 @@ class Site(eqx.Module):
 
 def site_of(model: Model, glacier: Glacier) -> Site:
     """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
-    grid = Grid(glacier.grid.nx, glacier.grid.ny, glacier.grid.dx, glacier.grid.dy)
+    whole = glacier.grid
+    grid = Cells(whole.nx, whole.ny, np.asarray(whole.dx, float), np.asarray(whole.dy, float))
     inputs = {slot: law.fixed_inputs(glacier, slot) for slot, law in laws_of(model).items()}
     bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
     return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -27,6 +27,7 @@ Bounds = tuple[float | None, float | None]
 SMALLEST_THICKNESS = 0.01  # m; where a learned thickness starts that is first guessed as 0
 
 
+@runtime_checkable
 class Site(Protocol):
     """What a number needs to know of a glacier: its id, its grid, and the values of law inputs by
     slot.

@@ -13,17 +13,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from odinn.constants import WATER_DENSITY
-from odinn.glacier import geometry
-from odinn.grid import Array, Cell, Scalar, cell_mean, interior_mask
+from odinn.grid import Array, Cell, Scalar, cell_mean
 from odinn.model.model import Model, State
-from odinn.numbers.parameter import without_numbers
-from odinn.physics.balance.base import AbstractMassBalance, Rates
-from odinn.physics.flow.base import AbstractFlow, VelocityKind
-from odinn.physics.flow.kernel import PLAIN, TRANSPOSED
-from odinn.physics.laws.base import in_month
+from odinn.physics.balance.base import AbstractMassBalance, Coupling, Rates
+from odinn.physics.balance.odinn import OdinnBalance
+from odinn.physics.domain import Domain, domain_of
+from odinn.physics.flow.base import AbstractFlow, VelocityKind, divergence
 from odinn.stepping.base import AbstractSystem
 
-Coupling = Literal["source", "jump"]
 Accounts = Literal["water", "budget", "balance", "none"]
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
@@ -46,12 +43,12 @@ class Window(eqx.Module):
 
 
 class Forcing(eqx.Module):
-    """What holds throughout a window: the balance, and, where laws renew them each month, the
-    numbers of the flow and of a balance that is evaluated at every stage."""
+    """What holds throughout a window: the balance, and, where laws renew their numbers each month,
+    the flow and a balance that is evaluated at every stage."""
 
     source: Source | None
-    flow_values: Any = None
-    balance_values: Any = None
+    flow: AbstractFlow | None = None
+    mass_balance: AbstractMassBalance | None = None
 
 
 class Source(eqx.Module):
@@ -116,9 +113,8 @@ class Dynamics(AbstractSystem):
     windows bring.
 
     Args:
-        flow, mass_balance: the model's parts without their numbers, which are in the two
-            ``_values`` as fields.
-        bed: m. outline: True inside. interior: False on the outermost ring, which stays ice-free.
+        flow, mass_balance: the model's parts on this glacier.
+        domain: bed, outline and spacing.
         water_to_ice: m of ice per m w.e.
         signed: ODINN's scheme: thickness may be negative, and balances are added without conversion
             to ice.
@@ -126,24 +122,16 @@ class Dynamics(AbstractSystem):
         accounts: "water" (windows report all of :class:`Report`), "budget" (all but the water),
             "balance" (the state carries the balance since the start, m of ice, as the extra
             "applied") or "none" (windows report nothing: less to compute and to transpose).
-        by_hand: use the operators with hand-written transposes (for the backward pass).
     """
 
     flow: AbstractFlow | None
     mass_balance: AbstractMassBalance | None
-    flow_values: Any
-    balance_values: Any
-    bed: Cell
-    outline: Any
-    interior: Any
-    dx: float = eqx.field(static=True)
-    dy: float = eqx.field(static=True)
+    domain: Domain
     water_to_ice: float = eqx.field(static=True)
     coupling: Coupling = eqx.field(static=True)
     signed: bool = eqx.field(static=True)
     carries: bool = eqx.field(static=True, default=True)
     accounts: Accounts = eqx.field(static=True, default="budget")
-    by_hand: bool = eqx.field(static=True, default=False)
 
     def begin(self, state: State, window: Window) -> tuple[Forcing, Unknowns, Tally | None]:
         """Evaluate the balance if it is due, else carry on with the one in force; refresh the
@@ -160,32 +148,31 @@ class Dynamics(AbstractSystem):
             )
         forcing = Forcing(source)
         if window.laws is not None:
-            balance_values = in_month(self.balance_values, window.laws) if self.in_stages else None
-            forcing = Forcing(source, in_month(self.flow_values, window.laws), balance_values)
+            flow = None if self.flow is None else self.flow.in_month(window.laws)
+            balance = self.mass_balance.in_month(window.laws) if self.in_stages else None
+            forcing = Forcing(source, flow, balance)
         tally = Tally(zero, zero, *(zero,) * 3) if self.in_stages else Tally(zero, zero)
         y = Unknowns(state.thickness, zero, zero) if self.in_stages else Unknowns(state.thickness)
         return forcing, y, None if self.accounts == "none" else tally
 
     def tendency(self, forcing: Forcing, t: Any, y: Unknowns) -> tuple[Unknowns, Scalar]:
         """dH/dt from flow and balance, m yr⁻¹."""
-        thickness = jnp.where(self.interior & (y.thickness > 0), y.thickness, 0.0)
+        thickness = jnp.where(self.domain.interior & (y.thickness > 0), y.thickness, 0.0)
         rate: Any
         stiffness: Any
-        if self.flow is None:
+        flow = self.flow if forcing.flow is None else forcing.flow
+        if flow is None:
             rate, stiffness = jnp.zeros_like(thickness), jnp.zeros((), thickness.dtype)
         else:
-            operators = TRANSPOSED if self.by_hand else PLAIN
-            values = self.flow_values if forcing.flow_values is None else forcing.flow_values
-            rate, stiffness = self.flow.tendency(
-                values, self.bed, thickness, self.dx, self.dy, operators
-            )
+            if self.flow.by_hand:
+                flow = flow.for_transpose()
+            fluxes = flow.fluxes(self.domain, thickness)
+            rate, stiffness = divergence(fluxes, self.domain), fluxes.stiffness
         if forcing.source is not None:
             return Unknowns(rate + forcing.source.rate), stiffness
         if self.in_stages:
-            values = (
-                self.balance_values if forcing.balance_values is None else forcing.balance_values
-            )
-            rates = self.mass_balance.rates(values, None, self.bed + thickness, t)
+            balance = self.mass_balance if forcing.mass_balance is None else forcing.mass_balance
+            rates = balance.rates(None, self.domain.bed + thickness, t)
             applied, withheld = self._allowed(rates, thickness)
             return Unknowns(rate + applied, applied, withheld), stiffness
         return Unknowns(rate), stiffness
@@ -198,7 +185,7 @@ class Dynamics(AbstractSystem):
             melt = jnp.minimum(forcing.source.rate, 0.0)
             rates = Unknowns(jnp.where(bare, rates.thickness - melt, rates.thickness))
         return Unknowns(
-            jnp.where(self.interior, rates.thickness, 0.0), rates.applied, rates.withheld
+            jnp.where(self.domain.interior, rates.thickness, 0.0), rates.applied, rates.withheld
         )
 
     def settle(
@@ -213,12 +200,12 @@ class Dynamics(AbstractSystem):
         kept: Any
         H = raw.thickness
         if self.signed:
-            kept = jnp.where(self.interior, H, 0.0)
+            kept = jnp.where(self.domain.interior, H, 0.0)
             return Unknowns(kept), None if tally is None else Tally(
                 tally.removed + (H - kept), tally.clipped
             )
-        kept = jnp.where(self.interior & (H > 0), H, 0.0)
-        short = jnp.where(self.interior, kept - H, 0.0)
+        kept = jnp.where(self.domain.interior & (H > 0), H, 0.0)
+        short = jnp.where(self.domain.interior, kept - H, 0.0)
         if self.in_stages:
             gain, loss = _split(raw.applied)
         else:
@@ -239,7 +226,7 @@ class Dynamics(AbstractSystem):
 
         kept, left, clipped = lax.cond(is_owed, repaid, lambda: (kept, zero, tally.clipped))
         y = Unknowns(kept, zero, zero) if self.in_stages else Unknowns(kept)
-        removed: Any = tally.removed + jnp.where(self.interior, owed - left - short, H)
+        removed: Any = tally.removed + jnp.where(self.domain.interior, owed - left - short, H)
         if self.in_stages:
             totals = tally.gain + gain, tally.loss + loss, tally.withheld + raw.withheld
             return y, Tally(removed, clipped, *totals)
@@ -299,8 +286,8 @@ class Dynamics(AbstractSystem):
             gain, loss, withheld = tally.gain, tally.loss, tally.withheld
         else:
             gain = loss = withheld = zero
-        lifted = zero if self.signed else jnp.where(self.interior, -tally.removed, 0.0)
-        lost = jnp.sum(jnp.where(self.interior, 0.0, tally.removed))
+        lifted = zero if self.signed else jnp.where(self.domain.interior, -tally.removed, 0.0)
+        lost = jnp.sum(jnp.where(self.domain.interior, 0.0, tally.removed))
         unmet = (
             lifted - tally.clipped
         )  # ice-free ground asks for melt, too: that is not counted below
@@ -330,12 +317,13 @@ class Dynamics(AbstractSystem):
         )
 
     def for_transpose(self) -> Dynamics:
-        """With hand-written transposes of the stencils."""
-        return dataclasses.replace(self, by_hand=True)
+        """With the flow in its form for the backward pass."""
+        flow = None if self.flow is None else self.flow.for_transpose()
+        return dataclasses.replace(self, flow=flow)
 
     def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
         """Root mean square over cells with ice, m."""
-        ice = self.interior & ((y0.thickness > 0) | (y1.thickness > 0))
+        ice = self.domain.interior & ((y0.thickness > 0) | (y1.thickness > 0))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
         return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
 
@@ -345,8 +333,8 @@ class Dynamics(AbstractSystem):
         """(vx, vy) on cells, m yr⁻¹, 0 without ice; ``laws`` as in :class:`Window`, of one
         window.
         """
-        values = self.flow_values if laws is None else in_month(self.flow_values, laws)
-        u, v = self.flow.velocity(values, self.bed, thickness, self.dx, self.dy, at)
+        flow = self.flow if laws is None else self.flow.in_month(laws)
+        u, v = flow.velocity(self.domain, thickness, at)
         return jnp.where(thickness > 0, cell_mean(u), 0.0), jnp.where(
             thickness > 0, cell_mean(v), 0.0
         )
@@ -382,16 +370,14 @@ class Dynamics(AbstractSystem):
 
     def _rates(self, thickness: Cell, window: Window) -> Rates:
         """The balance of a window at a surface, with its laws refreshed."""
-        values = (
-            self.balance_values
-            if window.laws is None
-            else in_month(self.balance_values, window.laws)
-        )
-        return self.mass_balance.rates(values, window.forcing, self.bed + thickness, window.start)
+        balance = self.mass_balance
+        if window.laws is not None:
+            balance = balance.in_month(window.laws)
+        return balance.rates(window.forcing, self.domain.bed + thickness, window.start)
 
     def no_source(self, window: Window) -> Source:
         """A balance of nothing, in the form that the state carries."""
-        shapes = jax.eval_shape(self._source, self.bed, window)
+        shapes = jax.eval_shape(self._source, self.domain.bed, window)
         return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
     def _source(self, thickness: Cell, window: Window) -> Source:
@@ -412,10 +398,10 @@ class Dynamics(AbstractSystem):
         """
         balance = self.water_to_ice * rates.balance
         threshold = self.mass_balance.accumulation_threshold
-        may_gain = True if threshold is None else self.outline | (thickness > threshold)
-        acts = self.interior & (may_gain | (balance <= 0))
+        may_gain = True if threshold is None else self.domain.outline | (thickness > threshold)
+        acts = self.domain.interior & (may_gain | (balance <= 0))
         withheld = jnp.where(
-            self.interior & ~acts, balance, 0.0
+            self.domain.interior & ~acts, balance, 0.0
         )  # the ring stays ice-free and asks for nothing
         return jnp.where(acts, balance, 0.0), withheld
 
@@ -424,7 +410,7 @@ class Dynamics(AbstractSystem):
         enough to gain outside.
         """
         threshold = self.mass_balance.accumulation_threshold
-        belongs = True if threshold is None else self.outline | (thickness > threshold)
+        belongs = True if threshold is None else self.domain.outline | (thickness > threshold)
         glacier = (thickness > 0) & belongs
         return jnp.stack(
             [
@@ -441,11 +427,11 @@ class Dynamics(AbstractSystem):
         withheld: Any
         if self.signed:
             balance = rates.balance
-            acts = self.interior & (
+            acts = self.domain.interior & (
                 ((thickness > 0) & (balance < 0)) | ((thickness > 10.0) & (balance >= 0))
             )
             gain, melt = _split(jnp.where(acts, balance, 0.0))
-            withheld = jnp.where(self.interior & ~acts & (balance > 0), balance, 0.0)
+            withheld = jnp.where(self.domain.interior & ~acts & (balance > 0), balance, 0.0)
             return _Jump(
                 thickness + gain - melt, gain, melt, jnp.zeros_like(gain), withheld, on_glacier
             )
@@ -481,20 +467,13 @@ def dynamics_of(
     its grid.
     """
     flow, balance = model.flow, model.mass_balance
-    bed, _ = geometry(glacier)
     return Dynamics(
-        flow=None if flow is None else without_numbers(flow),
-        mass_balance=None if balance is None else without_numbers(balance),
-        flow_values=None if flow is None else flow.coefficients(glacier),
-        balance_values=None if balance is None else balance.coefficients(glacier),
-        bed=bed,
-        outline=jnp.asarray(glacier.mask),
-        interior=jnp.asarray(interior_mask(glacier.grid.shape)),
-        dx=glacier.grid.dx,
-        dy=glacier.grid.dy,
+        flow=None if flow is None else flow.on(glacier),
+        mass_balance=None if balance is None else balance.on(glacier),
+        domain=domain_of(glacier),
         water_to_ice=WATER_DENSITY / model.ice_density,
         coupling=coupling,
-        signed=getattr(balance, "scheme", None) == "odinn",
+        signed=isinstance(balance, OdinnBalance),
         carries=carries,
         accounts=accounts,
     )

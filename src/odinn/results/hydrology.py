@@ -174,8 +174,8 @@ def check_hydrology(model: Model, glacier: Glacier) -> None:
     if balance is None or balance.frequency != "monthly":
         found = "no mass balance" if balance is None else type(balance).__name__
         text = f"hydrology=True: {found} does not tell snow from rain; use TemperatureIndex"
-    elif getattr(balance, "scheme", None) == "odinn":
-        text = "hydrology=True: scheme='odinn' does not conserve water; use 'degree-day'"
+    elif not balance.distinguishes_water:
+        text = f"hydrology=True: {type(balance).__name__} does not conserve water; use TemperatureIndex"
     else:
         return
     raise InputError(where(glacier.rgi_id, text))

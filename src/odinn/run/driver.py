@@ -23,6 +23,7 @@ from odinn.errors import InputError, OdinnError
 from odinn.glacier import Glacier
 from odinn.model.model import Model, State
 from odinn.numbers.parameter import Parameter, cast_floats
+from odinn.physics.balance.odinn import OdinnBalance
 from odinn.physics.balance.temperature_index import TemperatureIndex
 from odinn.physics.dynamics import Coupling, Dynamics, Report, Window, dynamics_of
 from odinn.physics.laws.base import check_laws
@@ -357,7 +358,8 @@ def _warn_about_balance(
     model: Model, glacier: Glacier, report: Report, part: Window, size: int
 ) -> None:
     """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
-    if not isinstance(model.mass_balance, TemperatureIndex) or size < MONTHS_PER_YEAR:
+    by_degree_days = isinstance(model.mass_balance, TemperatureIndex | OdinnBalance)
+    if not by_degree_days or size < MONTHS_PER_YEAR:
         return
     if abs(float(np.sum(part.length[:size])) - 1.0) > 1e-6:
         return

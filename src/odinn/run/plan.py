@@ -13,7 +13,9 @@ from odinn.dates import MONTH, month_index, snap
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.model.model import Model, State
-from odinn.physics.dynamics import Coupling, Window
+from odinn.physics.balance.base import Coupling
+from odinn.physics.balance.odinn import OdinnBalance
+from odinn.physics.dynamics import Window
 from odinn.physics.laws.base import monthly_rows
 from odinn.stepping.base import NOT_FINITE
 
@@ -46,15 +48,15 @@ def check_run(
     if dtype not in ("float64", "float32"):
         raise fail(f"dtype={dtype!r}: expected 'float64' or 'float32'")
     balance = model.mass_balance
-    if getattr(balance, "scheme", None) == "odinn" and coupling != "jump":
-        raise fail("TemperatureIndex(scheme='odinn') needs coupling='jump'")
-    if getattr(balance, "scheme", None) == "odinn" and initial is not None:
+    if coupling == "jump" and (balance is None or balance.frequency != "monthly"):
+        raise fail("coupling='jump' applies the balance at month ends and needs a monthly one")
+    if balance is not None and coupling not in balance.couplings:
+        raise fail(f"{type(balance).__name__} needs coupling={balance.couplings[0]!r}")
+    if isinstance(balance, OdinnBalance) and initial is not None:
         raise fail(
-            "scheme='odinn' leaves out the event at the final time, so its runs cannot be continued"
+            "OdinnBalance leaves out the event at the final time, so its runs cannot be continued"
         )
     if coupling == "jump":
-        if balance is None or balance.frequency != "monthly":
-            raise fail("coupling='jump' applies the balance at month ends and needs a monthly one")
         for label, t in (("start", t0), ("end", t1)):
             if abs(t * 12 - round(t * 12)) > 1e-6:
                 raise fail(f"coupling='jump' needs whole months, but the {label} is {t}")
@@ -119,7 +121,7 @@ def plan_windows(
         evaluate = at_start.copy()
         evaluate[0] |= not resumes
         jump = np.isclose(ends_ * 12, months + 1, atol=1e-9, rtol=0) if coupling == "jump" else jump
-        if coupling == "jump" and getattr(balance, "scheme", None) == "odinn":
+        if isinstance(balance, OdinnBalance):
             jump[-1] = False  # ODINN has no event at the final time
         forcing = in_force(balance.forcing(glacier, needed))
     return Window(

@@ -19,7 +19,7 @@ import numpy as np
 
 from odinn.constants import WATER_DENSITY
 from odinn.glacier import Glacier
-from odinn.grid import Array, Cell, Grid
+from odinn.grid import Array, Cell, Grid, Scalar
 from odinn.physics.balance.base import AbstractMassBalance, Frequency, Rates
 from odinn.physics.balance.temperature_index import net_rates
 from odinn.physics.flow.power import power
@@ -256,31 +256,38 @@ class BedrockStep(eqx.Module):
         )
 
 
+class Circles(eqx.Module):
+    """The distinct distances of cells from the origin, m, and for each cell which is its own: a
+    balance is computed once per distance, an eighth of the cells.
+    """
+
+    radii: Array
+    index: Cell
+
+    @classmethod
+    def of(cls, grid: Grid) -> Circles:
+        """Those of a grid."""
+        radii, index = np.unique(radius(grid), return_inverse=True)
+        return cls(jnp.asarray(radii), jnp.asarray(index.reshape(grid.shape)))
+
+
 class ExactBalance(AbstractMassBalance):
     """The balance under which a dome is exact, evaluated at every stage and acting everywhere."""
 
     dome: AbstractDome = eqx.field(kw_only=True)
+    circles: Circles = eqx.field(kw_only=True)
     accumulation_threshold: float | None = None
 
     frequency: ClassVar[Frequency] = "state"
 
-    def coefficients(self, site: Any) -> tuple[Array, Array]:
-        """Distinct distances of cells from the origin, m, and for each cell which of them is its
-        own.
-        """
-        radii, index = np.unique(radius(site.grid), return_inverse=True)
-        return jnp.asarray(radii), jnp.asarray(index.reshape(site.grid.shape))
-
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""
 
-    def rates(self, values: tuple[Array, Array], forcing: None, surface: Cell, time: Any) -> Rates:
-        """m w.e. per year; computed once per distance, which an eighth of the cells suffices
-        for.
-        """
-        radii, index = values
-        balance = self.dome.ice_density / WATER_DENSITY * self.dome.balance(radii, time)
-        return net_rates(jnp.asarray(balance)[index])
+    def rates(self, forcing: None, surface: Cell, time: Scalar) -> Rates:
+        """m w.e. per year."""
+        balance = self.dome.balance(self.circles.radii, time)
+        to_water = self.dome.ice_density / WATER_DENSITY
+        return net_rates(jnp.asarray(to_water * balance)[self.circles.index])
 
 
 def radius(grid: Grid) -> Cell:

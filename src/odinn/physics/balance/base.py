@@ -1,15 +1,19 @@
 """The interface of surface mass balance."""
 
 import abc
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
 
 from odinn.glacier import Glacier
-from odinn.grid import Cell
+from odinn.grid import Cell, Scalar
+from odinn.numbers.parameter import Site, on_cells
+from odinn.physics.laws.base import in_month
+from odinn.physics.part import MonthlyInputs, on_site
 
 Frequency = Literal["fixed", "monthly", "state"]
+Coupling = Literal["source", "jump"]
 
 
 class Rates(eqx.Module):
@@ -30,21 +34,24 @@ class Rates(eqx.Module):
 class AbstractMassBalance(eqx.Module):
     """Surface mass balance in m w.e.; the driver converts it to metres of ice.
 
+    A balance of a model holds numbers as its user gave them; ``on`` makes the same balance on one
+    glacier, which holds fields and is what compiled code calls.
+
     ``frequency`` says when it has to be evaluated anew: "fixed" (once per run), "monthly" (at the
     surface of the start of each month) or "state" (at every stage of every step, time included).
 
     ``accumulation_threshold`` (m of ice): outside the outline a positive balance acts only where
     ice is thicker than this; None lets it act everywhere.
+
+    ``couplings`` are those it can be run with: "source" (throughout) and, if monthly, "jump" (at
+    the ends of months). ``distinguishes_water``: its rates tell snow, melt and rain apart, so that
+    runoff can be recorded.
     """
 
     frequency: eqx.AbstractClassVar[Frequency]
     accumulation_threshold: eqx.AbstractVar[float | None]
-
-    @abc.abstractmethod
-    def coefficients(self, site: Any) -> Any:
-        """The numbers of this balance as fields on the cells of the grid of a site (a glacier, or a
-        ``Site``).
-        """
+    couplings: ClassVar[tuple[Coupling, ...]] = ("source",)
+    distinguishes_water: ClassVar[bool] = False
 
     @abc.abstractmethod
     def forcing(self, glacier: Glacier, months: np.ndarray) -> Any:
@@ -53,7 +60,15 @@ class AbstractMassBalance(eqx.Module):
         """
 
     @abc.abstractmethod
-    def rates(self, values: Any, forcing: Any, surface: Cell, time: Any) -> Rates:
-        """Accumulation, melt and rain at a surface (m), given coefficients and one month's
-        forcing.
+    def rates(self, forcing: Any, surface: Cell, time: Scalar) -> Rates:
+        """Accumulation, melt and rain at a surface (m) under one month's forcing; of a balance on a
+        glacier.
         """
+
+    def on(self, site: Site) -> "AbstractMassBalance":
+        """This balance on one glacier: each number a field on cells, or a law left open."""
+        return on_site(self, site, "mass_balance", on_cells)
+
+    def in_month(self, rows: MonthlyInputs) -> "AbstractMassBalance":
+        """This balance on a glacier with the monthly inputs of its laws filled in."""
+        return in_month(self, rows)

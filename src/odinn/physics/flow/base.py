@@ -1,53 +1,80 @@
 """The interface of ice flow."""
 
 import abc
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 
 from odinn.grid import Cell, Corner, Scalar
-from odinn.physics.flow.kernel import PLAIN, Operators
+from odinn.numbers.parameter import Site, on_corners
+from odinn.physics.domain import Domain
+from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, FaceX, FaceY
+from odinn.physics.laws.base import in_month
+from odinn.physics.part import MonthlyInputs, on_site, with_fields
 
 VelocityKind = Literal["surface", "mean", "basal"]
 
 
-class AbstractFlow(eqx.Module):
-    """Ice flow: from thickness to its rate of change and to velocity.
+class Fluxes(eqx.Module):
+    """What flows between the cells of a glacier.
 
-    ``coefficients`` is called once per run on the host and returns the numbers of the flow as
-    fields; the other two are pure functions of arrays. ``ice_density`` (kg m⁻³) and ``gravity`` (m
-    s⁻²) belong to every flow.
+    Args:
+        x: volume flux per unit width through faces along x, m² yr⁻¹, (ny-2, nx-1), positive
+            eastward. y: the same along y, (ny-1, nx-2), positive southward. Faces between two cells
+            of the outermost ring carry nothing.
+        stiffness: a bound on the spectral radius of the Jacobian of dH/dt, yr⁻¹.
+        by_hand: the fluxes of a flow in the form that the backward pass differentiates.
+    """
+
+    x: FaceX
+    y: FaceY
+    stiffness: Scalar
+    by_hand: bool = eqx.field(static=True, default=False)
+
+
+class AbstractFlow(eqx.Module):
+    """Ice flow: from thickness to the fluxes between cells and to velocity.
+
+    A flow of a model holds numbers as its user gave them; ``on`` makes the same flow on one
+    glacier, which holds fields and is what compiled code calls. ``ice_density`` (kg m⁻³) and
+    ``gravity`` (m s⁻²) belong to every flow.
     """
 
     ice_density: eqx.AbstractVar[float]
     gravity: eqx.AbstractVar[float]
+    # no argument: only `for_transpose` sets it
+    by_hand: bool = eqx.field(static=True, default=False, init=False, repr=False)
 
     @abc.abstractmethod
-    def coefficients(self, site: Any) -> Any:
-        """The numbers of this flow as fields on the corners of the grid of a site (a glacier, or a
-        ``Site``).
-        """
+    def fluxes(self, domain: Domain, thickness: Cell) -> Fluxes:
+        """Fluxes at a thickness (m) that is non-negative and 0 on the outermost ring."""
 
     @abc.abstractmethod
-    def tendency(
-        self,
-        values: Any,
-        bed: Cell,
-        thickness: Cell,
-        dx: float,
-        dy: float,
-        operators: Operators = PLAIN,
-    ) -> tuple[Cell, Scalar]:
-        """dH/dt (m yr⁻¹; the outermost ring collects what leaves) and a bound on the stiffness,
-        yr⁻¹.
-
-        ``operators`` are the stencils to use: plain, or with hand-written transposes for the
-        backward pass. ``thickness`` is non-negative and 0 on the ring. The stiffness bounds the
-        spectral radius of the Jacobian.
-        """
-
-    @abc.abstractmethod
-    def velocity(
-        self, values: Any, bed: Cell, thickness: Cell, dx: float, dy: float, at: VelocityKind
-    ) -> tuple[Corner, Corner]:
+    def velocity(self, domain: Domain, thickness: Cell, at: VelocityKind) -> tuple[Corner, Corner]:
         """Velocity along x and y on corners, m yr⁻¹."""
+
+    def on(self, site: Site) -> "AbstractFlow":
+        """This flow on one glacier: each number a field on corners, or a law left open.
+
+        Python numbers stay what they are, since they are compiled in; where a Python 0 leaves a
+        term out, None stands for it.
+        """
+        return on_site(self, site, "flow", on_corners)
+
+    def in_month(self, rows: MonthlyInputs) -> "AbstractFlow":
+        """This flow on a glacier with the monthly inputs of its laws filled in."""
+        return in_month(self, rows)
+
+    def for_transpose(self) -> "AbstractFlow":
+        """The same flow with hand-written transposes where it has them: what the backward pass
+        differentiates, in reverse mode only.
+        """
+        return with_fields(self, by_hand=True)
+
+
+def divergence(fluxes: Fluxes, domain: Domain) -> Cell:
+    """Minus the divergence of fluxes: dH/dt by flow, m yr⁻¹; the outermost ring collects what
+    leaves.
+    """
+    operators = TRANSPOSED if fluxes.by_hand else PLAIN
+    return operators.flux_divergence(fluxes.x, fluxes.y, domain.dx, domain.dy)

@@ -1,7 +1,5 @@
 """Shallow ice in three exclusive forms, which differ in their diffusivity alone."""
 
-from __future__ import annotations
-
 import abc
 import warnings
 from typing import Any
@@ -18,12 +16,11 @@ from odinn.numbers.parameter import (
     as_number,
     as_number_or_zero,
     check_sign,
-    for_glacier,
-    on_corners,
     plain_numbers,
 )
-from odinn.physics.flow.base import AbstractFlow, VelocityKind
-from odinn.physics.flow.kernel import PLAIN, Operators, corner_geometry
+from odinn.physics.domain import Domain
+from odinn.physics.flow.base import AbstractFlow, Fluxes, VelocityKind
+from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, corner_geometry
 from odinn.physics.flow.power import Exponent, is_static, power
 
 _PER_SECOND = (
@@ -31,116 +28,84 @@ _PER_SECOND = (
 )
 
 
-class Coefficients(eqx.Module):
-    """Numbers of a shallow ice flow on corners; exponents are Python floats where they are
-    constants.
-
-    ``creep`` multiplies Hⁿ⁺² |∇S|ⁿ⁻¹ in the diffusivity (for A: 2A(ρg)ⁿ/(n+2)), ``sliding`` Hᵖ⁻ᵠ⁺¹
-    |∇S|ᵖ⁻¹ (C(ρg)ᵖ⁻ᵠ; None where there is no sliding): fields, or :class:`odinn.physics.laws.base.Deferred` laws of the month or the state.
-    """
-
-    creep: Any
-    sliding: Any
-    n: Exponent
-    p: Exponent
-    q: Exponent
-    n_H: Exponent
-    n_S: Exponent
-
-
 class AbstractShallowIce(AbstractFlow):
-    """Flow whose flux is −D ∇S: dH/dt = ∇·(D ∇S)."""
+    """Flow whose flux is −D ∇S, with D = H times the mobility (depth-mean speed per slope)."""
 
     @abc.abstractmethod
-    def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Any) -> Corner:
-        """D on corners, m² yr⁻¹, from thickness (m) and squared slope (1), which is > 0."""
+    def mobility(self, thickness: Corner, slope_squared: Corner, at: VelocityKind) -> Corner:
+        """Speed per slope on corners, m yr⁻¹, from thickness (m) and squared slope (1), which is
+        > 0.
+        """
 
     @abc.abstractmethod
-    def mobility(
-        self, thickness: Corner, slope_squared: Corner, values: Any, at: VelocityKind
-    ) -> Corner:
-        """Speed per slope on corners, m yr⁻¹."""
-
-    @abc.abstractmethod
-    def slope_exponent(self, values: Any) -> Any:
+    def slope_exponent(self) -> float | Scalar:
         """The largest m of fluxes ~ |∇S|ᵐ: along the flow the flux is m times stiffer than D
         says.
         """
 
-    def tendency(
-        self,
-        values: Any,
-        bed: Cell,
-        thickness: Cell,
-        dx: float,
-        dy: float,
-        operators: Operators = PLAIN,
-    ) -> tuple[Cell, Scalar]:
+    def fluxes(self, domain: Domain, thickness: Cell) -> Fluxes:
         """See :class:`AbstractFlow`. Stiffness: 4 (m + 1) max(D) / min(dx, dy)², the largest
         eigenvalue of the linearised operator when one direction is m times stiffer than the other.
         """
-        surface = bed + thickness
-        corner_thickness, gx, gy = operators.corner_geometry(thickness, surface, dx, dy)
+        operators = TRANSPOSED if self.by_hand else PLAIN
+        dx, dy, surface = domain.dx, domain.dy, domain.bed + thickness
+        on_corners, gx, gy = operators.corner_geometry(thickness, surface, dx, dy)
         slope_squared = gx * gx + gy * gy + SLOPE_EPSILON
-        diffusivity = self.diffusivity(corner_thickness, slope_squared, values)
-        rate = operators.capped_divergence(diffusivity, thickness, surface, dx, dy)
-        stiffness = (
-            4.0 * (self.slope_exponent(values) + 1.0) / min(dx, dy) ** 2 * jnp.max(diffusivity)
-        )
-        return rate, stiffness
+        diffusivity = on_corners * self.mobility(on_corners, slope_squared, "mean")
+        x, y = operators.capped_fluxes(diffusivity, thickness, surface, dx, dy)
+        along = self.slope_exponent() + 1.0
+        stiffness = 4.0 * along / jnp.minimum(dx, dy) ** 2 * jnp.max(diffusivity)
+        return Fluxes(x, y, stiffness, self.by_hand)
 
     def velocity(
-        self,
-        values: Any,
-        bed: Cell,
-        thickness: Cell,
-        dx: float,
-        dy: float,
-        at: VelocityKind = "surface",
+        self, domain: Domain, thickness: Cell, at: VelocityKind = "surface"
     ) -> tuple[Corner, Corner]:
         """See :class:`AbstractFlow`: minus mobility times the surface gradient."""
-        corner_thickness, gx, gy = corner_geometry(thickness, bed + thickness, dx, dy)
+        surface = domain.bed + thickness
+        on_corners, gx, gy = corner_geometry(thickness, surface, domain.dx, domain.dy)
         slope_squared = gx * gx + gy * gy + SLOPE_EPSILON
-        mobility = self.mobility(corner_thickness, slope_squared, values, at)
+        mobility = self.mobility(on_corners, slope_squared, at)
         return -mobility * gx, -mobility * gy
 
 
 class AbstractGlenFlow(AbstractShallowIce):
-    """Creep with exponents n_H and n_S plus sliding; what multiplies them is up to the class."""
+    """Creep by Glen's law, whose form is up to the class, and sliding by Weertman and Budd's."""
 
-    def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Coefficients) -> Corner:
-        """Creep and sliding: H times the depth-mean mobility."""
-        rate = at_state(values.creep, thickness, slope_squared)
-        creep = (
-            rate * power(thickness, values.n_H + 2.0) * power(slope_squared, (values.n_S - 1.0) / 2)
-        )
-        if values.sliding is None:
-            return creep
-        return creep + thickness * _sliding_mobility(thickness, slope_squared, values)
+    C: eqx.AbstractVar[Number]
+    n: eqx.AbstractVar[Exponent]
+    p: eqx.AbstractVar[Exponent]
+    q: eqx.AbstractVar[Exponent]
 
-    def mobility(
-        self, thickness: Corner, slope_squared: Corner, values: Coefficients, at: VelocityKind
-    ) -> Corner:
-        """Depth-mean creep is D/H, at the surface (n+2)/(n+1) times that; sliding adds equally to
-        both.
+    @abc.abstractmethod
+    def creep(self, thickness: Corner, slope_squared: Corner) -> Corner:
+        """Depth-mean speed of creep per slope on corners, m yr⁻¹."""
+
+    @abc.abstractmethod
+    def creep_exponent(self) -> Exponent:
+        """The power of the slope in the flux by creep."""
+
+    def mobility(self, thickness: Corner, slope_squared: Corner, at: VelocityKind) -> Corner:
+        """See :class:`AbstractShallowIce`. Creep is (n+2)/(n+1) times as fast at the surface as in
+        the depth mean; sliding adds equally to both.
         """
-        factors = {"mean": 1.0, "surface": (values.n + 2.0) / (values.n + 1.0), "basal": 0.0}
+        factors = {"mean": 1.0, "surface": (self.n + 2.0) / (self.n + 1.0), "basal": 0.0}
         if at not in factors:
             raise InputError(f"at={at!r}: expected one of {', '.join(map(repr, factors))}")
-        rate = at_state(values.creep, thickness, slope_squared)
-        creep = (
-            rate * power(thickness, values.n_H + 1.0) * power(slope_squared, (values.n_S - 1.0) / 2)
-        )
-        mobility = factors[at] * creep
-        return (
-            mobility
-            if values.sliding is None
-            else mobility + _sliding_mobility(thickness, slope_squared, values)
-        )
+        creep = factors[at] * self.creep(thickness, slope_squared)
+        return creep if self.C is None else creep + self.sliding(thickness, slope_squared)
 
-    def slope_exponent(self, values: Coefficients) -> Any:
-        """The larger of n_S and, with sliding, p."""
-        exponents = (values.n_S,) if values.sliding is None else (values.n_S, values.p)
+    def sliding(self, thickness: Corner, slope_squared: Corner) -> Corner:
+        """u_b / |∇S| = C τ_b^p / (ρgH)^q / |∇S| = C (ρgH)^(p−q) |∇S|^(p−1), m yr⁻¹."""
+        C = at_state(self.C, thickness, slope_squared)
+        overburden = self.ice_density * self.gravity * thickness
+        slope = power(slope_squared, (self.p - 1.0) / 2)
+        # a power of 0 would leave sliding on bare ground where p = q
+        return jnp.where(thickness > 0, C * power(overburden, self.p - self.q) * slope, 0.0)
+
+    def slope_exponent(self) -> float | Scalar:
+        """The larger of the power of creep and, with sliding, p."""
+        creep = self.creep_exponent()
+        exponents = (creep,) if self.C is None else (creep, self.p)
         if all(is_static(e) for e in exponents):
             return max(exponents)
         return jnp.max(jnp.stack([jnp.max(jnp.asarray(e)) for e in exponents]))
@@ -190,15 +155,18 @@ class SIA2D(AbstractGlenFlow):
                 stacklevel=2,
             )
 
-    def coefficients(self, site: Any) -> Coefficients:
-        """Fields on corners for one glacier."""
-        n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
-        weight = self.ice_density * self.gravity
-        scale = 2.0 * _power_of_number(weight, n) / (n + 2.0)
+    def creep(self, thickness: Corner, slope_squared: Corner) -> Corner:
+        """2A/(n+2) (ρgH)^n H |∇S|^(n−1), m yr⁻¹: the driving stress per slope to the power n."""
+        A = at_state(self.A, thickness, slope_squared)
+        stress = self.ice_density * self.gravity * thickness
         if self.reference_stress is not None:
-            scale = scale * _power_of_number(self.reference_stress, 3.0 - n)
-        creep = scale * on_corners(self.A, site, "flow.A")
-        return Coefficients(creep, _sliding(self, site, p, q), n, p, q, n, n)
+            A, stress = A * self.reference_stress**3, stress / self.reference_stress
+        factor = 2.0 / (self.n + 2.0) * A
+        return factor * power(stress, self.n) * thickness * power(slope_squared, (self.n - 1.0) / 2)
+
+    def creep_exponent(self) -> Exponent:
+        """See :class:`AbstractGlenFlow`."""
+        return self.n
 
 
 class HybridSIA2D(AbstractGlenFlow):
@@ -225,16 +193,18 @@ class HybridSIA2D(AbstractGlenFlow):
     def __check_init__(self) -> None:
         check_sign(self, "Y", "C")
 
-    def coefficients(self, site: Any) -> Coefficients:
-        """Fields on corners for one glacier."""
-        n, p, q = (_exponent(getattr(self, k), site, f"flow.{k}") for k in ("n", "p", "q"))
-        n_H, n_S = (
-            n if value is None else _exponent(as_exponent(value), site, name)
-            for value, name in ((self.n_H, "flow.n_H"), (self.n_S, "flow.n_S"))
-        )
-        weight = self.ice_density * self.gravity
-        creep = 2.0 * _power_of_number(weight, n) / (n + 2.0) * on_corners(self.Y, site, "flow.Y")
-        return Coefficients(creep, _sliding(self, site, p, q), n, p, q, n_H, n_S)
+    def creep(self, thickness: Corner, slope_squared: Corner) -> Corner:
+        """2Y/(n+2) (ρgH)^n H^(n_H−n+1) |∇S|^(n_S−1), m yr⁻¹."""
+        Y = at_state(self.Y, thickness, slope_squared)
+        stress = self.ice_density * self.gravity * thickness
+        rest = 1.0 if self.n_H is None else self.n_H - self.n + 1.0
+        slope = power(slope_squared, (self.creep_exponent() - 1.0) / 2)
+        factor = 2.0 / (self.n + 2.0) * Y
+        return factor * power(stress, self.n) * power(thickness, rest) * slope
+
+    def creep_exponent(self) -> Exponent:
+        """See :class:`AbstractGlenFlow`: n_S."""
+        return self.n if self.n_S is None else self.n_S
 
 
 class DiffusiveSIA2D(AbstractShallowIce):
@@ -254,66 +224,20 @@ class DiffusiveSIA2D(AbstractShallowIce):
     def __check_init__(self) -> None:
         check_sign(self, "U")
 
-    def coefficients(self, site: Any) -> Any:
-        """U on corners, or a law of the state."""
-        return on_corners(self.U, site, "flow.U")
-
-    def diffusivity(self, thickness: Corner, slope_squared: Corner, values: Any) -> Corner:
-        """See :class:`AbstractShallowIce`."""
-        return at_state(values, thickness, slope_squared) * thickness
-
-    def mobility(
-        self, thickness: Corner, slope_squared: Corner, values: Any, at: VelocityKind
-    ) -> Corner:
+    def mobility(self, thickness: Corner, slope_squared: Corner, at: VelocityKind) -> Corner:
         """See :class:`AbstractShallowIce`."""
         if at == "basal":
             raise InputError("DiffusiveSIA2D has no basal velocity: use at='surface' or at='mean'")
-        mean = at_state(values, thickness, slope_squared)
+        mean = at_state(self.U, thickness, slope_squared)
         return mean / self.surface_factor if at == "surface" else mean
 
-    def slope_exponent(self, values: Any) -> Any:
+    def slope_exponent(self) -> float:
         """1 for a field, since the flux is linear in the slope; 3 for a law of the slope, as for
         Glen's.
         """
-        return 3.0 if callable(values) else 1.0
+        return 3.0 if callable(self.U) else 1.0
 
 
 def at_state(value: Any, thickness: Corner, slope_squared: Corner) -> Corner:
     """The field itself, or a law of the state evaluated at corner thickness (m) and slope (1)."""
     return value(thickness, slope_squared) if callable(value) else value
-
-
-def _sliding_mobility(thickness: Corner, slope_squared: Corner, values: Coefficients) -> Corner:
-    """u_b / |∇S| = C (ρg)^(p−q) H^(p−q) |∇S|^(p−1)"""
-    coefficient = at_state(values.sliding, thickness, slope_squared)
-    sliding = (
-        coefficient
-        * power(thickness, values.p - values.q)
-        * power(slope_squared, (values.p - 1.0) / 2)
-    )
-    return jnp.where(thickness > 0, sliding, 0.0)
-
-
-def _sliding(flow: SIA2D | HybridSIA2D, site: Any, p: Exponent, q: Exponent) -> Any:
-    coefficient = for_glacier(flow.C, site.rgi_id, "flow.C")
-    if is_static(coefficient) and coefficient == 0.0:
-        return None
-    weight = flow.ice_density * flow.gravity
-    return on_corners(coefficient, site, "flow.C") * _power_of_number(weight, p - q)
-
-
-def _exponent(value: Any, site: Any, name: str) -> Exponent:
-    value = for_glacier(value, site.rgi_id, name)
-    if is_static(value):
-        return value
-    field = on_corners(value, site, name)
-    if callable(field):
-        raise InputError(
-            f"{name}: exponents take laws of fixed inputs only, found one that changes with month "
-            "or state"
-        )
-    return field
-
-
-def _power_of_number(base: float, exponent: Exponent) -> Any:
-    return base**exponent if is_static(exponent) else jnp.power(base, exponent)

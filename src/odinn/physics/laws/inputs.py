@@ -7,12 +7,11 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from odinn.errors import InputError
 from odinn.grid import Array
+from odinn.physics.balance.weather import degree_days
 from odinn.physics.laws.base import (
     AbstractInput,
     Fixed,
@@ -103,7 +102,7 @@ class DegreeDays(Fixed):
     def field(self, glacier: Any) -> np.ndarray:
         """See :class:`AbstractInput`."""
         _, months = whole_years(glacier, self.period, self.label)
-        return _monthly_degree_days(glacier, months, in_all=True) * 12.0 / len(months)
+        return degree_days(glacier, months, in_all=True) * 12.0 / len(months)
 
 
 class MonthlyTemperature(Monthly):
@@ -163,7 +162,7 @@ class RecentDegreeDays(Monthly):
         """See :class:`AbstractInput`."""
         first = int(months.min())
         before = np.arange(first - self.months, int(months.max()))
-        total = np.cumsum(_monthly_degree_days(glacier, before, in_all=False), axis=0)
+        total = np.cumsum(degree_days(glacier, before), axis=0)
         total = np.concatenate([np.zeros((1, *total.shape[1:])), total])
         return total[months - first + self.months] - total[months - first]
 
@@ -211,29 +210,3 @@ def _means_over_days(field: np.ndarray, used: np.ndarray, daily: bool) -> np.nda
     are.
     """
     return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1) if daily else field
-
-
-def _monthly_degree_days(glacier: Any, months: np.ndarray, in_all: bool) -> np.ndarray:
-    """Positive degree-days on cells, K d: of each month (months, ny, nx), or of all together (ny,
-    nx).
-    """
-    from odinn.physics.balance.temperature_index import TemperatureIndex
-
-    balance = TemperatureIndex(melt_factor=1e-3)
-    surface = np.asarray(glacier.surface, float)
-    return np.asarray(
-        _melt(
-            balance,
-            balance.coefficients(glacier),
-            surface,
-            balance.forcing(glacier, months),
-            in_all,
-        )
-    )
-
-
-@eqx.filter_jit
-def _melt(balance: Any, values: Any, surface: Any, table: Any, in_all: bool) -> Any:
-    """What melts in months at a factor of 1 mm K⁻¹ d⁻¹, mm: of each, or of all together."""
-    each = jax.lax.map(lambda row: 1000.0 * balance.rates(values, row, surface, 0.0).melt, table)
-    return jnp.sum(each, axis=0) if in_all else each
