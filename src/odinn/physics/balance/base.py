@@ -60,7 +60,7 @@ class AbstractMassBalance(eqx.Module):
         """
 
     @abc.abstractmethod
-    def rates(self, forcing: Any, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: Any, surface: Cell, time: float | Scalar) -> Rates:
         """Accumulation, melt and rain at a surface (m) under one month's forcing; of a balance on a
         glacier.
         """
