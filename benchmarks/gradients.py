@@ -27,7 +27,9 @@ from odinn.learning import gradients
 from odinn.learning.problem import local_parts, make_settings, prepare, run_options
 from odinn.learning.terms import as_total
 from odinn.model.binding import bind, trainable
-from odinn.physics.dynamics import Unknowns, dynamics_of
+from odinn.physics.processes.state import State
+from odinn.physics.processes.system import Unknowns
+from odinn.run.assembly import system_of
 from odinn.stepping.adjoint import Limits
 
 
@@ -80,20 +82,23 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
     own, static, _ = local_parts(problem.params, problem.static, p)
     model, _ = eqx.combine(own, static)
     windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[p.used]), p.windows)
-    base = dynamics_of(model, p.site, "source", carries=False, accounts="none")
-    scale = base.flow_values.creep / jnp.exp(rate)
+    base = system_of(model, p.site, reports=False, carried=False)
+    rate_factor = lambda system: system.processes[0].flow.A
+    scale = rate_factor(base) / jnp.exp(rate)
     measured = np.isfinite(p.glacier.observations.thickness)
     target = jnp.asarray(np.nan_to_num(p.glacier.observations.thickness))
 
     def value(log_rate: jax.Array) -> Any:
-        system = eqx.tree_at(
-            lambda s: s.flow_values.creep, base, scale * jnp.exp(log_rate)
-        ).for_transpose()
+        system = eqx.tree_at(rate_factor, base, scale * jnp.exp(log_rate)).for_transpose()
 
         @jax.checkpoint
         def month(H: Any, window: Any) -> tuple[Any, None]:
-            forcing, _, _ = system.begin(odinn.model.State(window.start, H, {}), window)
-            field = lambda t, y, args: system.continuous_tendency(forcing, t, Unknowns(y)).thickness
+            held, start, _ = system.begin(State(window.start, H, {}), window)
+
+            def field(t: Any, y: Any, args: None) -> Any:
+                unknowns = Unknowns(y, start.of_processes)
+                return system.continuous_tendency(held, t, unknowns).thickness
+
             out = diffrax.diffeqsolve(
                 diffrax.ODETerm(field),
                 diffrax.Bosh3(),

@@ -72,7 +72,7 @@ def corner_mean(cell: Cell) -> Corner:
     return 0.25 * ((cell[:-1, :-1] + cell[:-1, 1:]) + (cell[1:, :-1] + cell[1:, 1:]))
 
 
-def corner_gradient(surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner]:
+def corner_gradient(surface: Cell, dx: float | Scalar, dy: float | Scalar) -> tuple[Corner, Corner]:
     """Gradient along x and y on corners: face differences averaged over the two faces of each
     direction.
     """

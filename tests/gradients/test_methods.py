@@ -12,7 +12,6 @@ from odinn.learning import gradients
 from odinn.learning.losses import Total
 from odinn.learning.problem import local_parts, make_settings, prepare, run_options
 from odinn.model.binding import bind, trainable
-from odinn.physics.flow.kernel import PLAIN, TRANSPOSED
 from odinn.run.steps import record_as_replay
 from odinn.stepping.adjoint import Limits
 
@@ -132,29 +131,6 @@ def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradien
     np.testing.assert_allclose(
         product, difference, rtol=0, atol=1e-6 * np.abs(difference).max()
     )  # h² and round-off / h
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_hand_written_transposes_agree_with_automatic_ones(seed):
-    random = np.random.default_rng(seed)
-    ny, nx, dx, dy = 17, 23, 60.0, 80.0
-    H = jnp.asarray(np.maximum(random.normal(30, 40, (ny, nx)), 0.0))
-    S = jnp.asarray(2000 + 30 * random.normal(size=(ny, nx))) + H
-    D = jnp.asarray(random.uniform(0, 1e4, (ny - 1, nx - 1)))
-    bars = tuple(jnp.asarray(random.normal(size=(ny - 1, nx - 1))) for _ in range(3))
-    bar = jnp.asarray(random.normal(size=(ny, nx)))
-    both = []
-    for operators in (PLAIN, TRANSPOSED):
-        geometry = jax.vjp(lambda h, s, o=operators: o.corner_geometry(h, s, dx, dy), H, S)[1](bars)
-        divergence = jax.vjp(
-            lambda d, h, s, o=operators: o.capped_divergence(d, h, s, dx, dy), D, H, S
-        )[1](bar)
-        both.append((*geometry, *divergence))
-    for automatic, by_hand in zip(*both, strict=True):
-        np.testing.assert_allclose(
-            by_hand, automatic, rtol=0, atol=1e-13 * float(jnp.abs(automatic).max())
-        )
-    assert float(jnp.abs(both[0][3]).max()) > 0  # the cap was active somewhere
 
 
 def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin, discrete):

@@ -83,7 +83,7 @@ def test_every_cell_closes_and_nothing_melts_backwards(run):
 def test_where_ice_lasts_melt_is_what_the_degree_days_melt(run, glacier):
     july, forcing = 6, TI.forcing(glacier, np.array([12 * 2000 + 6]))
     month = jax.tree.map(lambda a: a[0], forcing)
-    rates = TI.rates(TI.coefficients(glacier), month, run.surface[july], None)
+    rates = TI.on(glacier).rates(month, run.surface[july], None)
     lasts = (run.thickness[july : july + 2] > 1).all(axis=0)
     h = run.hydrology
     assert lasts.sum() > 50
@@ -225,7 +225,7 @@ def test_a_saved_run_keeps_its_water(run, tmp_path):
         (lambda g: odinn.simulate(odinn.Model(), g, 2000, 2001, hydrology=True), "no mass balance"),
         (
             lambda g: odinn.simulate(
-                odinn.Model(None, odinn.TemperatureIndex(scheme="odinn")),
+                odinn.Model(None, odinn.OdinnBalance()),
                 g,
                 2000,
                 2001,

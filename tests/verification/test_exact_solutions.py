@@ -2,8 +2,6 @@
 first.
 """
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from odinn.grid import Grid
 from odinn.verification.exact import (
     BedrockStep,
+    Circles,
     ExactBalance,
     Halfar,
     OscillatingDome,
@@ -98,13 +97,8 @@ def test_the_oscillating_domes_balance_is_finite_at_dome_and_margin_and_negative
 
 def test_balance_reaches_the_model_in_water_equivalent_on_cells():
     dome, grid = Halfar(growth=5.0), square(11, 150e3)
-    balance = ExactBalance(dome=dome)
-    rates = balance.rates(
-        balance.coefficients(SimpleNamespace(rgi_id="", grid=grid)),
-        None,
-        jnp.zeros(grid.shape),
-        dome.start,
-    )
+    balance = ExactBalance(dome=dome, circles=Circles.of(grid))
+    rates = balance.rates(None, jnp.zeros(grid.shape), dome.start)
     expected = 0.91 * dome.balance(radius(grid), dome.start)
     np.testing.assert_allclose(rates.balance, expected, rtol=ROUND_OFF)
     assert (np.asarray(rates.melt) == 0).all()

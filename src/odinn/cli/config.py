@@ -41,6 +41,8 @@ def _section_of(kind: type, **special: Any) -> type[Section]:
     """A section with the arguments of a module as keys, and ``type`` to choose it."""
     fields: dict[str, Any] = {"type": (Literal[kind.__name__], kind.__name__)}
     for f in dataclasses.fields(kind):
+        if not f.init:
+            continue
         if f.name in special:
             fields[f.name] = special[f.name]
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
@@ -65,8 +67,8 @@ BALANCES = {
         temperature_std=_SPREAD,
         accumulation_threshold=_THRESHOLD,
         lapse_rate=(float | Literal["data"], "data"),
-        scheme=(Literal["degree-day", "odinn"], "degree-day"),
     ),
+    "OdinnBalance": _section_of(odinn.OdinnBalance),
     "LinearBalance": _section_of(odinn.LinearBalance, accumulation_threshold=_THRESHOLD),
     "PrescribedBalance": _section_of(odinn.PrescribedBalance, accumulation_threshold=_THRESHOLD),
 }

@@ -181,7 +181,7 @@ def run_outcome(
     balance = None
     if so_far:
         balance = with_start(state.extras["applied"], states.extras["applied"])
-    velocity = _Velocity(model, system, ice, _laws_at(windows, keep))
+    velocity = _Velocity(system, ice, _laws_at(windows, keep))
     times = with_start(state.time, states.time)
     return Outcome(ice, balance, times, velocity, model.ice_density / WATER_DENSITY), record
 
@@ -201,7 +201,6 @@ def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
 class _Velocity(eqx.Module):
     """(vx, vy) on cells, m yr⁻¹, at the start (0) or a stop, with the laws of the window that ends there, or begins."""
 
-    model: Model
     system: System
     ice: Float[Array, "stops ny nx"]
     laws: LawRows | None
@@ -209,6 +208,9 @@ class _Velocity(eqx.Module):
     def __call__(self, index: Any, begins: Any = False) -> tuple[Cell, Cell]:
         row = jnp.where(begins, len(self.ice), 0) + index
         laws = jax.tree.map(lambda rows: rows[row], self.laws)
+        if self.system.flow is None:
+            zero = jnp.zeros_like(self.ice[index])
+            return zero, zero
         return velocity_on_cells(self.system.flow, self.system.domain, self.ice[index], laws)
 
 
@@ -226,7 +228,7 @@ def residuals_of(
         lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None
     )
     outcome, record = run_outcome(model, site, windows, keep, start, settings, how)
-    found = []
+    found: list[tuple[Any, Any]] = []
     for (_, _, term), target in zip(loss.data, targets, strict=True):
         if target is None:
             found.append((jnp.zeros(1), 1))

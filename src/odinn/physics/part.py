@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -14,7 +14,7 @@ from odinn.grid import Array
 from odinn.numbers.parameter import Parameter, Site, as_number, as_number_or_zero, for_glacier
 
 Part = TypeVar("Part", bound=eqx.Module)
-MonthlyInputs = dict[str, tuple[Array, ...]]
+MonthlyInputs = Mapping[str, tuple[Array, ...]]
 ToField = Callable[[Any, Site, str], Any]
 
 

@@ -163,7 +163,8 @@ def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: Mapping[type, tuple[s
         return {"array": name, "jax": isinstance(obj, jax.Array)}
     if isinstance(obj, eqx.Module):
         kind = type(obj)
-        kept = [f.name for f in dataclasses.fields(obj) if f.name not in skip.get(kind, ())]
+        left_out = skip.get(kind, ())
+        kept = [f.name for f in dataclasses.fields(obj) if f.init and f.name not in left_out]
         fields = {name: _encode(getattr(obj, name), arrays, skip) for name in kept}
         return {"class": f"{kind.__module__}:{kind.__qualname__}", "fields": fields}
     if isinstance(obj, Mapping):

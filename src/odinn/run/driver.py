@@ -197,7 +197,7 @@ def run_windows(
     windows: Window,
     stepper: AbstractStepper,
     replay: Replay | None,
-    limits: tuple[int, np.int32],
+    limits: tuple[int, Any],
 ) -> tuple[State, Report, Record]:
     """The one compiled program of forward runs; ``limits``: (capacity of the record, most attempts)."""
     capacity, max_steps = limits

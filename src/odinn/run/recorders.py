@@ -37,13 +37,13 @@ class States:
     def add(self, chunk: Chunk, report: Report) -> None:
         """The windows of a chunk."""
         for row in range(chunk.size):
-            self._pending = self._pending + report.balance[row]
+            self._pending = self._pending + np.asarray(report.balance[row])
             window = chunk.first + row
             if not self._plan.saved[window]:
                 continue
             time = snap(float(self._plan.ends[window]))
             self.smb.append(self._pending / (time - self.times[-1]))
-            self.thickness.append(report.thickness[row])
+            self.thickness.append(np.asarray(report.thickness[row]))
             self.times.append(time)
             self._pending = np.zeros(self._pending.shape)
 
@@ -60,7 +60,7 @@ class Budget:
         """The windows of a chunk."""
         for name, parts in self._totals.items():
             parts.append(getattr(report, name) * self._cell_area)
-        self._on_glacier.append(report.on_glacier * self._cell_area)
+        self._on_glacier.append(np.asarray(report.on_glacier) * self._cell_area)
 
     def series(self) -> dict[str, np.ndarray]:
         """By name, (windows,), with the windows' ends as "time"."""
@@ -94,9 +94,15 @@ class StepRecord:
 
     def steps(self) -> Steps:
         """All of them."""
-        joined = (np.concatenate(parts) for parts in (self._count, self._dt, self._stages))
-        plan = self._plan
-        return Steps(plan.starts, plan.lengths, *joined, self._rejected, self._evaluations)
+        return Steps(
+            start=self._plan.starts,
+            length=self._plan.lengths,
+            count=np.concatenate(self._count),
+            dt=np.concatenate(self._dt),
+            stages=np.concatenate(self._stages),
+            rejected=self._rejected,
+            evaluations=self._evaluations,
+        )
 
 
 class WaterByMonth:
@@ -134,21 +140,23 @@ class WaterByMonth:
             self._add_window(chunk.first + row, own)
 
     def _add_window(self, window: int, report: Report) -> None:
-        balance = self._ice_density * report.balance
-        fell, rain = WATER_DENSITY * report.snowfall, WATER_DENSITY * report.rain
-        melt = fell - balance - (report.snow - self._snow)
+        thickness, snow = np.asarray(report.thickness), np.asarray(report.snow)
+        balance = self._ice_density * np.asarray(report.balance)
+        fell = WATER_DENSITY * np.asarray(report.snowfall)
+        rain = WATER_DENSITY * np.asarray(report.rain)
+        melt = fell - balance - (snow - self._snow)
         melt[np.abs(melt) < self._round_off] = 0.0
         was_ice = self._before >= AREA_THRESHOLD
-        self._domain |= was_ice | (report.thickness >= AREA_THRESHOLD)
+        self._domain |= was_ice | (thickness >= AREA_THRESHOLD)
         self._melted_ice = self._melted_ice + np.maximum(-balance, 0.0)
         month = month_index(float(self._plan.starts[window]))
         if not self._months or self._months[-1] != month:
             self._begin_month(month, window, was_ice)
         for name, amount in (("snowfall", fell), ("rain", rain), ("melt", melt)):
             self._fields[name][-1] = self._fields[name][-1] + amount
-        self._fields["snow"][-1] = report.snow
+        self._fields["snow"][-1] = snow
         self._end[-1] = float(self._plan.ends[window])
-        self._before, self._snow = report.thickness, report.snow
+        self._before, self._snow = thickness, snow
 
     def _begin_month(self, month: int, window: int, was_ice: Bool[np.ndarray, "ny nx"]) -> None:
         self._months.append(month)

@@ -283,7 +283,7 @@ class ExactBalance(AbstractMassBalance):
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""
 
-    def rates(self, forcing: None, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: None, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per year."""
         balance = self.dome.balance(self.circles.radii, time)
         to_water = self.dome.ice_density / WATER_DENSITY

@@ -27,8 +27,8 @@ from odinn.grid import Array, Grid
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.physics.domain import Domain, domain_of
-from odinn.physics.dynamics import Window
 from odinn.physics.flow.base import AbstractFlow, divergence
+from odinn.physics.processes.base import Window
 from odinn.results.simulation import Simulation
 from odinn.run.driver import simulate
 from odinn.stepping.adjoint import integrate

@@ -155,10 +155,10 @@ def test_a_commitment_run_is_one_line_and_the_result_says_which_climate_it_had(s
 
 def test_the_constant_climates_balance_can_be_differentiated(slab):
     g = slab.replace(climate=slab.climate.constant((2000, 2004)))
-    values = BALANCE.coefficients(g)
+    balance = BALANCE.on(g)
     july = jax.tree.map(lambda a: jnp.asarray(a[0]), BALANCE.forcing(g, np.array([12 * 2030 + 6])))
     surface = jnp.asarray(slab.surface)
-    total = jax.jit(lambda lift: jnp.sum(BALANCE.rates(values, july, surface + lift, 0.0).balance))
+    total = jax.jit(lambda lift: jnp.sum(balance.rates(july, surface + lift, 0.0).balance))
     slope = jax.grad(total)(0.0)
     assert slope > 0
     assert slope == pytest.approx(float(jax.jvp(total, (0.0,), (1.0,))[1]), rel=1e-12)
@@ -213,7 +213,7 @@ def test_measured_balances_and_odinns_scheme_want_the_series(slab):
     )  # an equilibrium climate
     assert monthly_balance(balanced, g, months(2000, 2001)).sum() == pytest.approx(0.0, abs=1e-9)
     with pytest.raises(ClimateError, match="follows the days of a real series"):
-        odinn.TemperatureIndex(scheme="odinn").forcing(g, months(2000, 2001))
+        odinn.OdinnBalance().forcing(g, months(2000, 2001))
 
 
 @pytest.mark.parametrize(

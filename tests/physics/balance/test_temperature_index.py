@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 import odinn
 from odinn.errors import ClimateError
-from odinn.physics.balance.temperature_index import DailyMonth, MeanMonth
+from odinn.physics.balance.weather import DailyMonth, MeanMonth
 
 
 def month_of_days(temp, precip, gradient):
@@ -91,23 +91,15 @@ def test_twelve_spreads_give_each_month_its_own(data):
 
 def test_the_balance_is_snow_minus_melt_in_metres_of_water():
     """The example of Muninn.jl's unit test, as one month."""
-    surface = jnp.zeros((1, 1))
+    surface = jnp.zeros((4, 4))
     balance = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
     grid = odinn.Grid(4, 4, 1.0, 1.0)
-    values = jax.tree.map(
-        lambda v: v[:1, :1], balance.coefficients(SimpleNamespace(rgi_id="x", grid=grid))
-    )
+    balance = balance.on(SimpleNamespace(rgi_id="x", grid=grid))
     cold = month_of_days(np.full(30, -5.0), np.full(30, 0.1), np.zeros(30))
     warm = month_of_days(np.full(30, 4.0), np.full(30, 0.1), np.zeros(30))
-    assert float(balance.rates(values, cold, surface, 0.0).balance[0, 0]) == pytest.approx(
-        2.0 * 3.0 / 1000
-    )
-    assert float(balance.rates(values, warm, surface, 0.0).balance[0, 0]) == pytest.approx(
-        -4e-3 * 120.0
-    )
-    assert float(balance.rates(values, warm, surface, 0.0).rain[0, 0]) == pytest.approx(
-        2.0 * 3.0 / 1000
-    )
+    assert float(balance.rates(cold, surface, 0.0).balance[0, 0]) == pytest.approx(2.0 * 3.0 / 1000)
+    assert float(balance.rates(warm, surface, 0.0).balance[0, 0]) == pytest.approx(-4e-3 * 120.0)
+    assert float(balance.rates(warm, surface, 0.0).rain[0, 0]) == pytest.approx(2.0 * 3.0 / 1000)
 
 
 def test_lapse_rates_are_limited_to_minus_nine_and_minus_three_kelvin_per_kilometre(slab):

@@ -45,8 +45,8 @@ class AbstractMassBalance(eqx.Module):
 
     ``couplings`` are those it can be run with: "source" (throughout) and, if monthly, "jump" (at
     the ends of months). ``distinguishes_water``: its rates tell snow, melt and rain apart, so that
-    runoff can be recorded. ``acts_at_final_time``: a run that ends with a month has the event of that
-    month's end; without it a run cannot be continued.
+    runoff can be recorded. ``acts_at_final_time``: a run that ends with a month has the event of
+    that month's end; a run without it cannot be continued.
     """
 
     frequency: eqx.AbstractClassVar[Frequency]
@@ -62,7 +62,7 @@ class AbstractMassBalance(eqx.Module):
         """
 
     @abc.abstractmethod
-    def rates(self, forcing: Any, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: Any, surface: Cell, time: float | Scalar) -> Rates:
         """Accumulation, melt and rain at a surface (m) under one month's forcing; of a balance on a
         glacier.
         """

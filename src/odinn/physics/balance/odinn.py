@@ -67,6 +67,8 @@ class OdinnBalance(AbstractMassBalance):
 
     melt_factor: Number = eqx.field(default=7e-3, converter=as_number)
     precip_factor: Number = eqx.field(default=1.0, converter=as_number)
+    # part of the scheme, so no argument
+    accumulation_threshold: float = eqx.field(default=ACCUMULATION_THRESHOLD, init=False)
 
     frequency: ClassVar[Frequency] = "monthly"
     couplings: ClassVar[tuple[Coupling, ...]] = ("jump",)
@@ -75,16 +77,11 @@ class OdinnBalance(AbstractMassBalance):
     def __check_init__(self) -> None:
         check_sign(self, "melt_factor", "precip_factor")
 
-    @property
-    def accumulation_threshold(self) -> float:
-        """See :class:`AbstractMassBalance`; m, and in this scheme inside the outline, too."""
-        return ACCUMULATION_THRESHOLD
-
     def forcing(self, glacier: Glacier, months: np.ndarray) -> OdinnMonth:
         """Sums over the days of months, rounded as ODINN rounds them."""
         return odinn_months(glacier, climate_of(glacier), months)
 
-    def rates(self, forcing: OdinnMonth, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: OdinnMonth, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per month."""
         degree_days, snow, rain = forcing.degree_days_snow_and_rain(surface)
         water = self.precip_factor * 1e-3  # kg m⁻² to m w.e.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -106,15 +106,12 @@ class TemperatureIndex(AbstractMassBalance):
         """Months of the glacier's climate, with lapse rates limited."""
         return weather(glacier, months, self.lapse_rate)
 
-    def rates(self, forcing: Month, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: Month, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per month."""
-        degree_days, snow = forcing.degree_days_and_snow(
-            surface,
-            self.temp_bias,
-            self.melt_temperature,
-            self.snow_temperature,
-            self.temperature_std,
-        )
+        bias = cast("Cell", self.temp_bias)  # on a glacier, numbers are fields
+        thresholds = self.melt_temperature, self.snow_temperature
+        spread = self.temperature_std
+        degree_days, snow = forcing.degree_days_and_snow(surface, bias, *thresholds, spread)
         rain = forcing.total_precip - snow
         water = self.precip_factor * 1e-3  # kg m⁻² to m w.e.
         return Rates(water * snow, self.melt_factor * degree_days, water * rain)
@@ -139,7 +136,7 @@ class LinearBalance(AbstractMassBalance):
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""
 
-    def rates(self, forcing: None, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: None, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per year."""
         balance = self.gradient * (surface - self.ela)
         if self.maximum is not None:
@@ -160,9 +157,9 @@ class PrescribedBalance(AbstractMassBalance):
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""
 
-    def rates(self, forcing: None, surface: Cell, time: Scalar) -> Rates:
+    def rates(self, forcing: None, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per year."""
-        return net_rates(self.balance)
+        return net_rates(cast("Cell", self.balance))
 
 
 def net_rates(balance: Cell) -> Rates:

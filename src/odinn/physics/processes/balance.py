@@ -269,8 +269,9 @@ class BalanceSoFar(AbstractProcess):
     end_is_linear: ClassVar[bool] = True
     reads_ledger: ClassVar[bool] = True
 
-    def record(self, state: State, held: None, ledger: Ledger) -> dict[str, Cell]:
+    def record(self, state: State, held: None, ledger: Ledger | None) -> dict[str, Cell]:
         """See :class:`AbstractProcess`."""
+        assert ledger is not None  # it says that it reads it
         return {"applied": state.extras["applied"] + ledger.balance}
 
     begin = holds_nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,7 +15,7 @@ from odinn.physics.domain import Domain
 from odinn.physics.processes.state import State, StateField
 
 PyTree = Any
-LawRows = dict[str, tuple[Array, ...]]  # monthly inputs of laws, by slot
+LawRows = Mapping[str, tuple[Array, ...]]  # monthly inputs of laws, by slot
 
 
 class Window(eqx.Module):

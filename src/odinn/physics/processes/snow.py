@@ -34,8 +34,10 @@ class Snowpack(AbstractProcess):
     end_is_linear: ClassVar[bool] = True  # it depends on rates that are held, not on the steps
     reads_ledger: ClassVar[bool] = True
 
-    def record(self, state: State, held: None, ledger: Ledger) -> dict[str, Cell]:
-        """See :class:`AbstractProcess`."""
+    def record(self, state: State, held: None, ledger: Ledger | None) -> dict[str, Cell]:
+        """See :class:`AbstractProcess`; the balance beside it has the water in detail."""
+        assert ledger is not None
+        assert ledger.water is not None
         left = WATER_DENSITY * ledger.water.left_to_snow
         return {"snow": jnp.maximum(state.extras["snow"] + left, 0.0)}
 

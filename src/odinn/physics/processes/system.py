@@ -234,7 +234,7 @@ def _total(parts: list[Array | None], nothing: Array) -> Any:
 
 
 def initial_state(
-    system: System, time: float, thickness: Cell, given: dict[str, PyTree], first: Window
+    system: System, time: float | Scalar, thickness: Cell, given: dict[str, PyTree], first: Window
 ) -> State:
     """The state in which a run starts, with every field that its processes declare.
 

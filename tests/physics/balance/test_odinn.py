@@ -60,7 +60,7 @@ def by_hand(glacier, climate, t0, months):
 
 
 def test_the_scheme_reproduces_its_description(slab):
-    model = odinn.Model(None, odinn.TemperatureIndex(DDF, FACTOR, scheme="odinn"))
+    model = odinn.Model(None, odinn.OdinnBalance(DDF, FACTOR))
     sim = odinn.simulate(model, slab, 2001.0, 2003.0, coupling="jump")
     signed = np.asarray(sim.state.thickness)
     np.testing.assert_allclose(
@@ -76,7 +76,7 @@ def test_the_scheme_reproduces_its_description(slab):
 def test_the_double_lapse_correction_is_colder_than_the_right_scheme(argentiere):
     """5.2 to 6.3 K on Argentière (data README), which shows as less melt."""
     months = np.arange(2010 * 12, 2015 * 12)
-    parity = odinn.TemperatureIndex(scheme="odinn").forcing(argentiere, months)
+    parity = odinn.OdinnBalance().forcing(argentiere, months)
     right = odinn.TemperatureIndex().forcing(argentiere, months)
     days = right.temp > -999
     mean = np.where(days, right.temp, 0).sum(1) / days.sum(1)
@@ -85,7 +85,7 @@ def test_the_double_lapse_correction_is_colder_than_the_right_scheme(argentiere)
 
 
 def test_the_scheme_needs_jumps_and_cannot_be_continued(slab):
-    model = odinn.Model(None, odinn.TemperatureIndex(scheme="odinn"))
+    model = odinn.Model(None, odinn.OdinnBalance())
     with pytest.raises(InputError, match="coupling='jump'"):
         odinn.simulate(model, slab, 2001.0, 2002.0)
     sim = odinn.simulate(model, slab, 2001.0, 2002.0, coupling="jump")
