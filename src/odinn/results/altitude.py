@@ -9,21 +9,26 @@ from jaxtyping import Bool, Float
 
 _WIDTH: Final = 20.0  # m: bands from which the equilibrium line is found
 
+Cells = Float[np.ndarray, "rows cells"]
+Mask = Bool[np.ndarray, "rows cells"]
+Profile = Float[np.ndarray, " bands"]
+Profiles = Float[np.ndarray, "rows bands"]
+
 
 class Bands(NamedTuple):
     """Profiles along altitude: the middle of each band (m), the weighted mean of what lies in it
     (NaN where nothing does), and the sum of weights.
     """
 
-    altitude: Float[np.ndarray, " bands"]
-    mean: Float[np.ndarray, "rows bands"]
-    weight: Float[np.ndarray, "rows bands"]
+    altitude: Profile
+    mean: Profiles
+    weight: Profiles
 
 
 def in_bands(
-    altitude: Float[np.ndarray, "rows cells"],
-    values: Float[np.ndarray, "rows cells"],
-    weights: Float[np.ndarray, "rows cells"] | Bool[np.ndarray, "rows cells"],
+    altitude: Cells,
+    values: Cells,
+    weights: Cells | Mask,
     width: float,
 ) -> Bands:
     """Sort cells into bands of altitude that start at multiples of their width (m).
@@ -54,9 +59,9 @@ def in_bands(
 
 
 def zero_crossing(
-    altitude: Float[np.ndarray, " bands"],
-    balance: Float[np.ndarray, " bands"],
-    area: Float[np.ndarray, " bands"],
+    altitude: Profile,
+    balance: Profile,
+    area: Profile,
 ) -> float:
     """Altitude (m) where a profile turns from loss to gain with altitude, NaN if it never does.
 
@@ -77,9 +82,9 @@ def zero_crossing(
 
 
 def equilibrium_lines(
-    surface: Float[np.ndarray, "rows cells"],
-    balance: Float[np.ndarray, "rows cells"],
-    glacier: Bool[np.ndarray, "rows cells"],
+    surface: Cells,
+    balance: Cells,
+    glacier: Mask,
 ) -> Float[np.ndarray, " rows"]:
     """The equilibrium line (m) of each row: where the mean balance of bands of 20 m crosses 0.
 

@@ -40,6 +40,7 @@ _CALENDAR: Final = {"units": "days since 1970-01-01", "calendar": "proleptic_gre
 _COMPRESSED: Final = {"zlib": True, "complevel": 1}
 
 Values = np.ndarray | Callable[[], np.ndarray]  # or what computes them when they are asked for
+Times = Float[np.ndarray, " T"]
 
 
 class OnDemand(BackendArray):
@@ -70,7 +71,7 @@ class OnDemand(BackendArray):
         return {"shape": self.shape, "dtype": self.dtype, "values": self.values}
 
 
-def axes(grid: Grid, times: Float[np.ndarray, " T"], ends: Float[np.ndarray, " W"]) -> xr.Dataset:
+def axes(grid: Grid, times: Times, ends: Float[np.ndarray, " windows"]) -> xr.Dataset:
     """A dataset with coordinates, their bounds, and the projection, but nothing along them yet.
 
     Args:
@@ -124,7 +125,7 @@ def water_fields(water: Hydrology) -> dict[str, Values]:
 
 
 def description(
-    glacier: Glacier, model: Model, times: Float[np.ndarray, " T"], settings: Mapping[str, Any]
+    glacier: Glacier, model: Model, times: Times, settings: Mapping[str, Any]
 ) -> dict[str, str]:
     """The attributes of a run's dataset: what was run, with which numbers, when and by what."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -145,7 +146,7 @@ def description(
     }
 
 
-def dates_of(years: Float[np.ndarray, " N"]) -> np.ndarray:
+def dates_of(years: Times) -> np.ndarray:
     """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
     if years.min() >= 1 and years.max() < 9999:
         return np.array([date_of(t) for t in years], "datetime64[s]")

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
 from odinn.results.altitude import equilibrium_lines
-from odinn.results.years import balance_between, years_before
+from odinn.results.years import Indices, balance_between, years_before
+
+Series = Float[np.ndarray, " T"]
+Fields = Float[np.ndarray, "T ny nx"]
 
 
-def surface_of(
-    glacier: Glacier, thickness: Float[np.ndarray, "T ny nx"]
-) -> Float[np.ndarray, "T ny nx"]:
+def surface_of(glacier: Glacier, thickness: Fields) -> Fields:
     """Surface altitude, m."""
     return np.asarray(glacier.bed) + thickness
 
@@ -35,12 +36,12 @@ class Evolution:
 
     glacier: Glacier
     ice_density: float
-    times: Float[np.ndarray, " T"]
-    thickness: Float[np.ndarray, "T ny nx"]
-    smb: Float[np.ndarray, "T ny nx"]
+    times: Series
+    thickness: Fields
+    smb: Fields
 
     @cached_property
-    def surface(self) -> Float[np.ndarray, "T ny nx"]:
+    def surface(self) -> Fields:
         """Surface altitude, m."""
         return surface_of(self.glacier, self.thickness)
 
@@ -50,12 +51,12 @@ class Evolution:
         return self.thickness >= AREA_THRESHOLD
 
     @property
-    def volume(self) -> Float[np.ndarray, " T"]:
+    def volume(self) -> Series:
         """Ice volume, m³."""
         return self.thickness.sum(axis=(1, 2)) * self.glacier.grid.cell_area
 
     @property
-    def volume_below_sea_level(self) -> Float[np.ndarray, " T"]:
+    def volume_below_sea_level(self) -> Series:
         """Ice volume below altitude 0, m³."""
         bed = np.asarray(self.glacier.bed)
         deep = bed < 0
@@ -63,18 +64,18 @@ class Evolution:
         return below.sum(axis=1) * self.glacier.grid.cell_area
 
     @property
-    def area(self) -> Float[np.ndarray, " T"]:
+    def area(self) -> Series:
         """Area with at least 1 m of ice, m²."""
         return self.is_glacier.sum(axis=(1, 2)) * self.glacier.grid.cell_area
 
     @property
-    def terminus(self) -> Float[np.ndarray, " T"]:
+    def terminus(self) -> Series:
         """The lowest surface of the area, m; NaN without any."""
         lowest = np.min(self.surface, axis=(1, 2), where=self.is_glacier, initial=np.inf)
         return np.where(np.isfinite(lowest), lowest, np.nan)
 
     @property
-    def equilibrium_line(self) -> Float[np.ndarray, " T"]:
+    def equilibrium_line(self) -> Series:
         """Altitude (m) of no balance in the year before; NaN before a full year, or without one.
 
         Cells are those of the area inside the outline, at the altitude of the year's end.
@@ -88,14 +89,12 @@ class Evolution:
         lines[last] = equilibrium_lines(surface[last], balance, ice[last])
         return lines
 
-    def balance(
-        self, first: Int[np.ndarray, " N"], last: Int[np.ndarray, " N"]
-    ) -> Float[np.ndarray, "N cells"]:
+    def balance(self, first: Indices, last: Indices) -> Float[np.ndarray, "N cells"]:
         """What all cells (flat) gained between saved times, given by index, kg m⁻²."""
         flat = self.smb.reshape(len(self.smb), -1)
         return self.ice_density * balance_between(self.times, flat, first, last)
 
-    def series(self) -> dict[str, Float[np.ndarray, " T"]]:
+    def series(self) -> dict[str, Series]:
         """The numbers of each saved time, under their names in files."""
         return {
             "volume_m3": self.volume,

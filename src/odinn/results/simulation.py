@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
@@ -16,7 +16,7 @@ from odinn.glacier import Glacier
 from odinn.model.model import Model, State
 from odinn.model.velocities import velocity_of
 from odinn.physics.flow.base import VelocityKind
-from odinn.results.evolution import Evolution, surface_of
+from odinn.results.evolution import Evolution, Fields, Series, surface_of
 from odinn.results.hydrology import Hydrology
 from odinn.results.notebook import table
 from odinn.results.years import Year, complete_years
@@ -48,15 +48,15 @@ class Simulation(eqx.Module):
     (3, 8, 8)
     >>> sim.area / 1e6
     array([0.16, 0.16, 0.16])
-    >>> sim.dataset.volume_m3.isel(time=-1).item() < sim.volume[0]
-    True
+    >>> sim.dataset.area_m2.dims, sim.dataset.speed.shape
+    (('time',), (3, 8, 8))
     """
 
     glacier: Glacier
     model: Model
-    times: Float[np.ndarray, " T"]
-    thickness: Float[np.ndarray, "T ny nx"]
-    smb: Float[np.ndarray, "T ny nx"]
+    times: Series
+    thickness: Fields
+    smb: Fields
     budget_series: dict[str, np.ndarray]
     glacier_series: dict[str, np.ndarray]
     steps: Steps
@@ -68,7 +68,7 @@ class Simulation(eqx.Module):
     hydrology: Hydrology | None = None
 
     @property
-    def surface(self) -> Float[np.ndarray, "T ny nx"]:
+    def surface(self) -> Fields:
         """Surface altitude, m."""
         return surface_of(self.glacier, self.thickness)
 
@@ -81,12 +81,12 @@ class Simulation(eqx.Module):
         return np.array([month_index(self.times[0]), *ending])
 
     @property
-    def volume(self) -> Float[np.ndarray, " T"]:
+    def volume(self) -> Series:
         """Ice volume, m³."""
         return self._evolution.volume
 
     @property
-    def area(self) -> Float[np.ndarray, " T"]:
+    def area(self) -> Series:
         """Area with at least 1 m of ice, m²."""
         return self._evolution.area
 

@@ -12,6 +12,9 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 
 Year = Literal["calendar", "hydro"]
+Times = Float[np.ndarray, " T"]
+OfYears = Int[np.ndarray, " years"]
+Indices = Int[np.ndarray, " N"]
 CLOSE: Final = 1e-6  # years: decimal years this close are the same
 _DAYS: Final = 0.01  # years by which a saved time may miss the start of the year before another
 
@@ -22,9 +25,9 @@ class Years(NamedTuple):
     """
 
     month: int
-    labels: Int[np.ndarray, " years"]
-    first: Int[np.ndarray, " years"]
-    last: Int[np.ndarray, " years"]
+    labels: OfYears
+    first: OfYears
+    last: OfYears
 
     @property
     def meaning(self) -> str:
@@ -51,7 +54,7 @@ def first_month(glacier: Glacier, year: Year = "hydro", hydro_month: int | None 
 
 def complete_years(
     glacier: Glacier,
-    times: Float[np.ndarray, " T"],
+    times: Times,
     year: Year = "calendar",
     hydro_month: int | None = None,
 ) -> Years:
@@ -86,8 +89,8 @@ def complete_years(
 
 
 def years_before(
-    times: Float[np.ndarray, " T"],
-) -> tuple[Int[np.ndarray, " years"], Int[np.ndarray, " years"]]:
+    times: Times,
+) -> tuple[OfYears, OfYears]:
     """The saved times that end a year of the run, whichever its month, and those that start it: as
     indices (first, last).
 
@@ -103,10 +106,10 @@ def years_before(
 
 
 def balance_between(
-    times: Float[np.ndarray, " T"],
+    times: Times,
     smb: Float[np.ndarray, "T cells"],
-    first: Int[np.ndarray, " N"],
-    last: Int[np.ndarray, " N"],
+    first: Indices,
+    last: Indices,
 ) -> Float[np.ndarray, "N cells"]:
     """What cells gained from one saved time to another, in the unit of ``smb`` times years.
 
