@@ -8,7 +8,7 @@ import xarray as xr
 
 import odinn
 from odinn.errors import InputError
-from odinn.results.series import first_month
+from odinn.results.years import first_month
 
 MODEL = odinn.Model(None, odinn.TemperatureIndex(4e-3, 2.0))
 

@@ -83,7 +83,7 @@ def test_the_equilibrium_line_is_where_the_linear_balance_puts_it(slab):
 
 
 def test_one_odd_cell_does_not_move_the_equilibrium_line():
-    from odinn.results.dataset import zero_crossing
+    from odinn.results.altitude import zero_crossing
 
     height, area = np.arange(2000.0, 3700.0, 100.0), np.full(17, 50.0)
     balance = (height - 2950.0) / 500.0

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
+from odinn.constants import WATER_DENSITY
 from odinn.data.products import note
 from odinn.plot import maps, section
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
@@ -64,7 +64,7 @@ def summary(sim: Simulation, line: Any = None) -> Figure:
 def numbers(sim: Simulation) -> dict[str, str]:
     """What the page says of a run in words and numbers, by heading."""
     glacier, budget = sim.glacier, sim.budget
-    area = (sim.thickness >= AREA_THRESHOLD).sum(axis=(1, 2)) * glacier.grid.cell_area
+    area = sim.area
     years = float(np.ptp(sim.times))
     gained = (budget["accumulation"] - budget["ablation"]) * sim.model.ice_density / WATER_DENSITY
     mean_area = float(np.trapezoid(area, sim.times)) / years if years > 0 else 0.0

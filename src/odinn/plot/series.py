@@ -16,7 +16,7 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import date_of
 from odinn.errors import InputError
-from odinn.results.dataset import zero_crossing
+from odinn.results.altitude import in_bands, zero_crossing
 from odinn.results.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
         The axes of the volume; its title has the change of both over the run.
     """
     ax = _axes() if ax is None else ax
-    area = (sim.thickness >= AREA_THRESHOLD).sum(axis=(1, 2)) * sim.glacier.grid.cell_area
-    volume, area_ax = sim.volume, ax.twinx()
+    volume, area, area_ax = sim.volume, sim.area, ax.twinx()
     factor, unit = _readable("m3", volume.max())
     marker = "o" if len(sim.times) <= 40 else ""
     ax.plot(sim.times, volume / factor, color=_BLUE, marker=marker, markersize=3.5)
@@ -66,12 +65,11 @@ def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float 
     """
     ax = _axes() if ax is None else ax
     ice = sim.thickness >= AREA_THRESHOLD
-    there = ice[:-1] & ice[1:]
-    years = np.broadcast_to(np.diff(sim.times)[:, None, None], there.shape)[there]
-    water = sim.smb[1:][there] * sim.model.ice_density / WATER_DENSITY
-    height, balance, weight = in_bands(sim.surface[:-1][there], water, years, band)
+    years = np.diff(sim.times)[:, None, None] * (ice[:-1] & ice[1:])
+    water = sim.smb[1:] * sim.model.ice_density / WATER_DENSITY
+    height, balance, weight = _profile_of(sim.surface[:-1], water, years, band)
     area = weight * sim.glacier.grid.cell_area / np.ptp(sim.times) / 1e6
-    _profile(ax, height, balance, area, band, "mean balance (m w.e. yr⁻¹)")
+    _draw_profile(ax, height, balance, area, band, "mean balance (m w.e. yr⁻¹)")
     ax.set_title(period(sim), fontsize=10)
     line = zero_crossing(height, balance, weight)
     if np.isfinite(line):
@@ -93,10 +91,10 @@ def thickness_change_by_altitude(
     """
     ax = _axes() if ax is None else ax
     there = sim.thickness[0] >= AREA_THRESHOLD
-    change = (sim.thickness[-1] - sim.thickness[0])[there]
-    height, mean, count = in_bands(sim.surface[0][there], change, np.ones_like(change), band)
+    change = sim.thickness[-1] - sim.thickness[0]
+    height, mean, count = _profile_of(sim.surface[0], change, there, band)
     area = count * sim.glacier.grid.cell_area / 1e6
-    _profile(ax, height, mean, area, band, "thickness change (m)")
+    _draw_profile(ax, height, mean, area, band, "thickness change (m)")
     ax.set_title(period(sim), fontsize=10)
     return ax
 
@@ -205,29 +203,8 @@ def mean_balance(sim: Simulation) -> Float[np.ndarray, "ny nx"]:
     """Mean balance of the run, m w.e. yr⁻¹: the intervals between saved times count by their
     length.
     """
-    return (
-        np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
-        * sim.model.ice_density
-        / WATER_DENSITY
-    )
-
-
-def in_bands(
-    altitude: Float[np.ndarray, " n"],
-    values: Float[np.ndarray, " n"],
-    weights: Float[np.ndarray, " n"],
-    band: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bands of altitude that are not empty: their middle (m), the weighted mean of the values, the
-    sum of weights.
-
-    >>> import numpy as np
-    >>> in_bands(np.array([2010.0, 2040.0, 2060.0]), np.array([1.0, 4.0, 5.0]), np.array([2.0, 1.0, 1.0]), 50.0)
-    (array([2025., 2075.]), array([2., 5.]), array([3., 1.]))
-    """
-    number, index = np.unique(np.floor(altitude / band), return_inverse=True)
-    total = np.bincount(index, weights, len(number))
-    return (number + 0.5) * band, np.bincount(index, weights * values, len(number)) / total, total
+    mean = np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
+    return mean * sim.model.ice_density / WATER_DENSITY
 
 
 def name_of(sim: Simulation) -> str:
@@ -246,7 +223,17 @@ def period(sim: Simulation) -> str:
     return f"{date_label(sim.times[0])} to {date_label(sim.times[-1])}"
 
 
-def _profile(
+def _profile_of(
+    surface: np.ndarray, values: np.ndarray, weights: np.ndarray, band: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Middle (m), mean and sum of weights of the bands that are not empty, all cells in one."""
+    one = (surface.reshape(1, -1), values.reshape(1, -1), weights.reshape(1, -1))
+    bands = in_bands(*one, band)
+    there = bands.weight[0] > 0
+    return bands.altitude[there], bands.mean[0, there], bands.weight[0, there]
+
+
+def _draw_profile(
     ax: Axes, height: np.ndarray, values: np.ndarray, area: np.ndarray, band: float, label: str
 ) -> None:
     """Values against altitude, red where negative and blue where positive, and a histogram of area

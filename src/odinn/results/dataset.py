@@ -1,21 +1,31 @@
-"""A simulation as an ``xarray.Dataset`` with CF-1.11 metadata."""
+"""The parts of a result as an ``xarray.Dataset`` with CF-1.11 metadata.
+
+Fields in time are computed when their values are asked for, so that a dataset costs little until
+then.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 import pyproj
 import xarray as xr
+from jaxtyping import Float
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
-from odinn.constants import AREA_THRESHOLD
 from odinn.dates import date_of
+from odinn.glacier import Glacier
+from odinn.grid import Grid
+from odinn.model.model import Model
 from odinn.printing import on_one_line
 from odinn.results.hydrology import Hydrology
-from odinn.results.simulation import Simulation
 from odinn.results.variables import VARIABLES, attributes
 
 WATER_FIELDS: Final = {  # of Hydrology: names in files
@@ -25,86 +35,68 @@ WATER_FIELDS: Final = {  # of Hydrology: names in files
     "snow": "snow_amount",
     "on_glacier": "on_glacier",
 }
-_BAND = 20.0  # m of altitude, for the equilibrium line
+_CALENDAR: Final = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
+# Higher levels take longer and save less than 3 % of a file.
+_COMPRESSED: Final = {"zlib": True, "complevel": 1}
+
+Values = np.ndarray | Callable[[], np.ndarray]  # or what computes them when they are asked for
+Times = Float[np.ndarray, " T"]
 
 
-def to_dataset(sim: Simulation) -> xr.Dataset:
-    """See :meth:`Simulation.to_dataset`."""
-    glacier, grid = sim.glacier, sim.glacier.grid
-    vx, vy, speed = sim.velocity()
-    flat = {
-        "thickness": sim.thickness,
-        "surface": sim.surface,
-        "smb": sim.smb * sim.model.ice_density,
-        "vx": vx,
-        "vy": vy,
-        "speed": speed,
-        "bed": glacier.bed,
-        "glacier_mask": glacier.mask,
-        **series(sim),
-        **{k: sim.glacier_series[k] for k in ("accumulation", "melt", "rain")},
-        **{f"budget_{k}": v for k, v in sim.budget_series.items() if k != "time"},
-        **({} if sim.hydrology is None else water_fields(sim.hydrology) | sim.hydrology.series()),
-    }
-    ds = xr.Dataset()
-    ds = ds.assign_coords(
-        time=(
-            "time",
-            dates_of(sim.times),
-            {"standard_name": "time", "long_name": "time", "axis": "T", "bounds": "time_bounds"},
-        ),
-        y=(
-            "y",
-            grid.y,
-            {
-                "standard_name": "projection_y_coordinate",
-                "long_name": "y",
-                "units": "m",
-                "axis": "Y",
-            },
-        ),
-        x=(
-            "x",
-            grid.x,
-            {
-                "standard_name": "projection_x_coordinate",
-                "long_name": "x",
-                "units": "m",
-                "axis": "X",
-            },
-        ),
-        decimal_year=(
-            "time",
-            sim.times,
-            {"long_name": "decimal year: year + (month-1)/12 + ...", "units": "1"},
-        ),
-        window_end=(
-            "window",
-            sim.budget_series["time"],
-            {"long_name": "decimal year of the window's end", "units": "1"},
-        ),
+class OnDemand(BackendArray):
+    """An array for xarray that is computed when its values are first asked for."""
+
+    def __init__(
+        self, compute: Callable[[], np.ndarray], shape: tuple[int, ...], dtype: str
+    ) -> None:
+        self.compute = compute
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The values, computed once."""
+        return np.asarray(self.compute()).astype(self.dtype, copy=False)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self.values.__getitem__
+        )
+
+    def __deepcopy__(self, memo: dict) -> OnDemand:
+        return OnDemand(lambda: self.values.copy(), self.shape, self.dtype.str)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Values can be pickled, what computes them may not.
+        return {"shape": self.shape, "dtype": self.dtype, "values": self.values}
+
+
+def axes(grid: Grid, times: Times, ends: Float[np.ndarray, " windows"]) -> xr.Dataset:
+    """A dataset with coordinates, their bounds, and the projection, but nothing along them yet.
+
+    Args:
+        times: saved times, decimal years.
+        ends: of the windows, decimal years.
+    """
+    dates = dates_of(times)
+    time = {"standard_name": "time", "long_name": "time", "axis": "T", "bounds": "time_bounds"}
+    year = {"long_name": "decimal year: year + (month-1)/12 + ...", "units": "1"}
+    end = {"long_name": "decimal year of the window's end", "units": "1"}
+    ds = xr.Dataset(
+        coords={
+            "time": ("time", dates, time),
+            "y": ("y", grid.y, _of_axis("y")),
+            "x": ("x", grid.x, _of_axis("x")),
+            "decimal_year": ("time", times, year),
+            "window_end": ("window", ends, end),
+        }
     )
-    before = np.concatenate([sim.times[:1], sim.times[:-1]])
-    ds["time_bounds"] = (
-        ("time", "bounds"),
-        np.stack([dates_of(before), dates_of(sim.times)], axis=1),
-    )
-    for name, values in flat.items():
-        variable, attrs = VARIABLES[name], attributes(name)
-        attrs |= {"grid_mapping": "crs"} if grid.crs and variable.dims.endswith("y x") else {}
-        ds[name] = (tuple(variable.dims.split()), np.asarray(values).astype(variable.dtype), attrs)
+    # What is saved at a time holds since the one before; nothing comes before the first.
+    before = np.concatenate([dates[:1], dates[:-1]])
+    ds["time_bounds"] = (("time", "bounds"), np.stack([before, dates], axis=1))
     if grid.crs:
         ds["crs"] = ((), np.int32(0), pyproj.CRS.from_user_input(grid.crs).to_cf())
-    ds.attrs = _attributes(sim)
-    if sim.hydrology is not None:
-        ds = with_months(ds, sim.hydrology)
-    calendar = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
-    for axis in ("time", "month"):
-        if axis in ds.coords and ds[axis].dtype.kind == "M":
-            ds[axis].encoding = ds[f"{axis}_bounds"].encoding = calendar | {"dtype": "float64"}
-        elif axis in ds.coords:
-            ds[axis].attrs |= calendar
-    return ds
+    return _on_calendar(ds, "time")
 
 
 def with_months(ds: xr.Dataset, water: Hydrology) -> xr.Dataset:
@@ -114,112 +106,84 @@ def with_months(ds: xr.Dataset, water: Hydrology) -> xr.Dataset:
     years = ("month", water.start, {"long_name": "decimal year of the month's start", "units": "1"})
     ds = ds.assign_coords(month=("month", starts, attrs), month_decimal_year=years)
     ds["month_bounds"] = (("month", "bounds"), np.stack([starts, ends], axis=1))
-    return ds
+    return _on_calendar(ds, "month")
 
 
-def water_fields(water: Hydrology) -> dict[str, np.ndarray]:
+def with_variables(ds: xr.Dataset, values: Mapping[str, Values]) -> xr.Dataset:
+    """The dataset with variables of the table of :mod:`odinn.results.variables`, described as there
+    and stored in its precision.
+    """
+    return ds.assign({name: _variable(ds, name, array) for name, array in values.items()})
+
+
+def water_fields(water: Hydrology) -> dict[str, Values]:
     """The fields of the water under their names in files."""
-    return {name: getattr(water, field) for field, name in WATER_FIELDS.items()} | {
-        "hydrology_domain": water.domain
-    }
+    fields: dict[str, Values] = {"hydrology_domain": water.domain}
+    for field, name in WATER_FIELDS.items():
+        fields[name] = partial(getattr, water, field)
+    return fields
 
 
-def series(sim: Simulation) -> dict[str, np.ndarray]:
-    """Volume, below sea level too (m³), area (m²), equilibrium-line and terminus altitude (m), each
-    (T,).
-    """
-    ice = sim.thickness >= AREA_THRESHOLD
-    surface = sim.surface
-    below = np.minimum(sim.thickness, np.maximum(-np.asarray(sim.glacier.bed), 0.0))
-    terminus = np.array(
-        [s[i].min() if i.any() else np.nan for s, i in zip(surface, ice, strict=True)]
-    )
-    return {
-        "volume_m3": sim.volume,
-        "volume_bsl_m3": below.sum(axis=(1, 2)) * sim.glacier.grid.cell_area,
-        "area_m2": ice.sum(axis=(1, 2)) * sim.glacier.grid.cell_area,
-        "ela_m": _equilibrium_line(sim, ice),
-        "terminus_altitude_m": terminus,
-    }
-
-
-def _equilibrium_line(sim: Simulation, ice: np.ndarray) -> np.ndarray:
-    """Altitude at which the mean balance of altitude bands turns from negative to positive, over
-    the year before.
-    """
-    out = np.full(len(sim.times), np.nan)
-    steps = np.diff(sim.times, prepend=sim.times[0])
-    for i, t in enumerate(sim.times):
-        first = int(np.searchsorted(sim.times, t - 1.0 - 1e-6))
-        if t - sim.times[0] < 1.0 - 1e-6 or first >= i or abs(t - sim.times[first] - 1.0) > 0.01:
-            continue
-        weights = steps[first + 1 : i + 1]
-        balance = np.tensordot(weights, sim.smb[first + 1 : i + 1], 1) / weights.sum()
-        inside = ice[i] & sim.glacier.mask
-        out[i] = equilibrium_line(sim.surface[i][inside], balance[inside])
-    return out
-
-
-def equilibrium_line(surface: np.ndarray, balance: np.ndarray) -> float:
-    """The altitude (m) that best parts losing from gaining cells; NaN without a change from loss to
-    gain.
-
-    Of the sign changes of the mean balance of 20 m bands, the one with the least area on the wrong
-    side is taken.
-    """
-    if not balance.size:
-        return np.nan
-    band = np.floor(surface / _BAND).astype(int)
-    count = np.bincount(band - band.min())
-    mean = np.bincount(band - band.min(), balance) / np.maximum(count, 1)
-    height = (np.arange(len(count)) + band.min() + 0.5) * _BAND
-    return zero_crossing(height[count > 0], mean[count > 0], count[count > 0])
-
-
-def zero_crossing(height: np.ndarray, balance: np.ndarray, area: np.ndarray) -> float:
-    """Altitude (m) where a profile by rising altitude turns to gain, with the least area on the
-    wrong side; else NaN.
-    """
-    rising = np.flatnonzero((balance[:-1] < 0) & (balance[1:] >= 0))
-    if not rising.size:
-        return np.nan
-    wrong = [
-        area[: k + 1][balance[: k + 1] >= 0].sum() + area[k + 1 :][balance[k + 1 :] < 0].sum()
-        for k in rising
-    ]
-    k = rising[int(np.argmin(wrong))]
-    return float(np.interp(0.0, balance[k : k + 2], height[k : k + 2]))
-
-
-def dates_of(years: np.ndarray) -> np.ndarray:
-    """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
-    if years.min() >= 1 and years.max() < 9999:
-        return np.array([np.datetime64(date_of(t), "s") for t in years]).astype("datetime64[s]")
-    return (years - 1970.0) * 365.25
-
-
-def _attributes(sim: Simulation) -> dict[str, Any]:
-    glacier = sim.glacier
+def description(
+    glacier: Glacier, model: Model, times: Times, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """The attributes of a run's dataset: what was run, with which numbers, when and by what."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     odinn_version = version("odinn-model")
-    water: dict[str, float] = {}
-    if sim.hydrology is not None:
-        water = {f"water_{k}_m3": v for k, v in sim.water.items()} | {
-            "water_relative_residual": sim.relative_water_residual
-        }
+    span = f"{times[0]:.4f} to {times[-1]:.4f}"
     return {
         "Conventions": "CF-1.11",
         "title": f"odinn simulation of {glacier.name or glacier.rgi_id}",
         "rgi_id": glacier.rgi_id,
         "name": glacier.name,
-        "source": f"odinn {odinn_version}: {sim.settings['stepper']}",
-        "history": f"{now} odinn {odinn_version} simulate {sim.times[0]:.4f} to {sim.times[-1]:.4f}",
+        "source": f"odinn {odinn_version}: {settings['stepper']}",
+        "history": f"{now} odinn {odinn_version} simulate {span}",
         "odinn_version": odinn_version,
-        "odinn_settings": json.dumps(sim.settings, default=str),
-        "odinn_model": on_one_line(sim.model),
+        "odinn_settings": json.dumps(settings, default=str),
+        "odinn_model": on_one_line(model),
         "odinn_inputs": json.dumps(glacier.provenance),
         "input_sha256": glacier.provenance.get("input_sha256", ""),
-        "budget_relative_residual": sim.relative_residual,
-        **{f"budget_{k}_m3": v for k, v in sim.budget.items()},
-        **water,
     }
+
+
+def dates_of(years: Times) -> np.ndarray:
+    """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
+    if years.min() >= 1 and years.max() < 9999:
+        return np.array([date_of(t) for t in years], "datetime64[s]")
+    return (years - 1970.0) * 365.25
+
+
+def _of_axis(name: str) -> dict[str, str]:
+    return {
+        "standard_name": f"projection_{name}_coordinate",
+        "long_name": name,
+        "units": "m",
+        "axis": name.upper(),
+    }
+
+
+def _on_calendar(ds: xr.Dataset, axis: str) -> xr.Dataset:
+    """Say how an axis of dates is written; days beyond the calendar need it as attributes."""
+    if ds[axis].dtype.kind == "M":
+        encoding = _CALENDAR | {"dtype": "float64"}
+        ds[axis].encoding = encoding
+        ds[f"{axis}_bounds"].encoding = encoding
+    else:
+        ds[axis].attrs |= _CALENDAR
+    return ds
+
+
+def _variable(ds: xr.Dataset, name: str, values: Values) -> xr.Variable:
+    described = VARIABLES[name]
+    dims = described.dims.split()
+    attrs = attributes(name)
+    if dims[-2:] == ["y", "x"] and "crs" in ds:
+        attrs["grid_mapping"] = "crs"
+    data: Any
+    if callable(values):
+        shape = tuple(ds.sizes[d] for d in dims)
+        data = indexing.LazilyIndexedArray(OnDemand(values, shape, described.dtype))
+    else:
+        data = np.asarray(values).astype(described.dtype)
+    is_field = len(dims) > 1 and described.dtype.startswith("float")
+    return xr.Variable(dims, data, attrs, _COMPRESSED if is_field else None)

@@ -8,14 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float, Num
 
+from odinn.constants import DAYS_PER_YEAR
 from odinn.dates import decimal_year
 from odinn.errors import InputError, where
 from odinn.results.simulation import Simulation
 from odinn.results.variables import FIELD, VARIABLES, Variable
 
 CHANGE: Final = Variable(FIELD, "m", "thickness change since the start of the run")
-_OF_THE_ICE: Final = (
+_OF_THE_ICE: Final = (  # every result has these
     "surface",
     "bed",
     "glacier_mask",
@@ -24,11 +26,11 @@ _OF_THE_ICE: Final = (
     "vx",
     "vy",
     "speed",
-)  # every result has these
+)
 FIELDS: Final = {k: v for k, v in VARIABLES.items() if k in _OF_THE_ICE} | {"change": CHANGE}
 NODATA: Final = -9999.0
 _GROUND: Final = ("surface", "bed", "glacier_mask")  # defined without ice, too
-_DAY: Final = 1 / 365.25
+_DAY: Final = 1 / DAYS_PER_YEAR
 
 
 def to_geotiff(
@@ -61,10 +63,11 @@ def to_geotiff(
     ds = source.to_dataset() if isinstance(source, Simulation) else source
     values = _values(ds, field, at)
     raster = xr.DataArray(values, {"y": ds["y"].values, "x": ds["x"].values}, ("y", "x"))
+    described = FIELDS[field]
     raster.attrs = {
         "long_name": field,
-        "units": FIELDS[field].units,
-        "description": FIELDS[field].long_name,
+        "units": described.units,
+        "description": described.long_name,
     }
     raster = raster.rio.write_crs(ds["crs"].attrs["crs_wkt"])
     if values.dtype.kind == "f":
@@ -79,49 +82,41 @@ def to_geotiff(
     return path
 
 
-def _values(ds: xr.Dataset, field: str, at: Any) -> np.ndarray:
-    """(ny, nx), single precision with NaN for nodata, or uint8 for the mask."""
+def _values(ds: xr.Dataset, field: str, at: Any) -> Num[np.ndarray, "ny nx"]:
+    """Single precision with NaN for nodata, or uint8 for the mask."""
     name = str(ds.attrs.get("rgi_id", "result"))
     if not {"thickness", "decimal_year", "x", "y"} <= set(ds.variables):
-        raise InputError(
-            where(name, "to_geotiff: this is no dataset of a run: it has no thickness in time")
-        )
+        text = "to_geotiff: this is no dataset of a run: it has no thickness in time"
+        raise InputError(where(name, text))
     if "crs" not in ds:
-        raise InputError(
-            where(
-                name,
-                "to_geotiff: the grid has no projection (crs), so its place on Earth is not known",
-            )
-        )
+        text = "to_geotiff: the grid has no projection (crs), so its place on Earth is not known"
+        raise InputError(where(name, text))
     index = _index(ds["decimal_year"].values, at, name)
-    ice = ds["thickness"].values > 0
     if field == "glacier_mask":
         return ds[field].values.astype(np.uint8)
     if field == "bed":
         return ds[field].values.astype(np.float32)
+    thickness = ds["thickness"].values
+    ice = thickness[index] > 0
     if field == "change":
-        thickness = ds["thickness"].values
-        change = np.where(ice[index] | ice[0], thickness[index] - thickness[0], np.nan)
-        return change.astype(np.float32)
+        # Where ice came or went, the change is known, too.
+        change = thickness[index] - thickness[0]
+        return np.where(ice | (thickness[0] > 0), change, np.nan).astype(np.float32)
     values = ds[field].values[index]
     if field == "smb" and np.isnan(values).all():
-        raise InputError(
-            where(
-                name,
-                "to_geotiff: smb is the balance since the time before, so it has none at the first",
-            )
-        )
-    return np.where(ice[index] | (field in _GROUND), values, np.nan).astype(np.float32)
+        text = "to_geotiff: smb is the balance since the time before, so it has none at the first"
+        raise InputError(where(name, text))
+    return np.where(ice | (field in _GROUND), values, np.nan).astype(np.float32)
 
 
-def _index(years: np.ndarray, at: Any, name: str) -> int:
+def _index(years: Float[np.ndarray, " T"], at: Any, name: str) -> int:
+    """Which of the saved times is asked for; the last by default."""
     if at is None:
         return len(years) - 1
     wanted = decimal_year(at)
     nearest = int(np.abs(years - wanted).argmin())
     if abs(years[nearest] - wanted) > _DAY:
-        span = f"{len(years)} times from {years[0]:.4f} to {years[-1]:.4f}, the nearest is {years[nearest]:.4f}"
-        raise InputError(
-            where(name, f"to_geotiff: {wanted:.4f} was not saved; the result has {span}")
-        )
+        span = f"{len(years)} times from {years[0]:.4f} to {years[-1]:.4f}"
+        found = f"the result has {span}, the nearest is {years[nearest]:.4f}"
+        raise InputError(where(name, f"to_geotiff: {wanted:.4f} was not saved; {found}"))
     return nearest

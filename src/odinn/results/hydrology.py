@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 
 from odinn.constants import WATER_DENSITY
 from odinn.errors import InputError
+from odinn.results.notebook import table
 
 SUMS: Final = ("snowfall", "rain", "melt")  # fields that are added up over a month
 
@@ -36,6 +37,14 @@ class Hydrology(eqx.Module):
     of ice melted in it. ``sums`` is its :meth:`series`. ``whole`` has the totals of the run over
     the whole grid, m³ of water: precipitation, runoff, and the change of stored snow. ``cell_area``
     m².
+
+    >>> fields = {name: np.full((1, 2, 2), 30.0) for name in ("snowfall", "rain", "melt", "snow")}
+    >>> everywhere, bare = np.ones((2, 2), bool), np.zeros((2, 2))
+    >>> period = {"start": np.array([2000.0]), "end": np.array([2000.0 + 1 / 12])}
+    >>> water = Hydrology(**period, **fields, on_glacier=everywhere[None], snow_at_start=bare,
+    ...                   domain=everywhere, cell_area=1e4, sums={}, whole={})
+    >>> water.series(everywhere)["runoff"]  # m³: 60 mm on four cells of 100 m
+    array([2400.])
     """
 
     start: Float[np.ndarray, " months"]
@@ -67,28 +76,52 @@ class Hydrology(eqx.Module):
             return dict(self.sums)
         domain = np.asarray(domain)
         if domain.shape != self.domain.shape or domain.dtype != bool:
-            raise InputError(
-                f"domain: found {domain.dtype} {domain.shape}, expected bool {self.domain.shape} "
-                "(ny, nx)"
-            )
-        cubic = self.cell_area / WATER_DENSITY
+            found = f"{domain.dtype} {domain.shape}"
+            raise InputError(f"domain: found {found}, expected bool {self.domain.shape} (ny, nx)")
+        snowfall_on, snowfall_off = self._on_and_off(self.snowfall, domain)
+        rain_on, rain_off = self._on_and_off(self.rain, domain)
+        melt_on, melt_off = self._on_and_off(self.melt, domain)
+        snowfall, rain, melt = snowfall_on + snowfall_off, rain_on + rain_off, melt_on + melt_off
+        snow = self._cubic_metres * self.snow[:, domain].sum(axis=1)
+        before = self._cubic_metres * self.snow_at_start[domain].sum()
+        on_area = (self.on_glacier & domain).sum(axis=(1, 2)) * self.cell_area
+        return {
+            "snowfall_on_glacier": snowfall_on,
+            "snowfall_off_glacier": snowfall_off,
+            "liq_prcp_on_glacier": rain_on,
+            "liq_prcp_off_glacier": rain_off,
+            "melt_on_glacier": melt_on,
+            "melt_off_glacier": melt_off,
+            "precipitation": snowfall + rain,
+            "runoff": melt + rain,
+            "snow_bucket": snow,
+            # What fell as snow, did not melt, and does not lie beside the ice has become ice.
+            "ice_balance": snowfall - melt - np.diff(snow, prepend=before),
+            "on_area": on_area,
+            "off_area": domain.sum() * self.cell_area - on_area,
+        }
+
+    @property
+    def _cubic_metres(self) -> float:
+        """m³ of water on a cell for each kg m⁻²."""
+        return self.cell_area / WATER_DENSITY
+
+    def _on_and_off(
+        self, field: Float[np.ndarray, "months ny nx"], domain: Bool[np.ndarray, "ny nx"]
+    ) -> tuple[Float[np.ndarray, " months"], Float[np.ndarray, " months"]]:
+        """Sums of a field over the glacier and over the rest of the domain, m³ of water."""
         on = self.on_glacier & domain
-        out: dict[str, np.ndarray] = {}
-        for label, field in (
-            ("snowfall", self.snowfall),
-            ("liq_prcp", self.rain),
-            ("melt", self.melt),
-        ):
-            out[f"{label}_on_glacier"] = cubic * np.sum(field, axis=(1, 2), where=on)
-            out[f"{label}_off_glacier"] = cubic * np.sum(field, axis=(1, 2), where=domain & ~on)
-        total = lambda label: out[f"{label}_on_glacier"] + out[f"{label}_off_glacier"]
-        out["precipitation"] = total("snowfall") + total("liq_prcp")
-        out["runoff"] = total("melt") + total("liq_prcp")
-        out["snow_bucket"] = cubic * self.snow[:, domain].sum(axis=1)
-        before = cubic * self.snow_at_start[domain].sum()
-        out["ice_balance"] = (
-            total("snowfall") - total("melt") - np.diff(out["snow_bucket"], prepend=before)
+        off = domain & ~self.on_glacier
+        return (
+            self._cubic_metres * np.sum(field, axis=(1, 2), where=on),
+            self._cubic_metres * np.sum(field, axis=(1, 2), where=off),
         )
-        out["on_area"] = on.sum(axis=(1, 2)) * self.cell_area
-        out["off_area"] = domain.sum() * self.cell_area - out["on_area"]
-        return out
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "period": f"{self.start[0]:.2f} to {self.end[-1]:.2f}, {len(self.start)} months",
+            "area of the domain": f"{self.domain.sum() * self.cell_area / 1e6:.2f} km²",
+        }
+        for name in ("precipitation", "melt_on_glacier", "melt_off_glacier", "runoff"):
+            rows[name] = f"{self.sums[name].sum() / 1e6:.2f} · 10⁶ m³ of water"
+        return table("Water of a run", rows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
@@ -16,8 +17,14 @@ from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.physics.flow.base import VelocityKind
 from odinn.physics.processes.state import State
+from odinn.results.evolution import Evolution, Fields, Series, surface_of
 from odinn.results.hydrology import Hydrology
+from odinn.results.notebook import table
+from odinn.results.years import Year, complete_years
 from odinn.stepping.steps import Steps
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 BUDGET = ("accumulation", "ablation", "unmet_melt", "withheld", "clipped", "lost_at_border")
 
@@ -31,13 +38,26 @@ class Simulation(eqx.Module):
     ``glacier_series`` accumulation, melt and rain over ice in m³ of water. ``steps`` can be handed
     to ``simulate(replay=)``; ``state`` to ``simulate(initial=)``. ``hydrology`` is the water by
     cell and month of ``simulate(hydrology=True)``, else None.
+
+    >>> import odinn
+    >>> grid = odinn.Grid(nx=8, ny=8, dx=100.0, dy=100.0)
+    >>> ice = np.pad(np.full((4, 4), 50.0), 2)
+    >>> glacier = odinn.Glacier("made", "Made", grid, np.full((8, 8), 2000.0), ice, ice > 0)
+    >>> model = odinn.Model(flow=None, mass_balance=odinn.LinearBalance(gradient=0.01, ela=2100.0))
+    >>> sim = odinn.simulate(model, glacier, 2000.0, 2002.0, save_every=1.0)
+    >>> sim.thickness.shape
+    (3, 8, 8)
+    >>> sim.area / 1e6
+    array([0.16, 0.16, 0.16])
+    >>> sim.dataset.area_m2.dims, sim.dataset.speed.shape
+    (('time',), (3, 8, 8))
     """
 
     glacier: Glacier
     model: Model
-    times: Float[np.ndarray, " T"]
-    thickness: Float[np.ndarray, "T ny nx"]
-    smb: Float[np.ndarray, "T ny nx"]
+    times: Series
+    thickness: Fields
+    smb: Fields
     budget_series: dict[str, np.ndarray]
     glacier_series: dict[str, np.ndarray]
     steps: Steps
@@ -49,20 +69,27 @@ class Simulation(eqx.Module):
     hydrology: Hydrology | None = None
 
     @property
-    def surface(self) -> Float[np.ndarray, "T ny nx"]:
+    def surface(self) -> Fields:
         """Surface altitude, m."""
-        return self.glacier.bed + self.thickness
+        return surface_of(self.glacier, self.thickness)
 
     @property
     def months(self) -> Int[np.ndarray, " T"]:
         """The month (index 12 · year + month − 1) whose laws hold at each time: at its start that
         of the run's first month, at the end of a month the one that ends."""
-        return np.array([month_index(t if i == 0 else t - 1e-6) for i, t in enumerate(self.times)])
+        # A little before a time lies in the month that ends there.
+        ending = [month_index(t - 1e-6) for t in self.times[1:]]
+        return np.array([month_index(self.times[0]), *ending])
 
     @property
-    def volume(self) -> Float[np.ndarray, " T"]:
+    def volume(self) -> Series:
         """Ice volume, m³."""
-        return self.thickness.sum(axis=(1, 2)) * self.glacier.grid.cell_area
+        return self._evolution.volume
+
+    @property
+    def area(self) -> Series:
+        """Area with at least 1 m of ice, m²."""
+        return self._evolution.area
 
     @property
     def budget(self) -> dict[str, float]:
@@ -103,30 +130,24 @@ class Simulation(eqx.Module):
             InputError: the run was made without ``hydrology=True``.
         """
         if self.hydrology is None:
-            raise InputError(
-                where(
-                    self.glacier.rgi_id, "the water was not recorded: simulate(..., hydrology=True)"
-                )
-            )
-        budget, to_water = self.budget, self.model.ice_density / WATER_DENSITY
+            text = "the water was not recorded: simulate(..., hydrology=True)"
+            raise InputError(where(self.glacier.rgi_id, text))
+        budget = self.budget
+        to_water = self.model.ice_density / WATER_DENSITY
         water = self.hydrology.whole | {
             "ice": to_water * (budget["final"] - budget["initial"]),
             "lost_at_border": to_water * budget["lost_at_border"],
             "clipped": to_water * budget["clipped"],
         }
-        left = (
-            water["runoff"]
-            + water["snow"]
-            + water["ice"]
-            + water["lost_at_border"]
-            - water["clipped"]
-        )
+        left = water["runoff"] + water["snow"] + water["ice"] + water["lost_at_border"]
+        left -= water["clipped"]
         return water | {"residual": water["precipitation"] - left}
 
     @property
     def relative_water_residual(self) -> float:
         """The water's residual over the larger of precipitation and the ice there was."""
-        water, ice = self.water, self.model.ice_density / WATER_DENSITY * self.initial_volume
+        water = self.water
+        ice = self.model.ice_density / WATER_DENSITY * self.initial_volume
         return abs(water["residual"]) / max(water["precipitation"], ice, 1e-300)
 
     def velocity(self, at: VelocityKind = "surface") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,13 +158,34 @@ class Simulation(eqx.Module):
         """
         return velocity_of(self.model, self.glacier, self.thickness, at, months=self.months)
 
-    def to_dataset(self) -> Any:
-        """The run as an ``xarray.Dataset`` with CF-1.11 metadata."""
-        from odinn.results.dataset import to_dataset
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """The run as an ``xarray.Dataset``, made when first asked for and kept; its fields in time,
+        velocities among them, are computed when their values are.
+        """
+        return self.to_dataset()
 
-        return to_dataset(self)
+    def to_dataset(self) -> xr.Dataset:
+        """The run as a new ``xarray.Dataset`` with CF-1.11 metadata. Fields in time are computed
+        when their values are asked for.
+        """
+        from odinn.results.dataset import (
+            axes,
+            description,
+            water_fields,
+            with_months,
+            with_variables,
+        )
 
-    def series(self, domain: np.ndarray | None = None) -> Any:
+        ds = axes(self.glacier.grid, self.times, self.budget_series["time"])
+        ds = with_variables(ds, self._fields() | self._evolution.series() | self._of_windows())
+        if self.hydrology is not None:
+            ds = with_months(ds, self.hydrology)
+            ds = with_variables(ds, water_fields(self.hydrology) | self.hydrology.series())
+        attrs = description(self.glacier, self.model, self.times, self.settings)
+        return ds.assign_attrs(attrs | self._closure())
+
+    def series(self, domain: np.ndarray | None = None) -> xr.Dataset:
         """Volume, area, altitudes at ``time`` and, with ``hydrology``, water by ``month``: an
         ``xarray.Dataset``.
 
@@ -152,38 +194,118 @@ class Simulation(eqx.Module):
         """
         from odinn.results.series import series
 
-        return series(self, domain)
+        return series(self._evolution, self.hydrology, domain)
 
     def annual(
         self,
-        year: Literal["calendar", "hydro"] = "calendar",
+        year: Year = "calendar",
         *,
         hydro_month: int | None = None,
         domain: np.ndarray | None = None,
-    ) -> Any:
-        """The complete years of the run: see :func:`odinn.results.series.annual`."""
+    ) -> xr.Dataset:
+        """The complete years of the run, with dimension ``year``.
+
+        Volume, area, terminus are of the year's end, equilibrium line and ``specific_balance`` of
+        the year. Water, where it was recorded, is summed over the year; ``snow_bucket`` is that of
+        its end, areas are means.
+
+        Args:
+            year: "calendar", or "hydro": from ``hydro_month`` on, labelled by the year in which it
+                ends.
+            hydro_month: 1 to 12; default 10 in the north and 4 in the south.
+            domain: see :meth:`odinn.results.hydrology.Hydrology.series`.
+
+        Raises:
+            InputError: no complete year, ends of years that were not saved, or a hemisphere that is
+                not known.
+        """
         from odinn.results.series import annual
 
-        return annual(self, year, hydro_month=hydro_month, domain=domain)
+        years = complete_years(self.glacier, self.times, year, hydro_month)
+        return annual(self._evolution, years, self.hydrology, domain)
 
     def by_altitude(
-        self,
-        band: float = 50.0,
-        year: Literal["calendar", "hydro"] = "calendar",
-        *,
-        hydro_month: int | None = None,
-    ) -> Any:
-        """Balance and area by altitude and year: see :func:`odinn.results.series.by_altitude`."""
+        self, band: float = 50.0, year: Year = "calendar", *, hydro_month: int | None = None
+    ) -> xr.Dataset:
+        """Area and mean balance of each complete year in bands of surface altitude, with dimensions
+        (year, altitude).
+
+        Cells and altitudes are those with at least 1 m of ice at the start of the year; a band
+        without is NaN.
+
+        Args:
+            band: width, m. ``altitude`` is the middle of the band.
+            year, hydro_month: see :meth:`annual`.
+
+        Raises:
+            InputError: as :meth:`annual`, or a band that is not wider than 0.
+        """
         from odinn.results.series import by_altitude
 
-        return by_altitude(self, band, year, hydro_month=hydro_month)
+        years = complete_years(self.glacier, self.times, year, hydro_month)
+        return by_altitude(self._evolution, years, band)
+
+    @property
+    def _evolution(self) -> Evolution:
+        density = self.model.ice_density
+        return Evolution(self.glacier, density, self.times, self.thickness, self.smb)
+
+    def _fields(self) -> dict[str, Any]:
+        """Fields under their names in files, those in time as functions that compute them."""
+
+        @cache
+        def velocity() -> tuple[np.ndarray, ...]:
+            # In the single precision of files, so that it is kept in memory once.
+            return tuple(v.astype(np.float32) for v in self.velocity())
+
+        def smb() -> np.ndarray:
+            return self.smb * self.model.ice_density
+
+        def surface() -> np.ndarray:
+            return self.surface
+
+        return {
+            "thickness": self.thickness.copy,
+            "surface": surface,
+            "smb": smb,
+            "vx": lambda: velocity()[0],
+            "vy": lambda: velocity()[1],
+            "speed": lambda: velocity()[2],
+            "bed": np.asarray(self.glacier.bed),
+            "glacier_mask": np.asarray(self.glacier.mask),
+        }
+
+    def _of_windows(self) -> dict[str, np.ndarray]:
+        """Totals of each window, under their names in files."""
+        water = {k: self.glacier_series[k] for k in ("accumulation", "melt", "rain")}
+        ice = {f"budget_{k}": self.budget_series[k] for k in BUDGET}
+        return water | ice
+
+    def _closure(self) -> dict[str, float]:
+        """The budgets of ice and water as attributes of a file."""
+        attrs = {"budget_relative_residual": self.relative_residual}
+        attrs |= {f"budget_{k}_m3": v for k, v in self.budget.items()}
+        if self.hydrology is not None:
+            attrs |= {f"water_{k}_m3": v for k, v in self.water.items()}
+            attrs["water_relative_residual"] = self.relative_water_residual
+        return attrs
+
+    def _repr_html_(self) -> str:
+        area = self.area / 1e6
+        rows = {
+            "period": f"{self.times[0]:.2f} to {self.times[-1]:.2f}, {len(self.times)} saved times",
+            "volume": f"{self.initial_volume / 1e9:.3f} to {self.final_volume / 1e9:.3f} km³",
+            "area": f"{area[0]:.2f} to {area[-1]:.2f} km²",
+            "residual of the budget": f"{self.relative_residual:.1e}",
+            "steps": f"{self.steps}, {self.seconds:.1f} s",
+        }
+        title = f"{self.glacier.rgi_id} {self.glacier.name}".strip()
+        return table(title, rows) + self.dataset._repr_html_()
 
     def __str__(self) -> str:
-        return (
-            f"{self.glacier.rgi_id} {self.times[0]:.2f} to {self.times[-1]:.2f}: volume "
-            f"{self.initial_volume / 1e9:.3f} to "
-            f"{self.final_volume / 1e9:.3f} km3, {self.steps}, {self.seconds:.1f} s"
-        )
+        span = f"{self.times[0]:.2f} to {self.times[-1]:.2f}"
+        volume = f"{self.initial_volume / 1e9:.3f} to {self.final_volume / 1e9:.3f} km3"
+        return f"{self.glacier.rgi_id} {span}: volume {volume}, {self.steps}, {self.seconds:.1f} s"
 
 
 class Failure(eqx.Module):

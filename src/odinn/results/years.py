@@ -1,0 +1,135 @@
+"""Balance years: which saved times they lie between, and the balance between saved times."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from odinn.constants import MONTHS_PER_YEAR
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+
+Year = Literal["calendar", "hydro"]
+Times = Float[np.ndarray, " T"]
+OfYears = Int[np.ndarray, " years"]
+Indices = Int[np.ndarray, " N"]
+CLOSE: Final = 1e-6  # years: decimal years this close are the same
+_DAYS: Final = 0.01  # years by which a saved time may miss the start of the year before another
+
+
+class Years(NamedTuple):
+    """The complete years of a run: the month (1 to 12) in which they start, their labels, and which
+    saved times are their starts and ends.
+    """
+
+    month: int
+    labels: OfYears
+    first: OfYears
+    last: OfYears
+
+    @property
+    def meaning(self) -> str:
+        """What the labels stand for."""
+        if self.month == 1:
+            return "calendar year"
+        return f"hydrological year from month {self.month} on, labelled by the year it ends in"
+
+
+def first_month(glacier: Glacier, year: Year = "hydro", hydro_month: int | None = None) -> int:
+    """The month (1 to 12) in which years start: by default, hydrological ones in October in the
+    north, April in the south.
+    """
+    if year not in ("calendar", "hydro"):
+        raise InputError(f"year={year!r}: expected 'calendar' or 'hydro'")
+    if year == "calendar":
+        return 1
+    if hydro_month is None:
+        return 10 if _latitude(glacier) >= 0 else 4
+    if hydro_month not in range(1, MONTHS_PER_YEAR + 1):
+        raise InputError(f"hydro_month={hydro_month!r}: expected 1 to 12")
+    return hydro_month
+
+
+def complete_years(
+    glacier: Glacier,
+    times: Times,
+    year: Year = "calendar",
+    hydro_month: int | None = None,
+) -> Years:
+    """The complete years within the saved times of a run (decimal years).
+
+    Args:
+        year: "calendar", or "hydro": from ``hydro_month`` on, labelled by the year in which it
+            ends.
+        hydro_month: 1 to 12; default 10 in the north and 4 in the south.
+
+    Raises:
+        InputError: no complete year, ends of years that were not saved, or a hemisphere that is not
+            known.
+    """
+    month = first_month(glacier, year, hydro_month)
+    offset = (month - 1) / MONTHS_PER_YEAR
+    first = int(np.ceil(times[0] - offset - CLOSE))
+    last = int(np.floor(times[-1] - offset + CLOSE))
+    if last <= first:
+        span = f"{times[0]:.3f} to {times[-1]:.3f}"
+        text = f"the run from {span} holds no complete year from month {month} on"
+        raise InputError(where(glacier.rgi_id, text))
+    wanted = np.arange(first, last + 1) + offset
+    at = np.minimum(np.searchsorted(times, wanted - CLOSE), len(times) - 1)
+    missing = wanted[np.abs(times[at] - wanted) > CLOSE]
+    if missing.size:
+        text = f"{missing[0]:.4f}, an end of a year, is not among the saved times"
+        raise InputError(where(glacier.rgi_id, f"{text}: choose t0 and save_every so"))
+    # A hydrological year that starts in autumn bears the number of the next calendar year.
+    labels = np.arange(first, last) + (1 if month > 1 else 0)
+    return Years(month, labels, at[:-1], at[1:])
+
+
+def years_before(
+    times: Times,
+) -> tuple[OfYears, OfYears]:
+    """The saved times that end a year of the run, whichever its month, and those that start it: as
+    indices (first, last).
+
+    >>> years_before(np.array([2000.0, 2000.5, 2001.0, 2001.5]))
+    (array([0, 1]), array([2, 3]))
+    """
+    first = np.searchsorted(times, times - 1.0 - CLOSE)
+    last = np.arange(len(times))
+    full = times - times[0] >= 1.0 - CLOSE
+    exact = np.abs(times - times[first] - 1.0) <= _DAYS
+    whole = full & exact & (first < last)
+    return first[whole], last[whole]
+
+
+def balance_between(
+    times: Times,
+    smb: Float[np.ndarray, "T cells"],
+    first: Indices,
+    last: Indices,
+) -> Float[np.ndarray, "N cells"]:
+    """What cells gained from one saved time to another, in the unit of ``smb`` times years.
+
+    Args:
+        times: decimal years.
+        smb: mean rate between a time and the one before; the first is not used.
+        first, last: indices of the times.
+    """
+    # Differences of a running sum: linear in time, however long and close the intervals are.
+    total = np.zeros(smb.shape)
+    np.cumsum(np.diff(times)[:, None] * smb[1:], axis=0, out=total[1:])
+    return total[last] - total[first]
+
+
+def _latitude(glacier: Glacier) -> float:
+    import pyproj
+
+    grid = glacier.grid
+    if not grid.crs:
+        text = "the grid has no crs, so its hemisphere is not known: give hydro_month="
+        raise InputError(where(glacier.rgi_id, text))
+    to_degrees = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    return to_degrees.transform(float(grid.x.mean()), float(grid.y.mean()))[1]
