@@ -16,7 +16,7 @@ GROUPS = {
     ),
     "Models": (
         "Model SIA2D HybridSIA2D DiffusiveSIA2D TemperatureIndex LinearBalance PrescribedBalance "
-        "calibrate demo_model"
+        "calibrate demo_model slot"
     ),
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
     "Results": "save load restart to_geotiff",

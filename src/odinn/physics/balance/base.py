@@ -8,6 +8,7 @@ import numpy as np
 
 from odinn.glacier import Glacier
 from odinn.grid import Cell
+from odinn.numbers.slot import check_slots
 
 Frequency = Literal["fixed", "monthly", "state"]
 
@@ -39,6 +40,9 @@ class AbstractMassBalance(eqx.Module):
 
     frequency: eqx.AbstractClassVar[Frequency]
     accumulation_threshold: eqx.AbstractVar[float | None]
+
+    def __check_init__(self) -> None:
+        check_slots(self)
 
     @abc.abstractmethod
     def coefficients(self, site: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 
 from odinn.grid import Cell, Corner, Scalar
+from odinn.numbers.slot import check_slots
 from odinn.physics.flow.kernel import PLAIN, Operators
 
 VelocityKind = Literal["surface", "mean", "basal"]
@@ -21,6 +22,9 @@ class AbstractFlow(eqx.Module):
 
     ice_density: eqx.AbstractVar[float]
     gravity: eqx.AbstractVar[float]
+
+    def __check_init__(self) -> None:
+        check_slots(self)
 
     @abc.abstractmethod
     def coefficients(self, site: Any) -> Any:

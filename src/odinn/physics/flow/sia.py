@@ -12,16 +12,9 @@ import jax.numpy as jnp
 from odinn.constants import GRAVITY, ICE_DENSITY, SLOPE_EPSILON
 from odinn.errors import InputError
 from odinn.grid import Cell, Corner, Scalar
-from odinn.numbers.parameter import (
-    Number,
-    as_exponent,
-    as_number,
-    as_number_or_zero,
-    check_sign,
-    for_glacier,
-    on_corners,
-    plain_numbers,
-)
+from odinn.numbers.conversion import as_exponent, for_glacier, plain_numbers
+from odinn.numbers.parameter import on_corners
+from odinn.numbers.slot import Number, slot
 from odinn.physics.flow.base import AbstractFlow, VelocityKind
 from odinn.physics.flow.kernel import PLAIN, Operators, corner_geometry
 from odinn.physics.flow.power import Exponent, is_static, power
@@ -167,17 +160,37 @@ class SIA2D(AbstractGlenFlow):
     3.0
     """
 
-    A: Number = eqx.field(default=4e-17, converter=as_number)
-    C: Number = eqx.field(default=0.0, converter=as_number_or_zero)
-    n: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    p: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    q: Exponent = eqx.field(default=2.0, converter=as_exponent)
+    A: Number = slot(
+        4e-17,
+        unit="Pa⁻ⁿ yr⁻¹",
+        place="corner",
+        label="rate factor",
+        symbol="A",
+        smallest=0.0,
+        scale="log",
+    )
+    C: Number = slot(
+        0.0,
+        unit="m yr⁻¹ Pa^(q−p)",
+        place="corner",
+        label="sliding coefficient",
+        symbol="C",
+        smallest=0.0,
+        scale="log",
+        kind="term",
+    )
+    n: Number = slot(3.0, unit="1", place="corner", label="exponent", symbol="n", kind="exponent")
+    p: Number = slot(
+        3.0, unit="1", place="corner", label="exponent of basal stress", symbol="p", kind="exponent"
+    )
+    q: Number = slot(
+        2.0, unit="1", place="corner", label="exponent of overburden", symbol="q", kind="exponent"
+    )
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
     reference_stress: float | None = None
 
     def __check_init__(self) -> None:
-        check_sign(self, "A", "C")
         highest = [
             getattr(self.A, "bounds", (0.0, 0.0))[1] or 0.0,
             *(float(a.max()) for a in plain_numbers(self.A)),
@@ -212,18 +225,39 @@ class HybridSIA2D(AbstractGlenFlow):
         n_H, n_S: exponents, n where None. The rest as in :class:`SIA2D`.
     """
 
-    Y: Number = eqx.field(converter=as_number)
-    C: Number = eqx.field(default=0.0, converter=as_number_or_zero)
-    n: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    p: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    q: Exponent = eqx.field(default=2.0, converter=as_exponent)
-    n_H: Exponent | None = None
-    n_S: Exponent | None = None
+    Y: Number = slot(
+        unit="unit of its exponents",
+        place="corner",
+        label="rate factor",
+        symbol="Y",
+        smallest=0.0,
+        scale="log",
+    )
+    C: Number = slot(
+        0.0,
+        unit="m yr⁻¹ Pa^(q−p)",
+        place="corner",
+        label="sliding coefficient",
+        symbol="C",
+        smallest=0.0,
+        scale="log",
+        kind="term",
+    )
+    n: Number = slot(3.0, unit="1", place="corner", label="exponent", symbol="n", kind="exponent")
+    p: Number = slot(
+        3.0, unit="1", place="corner", label="exponent of basal stress", symbol="p", kind="exponent"
+    )
+    q: Number = slot(
+        2.0, unit="1", place="corner", label="exponent of overburden", symbol="q", kind="exponent"
+    )
+    n_H: Number | None = slot(
+        None, unit="1", place="corner", label="exponent of thickness", symbol="n_H", kind="exponent"
+    )
+    n_S: Number | None = slot(
+        None, unit="1", place="corner", label="exponent of slope", symbol="n_S", kind="exponent"
+    )
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
-
-    def __check_init__(self) -> None:
-        check_sign(self, "Y", "C")
 
     def coefficients(self, site: Any) -> Coefficients:
         """Fields on corners for one glacier."""
@@ -246,13 +280,17 @@ class DiffusiveSIA2D(AbstractShallowIce):
             surface_factor.
     """
 
-    U: Number = eqx.field(converter=as_number)
+    U: Number = slot(
+        unit="m yr⁻¹",
+        place="corner",
+        label="mobility",
+        symbol="U",
+        smallest=0.0,
+        scale="log",
+    )
     surface_factor: float = 1.0
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
-
-    def __check_init__(self) -> None:
-        check_sign(self, "U")
 
     def coefficients(self, site: Any) -> Any:
         """U on corners, or a law of the state."""

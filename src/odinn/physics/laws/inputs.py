@@ -13,12 +13,14 @@ import numpy as np
 
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.physics.laws.base import (
+from odinn.physics.balance.temperature_index import TemperatureIndex
+from odinn.physics.laws.input_base import (
     AbstractInput,
     Fixed,
     Monthly,
     OfState,
     Range,
+    as_range,
     climate_of,
     whole_years,
 )
@@ -64,7 +66,7 @@ class LongTermTemperature(Fixed):
 
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "long-term air temperature"
     unit: ClassVar[str] = "°C"
@@ -95,7 +97,7 @@ class DegreeDays(Fixed):
     """
 
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "degree-days"
     unit: ClassVar[str] = "K d yr⁻¹"
@@ -115,7 +117,7 @@ class MonthlyTemperature(Monthly):
     """
 
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "monthly air temperature"
     unit: ClassVar[str] = "°C"
@@ -148,7 +150,7 @@ class RecentDegreeDays(Monthly):
     """
 
     months: int = eqx.field(static=True, default=1)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "recent degree-days"
     unit: ClassVar[str] = "K d"
@@ -171,7 +173,7 @@ class RecentDegreeDays(Monthly):
 class Altitude(Fixed):
     """Initial surface altitude, m."""
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "altitude"
     unit: ClassVar[str] = "m"
 
@@ -183,7 +185,7 @@ class Altitude(Fixed):
 class Thickness(OfState):
     """Ice thickness on corners, m. ``range`` has to be given, such as (0, 300)."""
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "ice thickness"
     unit: ClassVar[str] = "m"
 
@@ -197,7 +199,7 @@ class SurfaceSlope(OfState):
     0.6).
     """
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "surface slope"
     unit: ClassVar[str] = "1"
 
@@ -217,8 +219,6 @@ def _monthly_degree_days(glacier: Any, months: np.ndarray, in_all: bool) -> np.n
     """Positive degree-days on cells, K d: of each month (months, ny, nx), or of all together (ny,
     nx).
     """
-    from odinn.physics.balance.temperature_index import TemperatureIndex
-
     balance = TemperatureIndex(melt_factor=1e-3)
     surface = np.asarray(glacier.surface, float)
     return np.asarray(

@@ -12,7 +12,8 @@ import numpy as np
 
 from odinn.constants import SECONDS_PER_YEAR
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.base import AbstractLaw, Ranges
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.inputs import LongTermTemperature
 from odinn.physics.laws.learned import checked_inputs
 
@@ -55,9 +56,9 @@ class CuffeyPaterson(AbstractLaw):
     )
     polynomial: bool = eqx.field(static=True, default=False)
     weights: None = None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
+    ranges: tuple[()] = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 
@@ -81,9 +82,9 @@ class Function(AbstractLaw):
     formula: Callable[..., Array] = eqx.field(static=True)
     inputs: tuple[AbstractInput, ...] = eqx.field(converter=partial(checked_inputs, "Function"))
     weights: None = None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
+    ranges: tuple[()] = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 

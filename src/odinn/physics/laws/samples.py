@@ -9,7 +9,7 @@ import numpy as np
 from odinn.constants import AREA_THRESHOLD, SLOPE_EPSILON
 from odinn.glacier import Glacier, geometry
 from odinn.grid import corner_gradient, corner_mean
-from odinn.physics.laws.base import AbstractInput, on_corners, usual_months
+from odinn.physics.laws.input_base import AbstractInput, on_corners, usual_months
 
 _MONTHS = 120
 

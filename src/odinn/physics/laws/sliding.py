@@ -10,7 +10,8 @@ import jax
 from odinn.constants import GRAVITY, ICE_DENSITY, SECONDS_PER_YEAR
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.base import AbstractLaw, Ranges
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.learned import checked_bounds, checked_inputs
 
 _OGGM_FS = 5.7e-20  # s⁻¹ m² Pa⁻³, OGGM's default (Oerlemans 1997)
@@ -62,7 +63,7 @@ class SyntheticSliding(AbstractLaw):
     norms: tuple[float, float] = eqx.field(static=True)
     bounds: tuple[float, float] = eqx.field(static=True)
     weights: None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+    ranges: tuple[()] = eqx.field(static=True)
 
     def __init__(
         self, inputs: Any, norms: tuple[float, float], bounds: tuple[float, float] = (1e-4, 1e-2)
@@ -79,7 +80,7 @@ class SyntheticSliding(AbstractLaw):
         if not min(self.norms) > 0:
             raise InputError(f"SyntheticSliding(norms={norms}): expected two positive numbers")
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 

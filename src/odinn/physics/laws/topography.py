@@ -15,7 +15,7 @@ from jaxtyping import Float
 from odinn.errors import InputError
 from odinn.glacier import geometry
 from odinn.grid import Grid
-from odinn.physics.laws.base import Fixed, Range
+from odinn.physics.laws.input_base import Fixed, Range, as_range
 
 Field = Float[np.ndarray, "ny nx"]
 
@@ -32,7 +32,7 @@ class TopographicSlope(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "topographic slope"
     unit: ClassVar[str] = "°"
 
@@ -59,7 +59,7 @@ class TopographicAspect(Fixed):
 
     window: float = eqx.field(static=True, default=200.0)
     compass: bool = eqx.field(static=True, default=False)
-    range: Range = eqx.field(static=True, default=(0.0, 360.0))
+    range: Range = eqx.field(default=(0.0, 360.0), converter=as_range)
     label: ClassVar[str] = "aspect"
     unit: ClassVar[str] = "°"
     angle: ClassVar[bool] = True
@@ -84,7 +84,7 @@ class Northness(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=(-1.0, 1.0))
+    range: Range = eqx.field(default=(-1.0, 1.0), converter=as_range)
     label: ClassVar[str] = "northness"
     unit: ClassVar[str] = "1"
 
@@ -105,7 +105,7 @@ class Eastness(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=(-1.0, 1.0))
+    range: Range = eqx.field(default=(-1.0, 1.0), converter=as_range)
     label: ClassVar[str] = "eastness"
     unit: ClassVar[str] = "1"
 
@@ -136,7 +136,7 @@ class TopographicRoughness(Fixed):
     curvature: Literal["scalar", "variability"] = eqx.field(static=True, default="scalar")
     direction: Literal["flow", "cross_flow", "both"] = eqx.field(static=True, default="flow")
     position: Literal["bed", "surface"] = eqx.field(static=True, default="bed")
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "topographic roughness"
     unit: ClassVar[str] = "m⁻¹"
 
