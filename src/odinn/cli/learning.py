@@ -202,7 +202,8 @@ def build_truth(config: InvertConfig, model: Any, path: str) -> Any:
     learned = learned_slots(truth)
     if learned:
         raise InputError(
-            f"{path}: synthetic.model: {next(iter(learned))} is to be learned; say what it is in truth"
+            f"{path}: synthetic.model: {next(iter(learned))} is to be learned; say what it is in "
+            "truth"
         )
     return truth
 
@@ -338,11 +339,10 @@ def _checked_model(section: ModelSection, path: str, place: str) -> ModelSection
             parts[name] = None
         if own is None or name not in section.model_fields_set:
             continue
-        kind = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
-        fields = (
-            {f.name: f for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
-        )
-        slots = list(declared(kind)) if fields else []
+        kind: Any = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
+        is_part = dataclasses.is_dataclass(kind)
+        fields = [f.name for f in dataclasses.fields(kind)] if is_part else []
+        slots = list(declared(kind)) if is_part else []
         special = {k: v for k, v in own.items() if isinstance(v, dict) and k in fields}
         for k in special:
             if k not in slots:

@@ -257,6 +257,14 @@ def slots_of(owner: eqx.Module, part: str, rgi_id: str = "") -> Iterator[Located
         yield LocatedSlot(part, name, described, getattr(owner, name), rgi_id)
 
 
+def fields_on(site: Site, owner: eqx.Module, part: str, *names: str) -> list[Any]:
+    """Some slots of a flow or balance on one glacier, in the order of their names; see
+    :meth:`LocatedSlot.on`.
+    """
+    slots = {slot.name: slot for slot in slots_of(owner, part)}
+    return [slots[name].on(site) for name in names]
+
+
 def check_slots(owner: eqx.Module) -> None:
     """Raise :class:`InputError` where a slot holds plain numbers that are too small, or NaN where
     there is a smallest one; or where a parameter or law stands in a field that is no slot.
