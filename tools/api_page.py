@@ -104,7 +104,7 @@ def _signature(thing: Any) -> str:
         if p.name != "self"
     ]
     text = str(inspect.Signature(parameters))
-    return re.sub(r"<factory>|<function .*? at 0x\w+>", "...", text)
+    return re.sub(r"<factory>|<function .*? at 0x\w+>|Ellipsis", "...", text)
 
 
 def _has_text(member: Any) -> bool:

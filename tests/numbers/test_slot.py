@@ -148,7 +148,7 @@ def test_where_a_law_of_the_state_may_stand(slab):
 
 
 def test_a_slot_of_ones_own_is_learned_like_any_other(slab):
-    """A year of balance is the difference of two numbers, and the misfit's derivatives are known."""
+    """A year of balance is a difference of two numbers, whose derivatives are known."""
     ice = 1000.0 / 900.0  # m of ice for a metre of water
     glacier = slab.replace(thickness=slab.thickness + 50.0 * slab.mask)
     seen = glacier.replace(observations=odinn.Observations(thickness=glacier.thickness))
@@ -177,9 +177,7 @@ def test_laws_of_other_ranges_share_one_program(slab, caplog):
         law = odinn.laws.Neural(inputs, bounds=BOUNDS, hidden=(2,))
         model = odinn.Model(odinn.SIA2D(A=law), None)
         sim = odinn.simulate(model, seen, 2000.0, 2000.1, save_every=0.1)
-        value, _ = odinn.value_and_gradient(
-            model, seen, odinn.losses.Thickness(), (2000.0, 2000.1)
-        )
+        value, _ = odinn.value_and_gradient(model, seen, odinn.losses.Thickness(), (2000.0, 2000.1))
         return sim.thickness[-1].sum(), float(value)
 
     first = run(0)

@@ -130,7 +130,7 @@ class Slot:
 
 
 def slot(
-    default: object = dataclasses.MISSING,
+    default: Any = ...,
     *,
     unit: str,
     place: Place,
@@ -171,7 +171,7 @@ def slot(
     convert = _CONVERTERS[kind]
     if convert is not None:
         options["converter"] = _or_none(convert) if default is None else convert
-    if default is not dataclasses.MISSING:
+    if default is not ...:
         options["default"] = default
     return eqx.field(**options)
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.errors import InputError
+from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.physics.balance.temperature_index import TemperatureIndex
 from odinn.physics.laws.input_base import (
@@ -71,13 +72,14 @@ class LongTermTemperature(Fixed):
     label: ClassVar[str] = "long-term air temperature"
     unit: ClassVar[str] = "°C"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         climate, months = whole_years(glacier, self.period, self.label)
         rows = climate.rows(months, glacier.rgi_id)
         temp, gradient = climate.temp[rows], climate.gradient[rows]
-        used = temp > -999
-        mean, lapse = temp[used].mean(), gradient[used].mean()
+        used = temp > -999  # days that a month does not have are far below
+        mean = temp[used].mean()
+        lapse = gradient[used].mean()
         surface = np.asarray(glacier.surface)
         height = surface if self.per == "cell" else surface[glacier.mask].mean()
         return np.asarray(mean + lapse * (height - climate.ref_height))
@@ -102,7 +104,7 @@ class DegreeDays(Fixed):
     label: ClassVar[str] = "degree-days"
     unit: ClassVar[str] = "K d yr⁻¹"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         _, months = whole_years(glacier, self.period, self.label)
         return _monthly_degree_days(glacier, months, in_all=True) * 12.0 / len(months)
@@ -122,20 +124,22 @@ class MonthlyTemperature(Monthly):
     label: ClassVar[str] = "monthly air temperature"
     unit: ClassVar[str] = "°C"
 
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+    def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
         climate = climate_of(glacier, self.label)
         rows = climate.drawn(months, glacier.rgi_id)
-        used, daily = climate.used[rows], climate.step == "daily"
-        temp, gradient = (
-            _means_over_days(field[rows], used, daily) for field in (climate.temp, climate.gradient)
-        )
+        temp, gradient = climate.temp[rows], climate.gradient[rows]
+        if climate.step == "daily":
+            temp = _mean_over_days(temp, climate.used[rows])
+            gradient = _mean_over_days(gradient, climate.used[rows])
         if rows.ndim == 2:  # a constant climate: the same month of several years
             temp, gradient = temp.mean(axis=1), gradient.mean(axis=1)
         surface = np.asarray(glacier.surface)
-        if self.per == "cell":
-            return temp[:, None, None] + gradient[:, None, None] * (surface - climate.ref_height)
-        return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+        if self.per == "glacier":
+            return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+        # months lead
+        temp, gradient = temp[:, None, None], gradient[:, None, None]
+        return temp + gradient * (surface - climate.ref_height)
 
 
 class RecentDegreeDays(Monthly):
@@ -161,13 +165,15 @@ class RecentDegreeDays(Monthly):
                 f"RecentDegreeDays(months={self.months!r}): expected a whole number of at least 1"
             )
 
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+    def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
         first = int(months.min())
         before = np.arange(first - self.months, int(months.max()))
-        total = np.cumsum(_monthly_degree_days(glacier, before, in_all=False), axis=0)
-        total = np.concatenate([np.zeros((1, *total.shape[1:])), total])
-        return total[months - first + self.months] - total[months - first]
+        each = _monthly_degree_days(glacier, before, in_all=False)
+        # a sum over months is a difference of sums since the first
+        since_first = np.concatenate([np.zeros((1, *each.shape[1:])), np.cumsum(each, axis=0)])
+        begin = months - first
+        return since_first[begin + self.months] - since_first[begin]
 
 
 class Altitude(Fixed):
@@ -177,7 +183,7 @@ class Altitude(Fixed):
     label: ClassVar[str] = "altitude"
     unit: ClassVar[str] = "m"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         return np.asarray(glacier.surface)
 
@@ -208,32 +214,28 @@ class SurfaceSlope(OfState):
         return slope
 
 
-def _means_over_days(field: np.ndarray, used: np.ndarray, daily: bool) -> np.ndarray:
-    """Means over the days that a month has, of rows (months, days); monthly rows stay as they
-    are.
-    """
-    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1) if daily else field
+def _mean_over_days(field: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Means over the days that a month has, of rows (months, days)."""
+    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1)
 
 
-def _monthly_degree_days(glacier: Any, months: np.ndarray, in_all: bool) -> np.ndarray:
+def _monthly_degree_days(glacier: Glacier, months: np.ndarray, in_all: bool) -> np.ndarray:
     """Positive degree-days on cells, K d: of each month (months, ny, nx), or of all together (ny,
     nx).
     """
     balance = TemperatureIndex(melt_factor=1e-3)
+    numbers = balance.coefficients(glacier)
+    weather = balance.forcing(glacier, months)
     surface = np.asarray(glacier.surface, float)
-    return np.asarray(
-        _melt(
-            balance,
-            balance.coefficients(glacier),
-            surface,
-            balance.forcing(glacier, months),
-            in_all,
-        )
-    )
+    return np.asarray(_melt(balance, numbers, surface, weather, in_all))
 
 
 @eqx.filter_jit
 def _melt(balance: Any, values: Any, surface: Any, table: Any, in_all: bool) -> Any:
     """What melts in months at a factor of 1 mm K⁻¹ d⁻¹, mm: of each, or of all together."""
-    each = jax.lax.map(lambda row: 1000.0 * balance.rates(values, row, surface, 0.0).melt, table)
+
+    def of_one_month(row: Any) -> Array:
+        return 1000.0 * balance.rates(values, row, surface, 0.0).melt
+
+    each = jax.lax.map(of_one_month, table)
     return jnp.sum(each, axis=0) if in_all else each
