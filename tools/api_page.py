@@ -16,7 +16,7 @@ GROUPS = {
     ),
     "Models": (
         "Model SIA2D HybridSIA2D DiffusiveSIA2D TemperatureIndex LinearBalance PrescribedBalance "
-        "OdinnBalance calibrate demo_model"
+        "OdinnBalance calibrate demo_model slot"
     ),
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
     "Results": "save load restart to_geotiff",
@@ -69,7 +69,7 @@ def _members(module: ModuleType) -> list[str]:
     """Public classes and functions that a module defines or, if it says so, exports."""
     exported = getattr(module, "__all__", None)
     if exported is not None:
-        return sorted(exported)
+        return sorted(name for name in exported if callable(getattr(module, name)))
     own = lambda m: (
         (inspect.isclass(m) or inspect.isfunction(m)) and m.__module__ == module.__name__
     )
@@ -104,7 +104,7 @@ def _signature(thing: Any) -> str:
         if p.name != "self"
     ]
     text = str(inspect.Signature(parameters))
-    return re.sub(r"<factory>|<function .*? at 0x\w+>", "...", text)
+    return re.sub(r"<factory>|<function .*? at 0x\w+>|Ellipsis", "...", text)
 
 
 def _has_text(member: Any) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import api_page
+import slot_table
 from odinn.results.variables import BY_YEAR, table
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -64,6 +65,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR)),
         DOCS / "api.md": api_page.page(),
+        DOCS / "learning.md": slot_table.inserted((DOCS / "learning.md").read_text()),
     }
 
 

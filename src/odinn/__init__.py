@@ -24,6 +24,7 @@ from odinn.grid import Grid
 from odinn.learning.calibration import calibrate
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
+from odinn.numbers.slot import slot
 from odinn.physics.balance.base import AbstractMassBalance as _AbstractMassBalance
 from odinn.physics.balance.odinn import OdinnBalance
 from odinn.physics.balance.temperature_index import (
@@ -143,6 +144,7 @@ __all__ = [
     "restart",
     "save",
     "simulate",
+    "slot",
     "synthetic_observations",
     "to_geotiff",
     "trainable",

@@ -13,7 +13,9 @@ from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.grid import Grid
-from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter, for_glacier
+from odinn.numbers.conversion import for_glacier
+from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
+from odinn.numbers.slot import declared, slot
 
 
 def geometry(site: Any) -> tuple[Any, Any]:
@@ -26,10 +28,10 @@ def geometry(site: Any) -> tuple[Any, Any]:
     if isinstance(thickness, Parameter):
         guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
         thickness = jnp.where(
-            site.mask | (guess > SMALLEST_THICKNESS), thickness.physical(site.rgi_id), 0.0
+            site.mask | (guess > SMALLEST_THICKNESS), thickness.physical_of(site.rgi_id), 0.0
         )
     if isinstance(bed, Parameter):
-        bed = bed.physical(site.rgi_id)
+        bed = bed.physical_of(site.rgi_id)
     if site.kept_surface is not None:
         if isinstance(site.bed, Parameter):
             thickness = jnp.where(site.mask, jnp.maximum(site.kept_surface - bed, 0.0), 0.0)
@@ -145,8 +147,10 @@ class Glacier(eqx.Module):
     rgi_id: str = eqx.field(static=True)
     name: str = eqx.field(static=True)
     grid: Grid
-    bed: Any
-    thickness: Any
+    bed: Any = slot(unit="m", place="cell", label="bed altitude", symbol="b", kind="field")
+    thickness: Any = slot(
+        unit="m", place="cell", label="ice thickness", symbol="H", smallest=0.0, kind="field"
+    )
     mask: Bool[np.ndarray, "ny nx"]
     climate: Climate | None = None
     observations: Observations = eqx.field(default_factory=Observations)
@@ -291,7 +295,9 @@ class Glacier(eqx.Module):
             raise InputError(
                 where(self.rgi_id, f"{name}: a learned field needs Parameter(..., per='cell')")
             )
-        learned = learned.allocated({self.rgi_id: self.grid.shape}, name)
+        described = declared(Glacier)[name]
+        shape = described.shape_on(self.grid)
+        learned = learned.allocated({self.rgi_id: shape}, name, described.scale)
         return Glacier(
             self.rgi_id,
             self.name,

@@ -59,6 +59,9 @@ def _arguments(module: Any) -> dict[str, Any]:
     ):  # else it holds a gradient
         named["now"] = module.physical()
         del named["raw"]
+    for name in named.keys() & {"range", "ranges"}:
+        if _is_numeric(named[name]):
+            named[name] = wl.TextDoc(_pairs(named[name]))
     weights = jax.tree.leaves(named.get("weights"))
     if weights and all(_is_numeric(w) for w in weights):
         named["weights"] = wl.TextDoc(f"<{_numbers(weights)}>")
@@ -94,6 +97,15 @@ def _shown(value: Any) -> wl.AbstractDoc | None:
         return wl.TextDoc(f"<{_numbers([array])}>")
     shape = "x".join(map(str, array.shape))
     return wl.TextDoc(f"<field {shape}, {_range(array)}>")
+
+
+def _pairs(ranges: Any) -> str:
+    """(low, high), or a tuple of such pairs."""
+    array = np.asarray(ranges)
+    if array.ndim == 1:
+        return f"({', '.join(f'{end:.7g}' for end in array)})"
+    pairs = [_pairs(row) for row in array]
+    return f"({', '.join(pairs)}{',' if len(pairs) == 1 else ''})"
 
 
 def _is_whole(module: eqx.Module) -> bool:

@@ -39,6 +39,29 @@ def test_a_parameter_that_makes_no_sense_is_an_error(arguments, message):
         Parameter(**arguments)
 
 
+def test_a_scale_that_is_left_out_is_that_of_the_slot(slab):
+    positive, open_ended = (1e-18, 1e-16), (0.0, None)
+    model = odinn.Model(
+        odinn.SIA2D(A=Parameter(1e-17, positive), C=Parameter(1e-4, open_ended)),
+        odinn.TemperatureIndex(Parameter(5e-3, (1e-3, 1e-2)), Parameter(2.0, (1.0, 3.0), "log")),
+    )
+    bound = odinn.bind(model, slab)
+    assert bound.flow.A.scale == "log"
+    assert bound.flow.C.scale == "linear"  # there is no logarithm without two positive bounds
+    assert bound.mass_balance.melt_factor.scale == "linear"
+    assert bound.mass_balance.precip_factor.scale == "log"
+    learned = slab.replace(thickness=Parameter(slab.thickness, (0, None), per="cell"))
+    assert learned.thickness.scale == "linear"
+    for slot in odinn.bind(model, slab).slots().values():
+        if slot.is_learned:
+            assert float(slot.value.physical()) == pytest.approx(float(slot.value.initial))
+
+
+def test_raw_numbers_without_their_scale_are_refused():
+    with pytest.raises(InputError, match="say on which scale"):
+        Parameter(1e-17, (1e-18, 1e-16), raw=np.zeros(()))
+
+
 def test_each_kind_of_sharing_has_its_own_arrays(slab):
     shapes = {"all": (), "glacier": (), "cell": slab.grid.corner_shape}
     for per, shape in shapes.items():

@@ -47,7 +47,7 @@ def test_the_strip_counts_corners_with_ice_and_the_rest_is_shaded(learned, slab)
     ]
     strip = ax.figure.axes[1]
     assert sum(bar.get_height() for bar in strip.patches) == values.size
-    assert strip.get_xlim() == ax.get_xlim() == learned.ranges[0]
+    assert strip.get_xlim() == ax.get_xlim() == learned.range_of(0)
     shaded = [(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches]
     (low, first), (last, high) = shaded
     np.testing.assert_allclose([low, high], learned.ranges[0])

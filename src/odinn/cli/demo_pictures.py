@@ -15,6 +15,8 @@ from odinn.glacier import Glacier
 from odinn.learning.calibration import Comparison
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
+from odinn.numbers.slot import declared
+from odinn.physics.flow.sia import SIA2D
 from odinn.plot import maps
 from odinn.results.simulation import Simulation
 
@@ -173,7 +175,7 @@ def learned(twin: Twin) -> Figure:
     field = np.asarray(twin.law(temperature.field(glacier)))
     shown = field[np.asarray(glacier.thickness) >= AREA_THRESHOLD]
     limits = float(shown.min()), float(shown.max())
-    label, title = plot.laws.SLOTS["flow.A"], f"{glacier.name}: the learned A"
+    label, title = declared(SIA2D)["A"].axis_label, f"{glacier.name}: the learned A"
     maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
     return _captioned(fig, TWIN)
 

@@ -28,7 +28,7 @@ from odinn.learning.driver import Inversion
 from odinn.learning.problem import make_settings
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import Total
-from odinn.model.binding import as_list, bind, slots
+from odinn.model.binding import as_list, bind, learned_slots
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.run.checks import check_run
@@ -93,9 +93,9 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
     how many).
     """
     learned = []
-    for slot, value in slots(study.model, study.glaciers).items():
-        weights = value.raw if isinstance(value, Parameter) else value.weights
-        count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(weights))
+    for title, slot in learned_slots(study.model, study.glaciers).items():
+        value = slot.value
+        count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(value.learned))
         if isinstance(value, Parameter):
             what = {"all": "one number", "glacier": "a number for each glacier", "cell": "a field"}[
                 value.per
@@ -104,7 +104,7 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
             what = f"{type(value).__name__} of {', '.join(i.label for i in value.inputs)}"
         low, high = getattr(value, "bounds", (None, None))
         between = " to ".join("-" if b is None else f"{b:g}" for b in (low, high))
-        learned.append((slot, what, count, f"{between} ({getattr(value, 'scale', '-')})"))
+        learned.append((title, what, count, f"{between} ({getattr(value, 'scale', '-')})"))
     data = [
         (g.rgi_id, name, _count(term, term.targets(g, study.span, lambda _: 0)))
         for g in study.glaciers
@@ -228,7 +228,7 @@ def _at(
 def _check(study: Study) -> None:
     """Everything that can be wrong before the first compilation."""
     t0, t1 = study.span
-    if not slots(study.model, study.glaciers):
+    if not learned_slots(study.model, study.glaciers):
         raise InputError(
             "nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:"
         )

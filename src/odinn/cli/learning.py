@@ -36,15 +36,11 @@ from odinn.glacier import Glacier
 from odinn.learning.choices import as_intervals
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import Total, as_total
-from odinn.numbers.parameter import as_exponent, as_number, as_number_or_zero
+from odinn.model.binding import learned_slots
+from odinn.numbers.slot import declared
 
 Time = float | str | dt.date
 _LEARNED = ("parameter", "law")
-_SLOTS = (
-    as_number,
-    as_number_or_zero,
-    as_exponent,
-)  # what fields of a model convert by that may be learned
 
 
 class ReplaceSection(Section):
@@ -168,9 +164,8 @@ def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
     for i, section in enumerate(config.glaciers):
         if section.replace is not None:
             _check_replace(section.replace, place, f"glaciers.{i}.replace")
-    if config.calibrate is not None and (
-        model.mass_balance is None or _learned_slots(model.mass_balance)
-    ):
+    learns_balance = any(slot.part == "mass_balance" for slot in learned_slots(model).values())
+    if config.calibrate is not None and (model.mass_balance is None or learns_balance):
         why = (
             "there is no mass balance"
             if model.mass_balance is None
@@ -204,10 +199,11 @@ def build_truth(config: InvertConfig, model: Any, path: str) -> Any:
     truth = build_model(section, path, "synthetic.model")
     for name in {"flow", "mass_balance"} - section.model_fields_set:
         truth = dataclasses.replace(truth, **{name: getattr(model, name)})
-    learned = _learned_slots(truth)
+    learned = learned_slots(truth)
     if learned:
         raise InputError(
-            f"{path}: synthetic.model: {learned[0]} is to be learned; say what it is in truth"
+            f"{path}: synthetic.model: {next(iter(learned))} is to be learned; say what it is in "
+            "truth"
         )
     return truth
 
@@ -343,11 +339,10 @@ def _checked_model(section: ModelSection, path: str, place: str) -> ModelSection
             parts[name] = None
         if own is None or name not in section.model_fields_set:
             continue
-        kind = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
-        fields = (
-            {f.name: f for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
-        )
-        slots = [n for n, f in fields.items() if f.metadata.get("converter") in _SLOTS]
+        kind: Any = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
+        is_part = dataclasses.is_dataclass(kind)
+        fields = [f.name for f in dataclasses.fields(kind)] if is_part else []
+        slots = list(declared(kind)) if is_part else []
         special = {k: v for k, v in own.items() if isinstance(v, dict) and k in fields}
         for k in special:
             if k not in slots:
@@ -371,15 +366,3 @@ def _check_replace(section: ReplaceSection, path: str, place: str) -> None:
         )
     schema = section_of(odinn.Parameter, initial=(Any, None))
     checked(schema, dict(own["parameter"] or {}), path, f"{place}.{given[0]}.parameter.")
-
-
-def _learned_slots(model: Any) -> list[str]:
-    """Names of slots in which something is learned."""
-    found = []
-    for f in dataclasses.fields(model):
-        value = getattr(model, f.name)
-        if dataclasses.is_dataclass(value) and f.name in ("flow", "mass_balance"):
-            found += [f"{f.name}.{own}" for own in _learned_slots(value)]
-        elif isinstance(value, odinn.Parameter) or getattr(value, "weights", None) is not None:
-            found.append(f.name)
-    return found

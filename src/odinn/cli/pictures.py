@@ -18,10 +18,10 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
 from odinn.learning.driver import Inversion
-from odinn.model.binding import slots
-from odinn.numbers.parameter import Parameter, on_cells, on_corners
+from odinn.model.binding import learned_slots
+from odinn.numbers.parameter import Parameter
+from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
-from odinn.plot.laws import SLOTS
 
 _DPI: Final = 130
 _NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
@@ -49,18 +49,18 @@ def save_all(
     folder.mkdir(parents=True, exist_ok=True)
     written = [_save(history(fit), folder / "history.png")]
     settled = [g.settled() for g in fit.glaciers]
-    learned = slots(fit.model, [])
-    for slot, value in learned.items():
-        if isinstance(value, AbstractLaw) and len(value.inputs) <= 2:
-            written.append(_save(law(slot, value, study, settled), folder / f"{slot}.png"))
+    learned = learned_slots(fit.model)
+    for path, slot in learned.items():
+        if isinstance(slot.value, AbstractLaw) and len(slot.value.inputs) <= 2:
+            written.append(_save(law(slot, study, settled), folder / f"{path}.png"))
     after = modelled(study, fit.model, fit.glaciers)
     for start, end, glacier in zip(study.glaciers, fit.glaciers, settled, strict=True):
         own = folder / end.rgi_id
         own.mkdir(exist_ok=True)
-        for slot, value in learned.items():
-            field = _field(slot, value, glacier)
+        for path, slot in learned.items():
+            field = _field(slot, glacier)
             if field is not None:
-                written.append(_save(slot_map(slot, value, field, glacier), own / f"{slot}.png"))
+                written.append(_save(slot_map(slot, field, glacier), own / f"{path}.png"))
         if isinstance(end.thickness, Parameter) or isinstance(end.bed, Parameter):
             written.append(
                 _save(geometry_map(start.settled(), glacier), own / "learned_thickness.png")
@@ -106,13 +106,14 @@ def history(fit: Inversion) -> Figure:
     return figure
 
 
-def law(slot: str, value: AbstractLaw, study: Study, glaciers: list[Glacier]) -> Figure:
+def law(slot: LocatedSlot, study: Study, glaciers: list[Glacier]) -> Figure:
     """A law over the data, beside the truth where that is known, and where it started (of one
     input).
     """
-    part, _, name = slot.partition(".")
-    start = getattr(getattr(study.model, part), name)
-    truth = None if study.truth is None else getattr(getattr(study.truth, part), name, None)
+    value = slot.value
+    start = study.model.slots()[slot.path].value
+    true = {} if study.truth is None else study.truth.slots()
+    truth = true[slot.path].value if slot.path in true else None
     if isinstance(truth, AbstractLaw):
         truth = (
             truth if [i.label for i in truth.inputs] == [i.label for i in value.inputs] else None
@@ -123,27 +124,30 @@ def law(slot: str, value: AbstractLaw, study: Study, glaciers: list[Glacier]) ->
     else:
         truth = None
     ax = plot.law(
-        value, glaciers, truth, initial=start if len(value.inputs) == 1 else None, label=slot
+        value,
+        glaciers,
+        truth,
+        initial=start if len(value.inputs) == 1 else None,
+        label=slot.slot.axis_label,
     )
     return ax.figure  # type: ignore[return-value]
 
 
-def slot_map(slot: str, value: Any, field: np.ndarray, glacier: Glacier) -> Figure:
+def slot_map(slot: LocatedSlot, field: np.ndarray, glacier: Glacier) -> Figure:
     """A field that was learned, on cells with ice."""
-    log = getattr(value, "scale", "linear") == "log"
+    log = getattr(slot.value, "scale", "linear") == "log"
     ice = np.asarray(glacier.thickness) >= AREA_THRESHOLD
     shown = field[ice]
     limits = None
     if log and shown.size and shown.max() > 1.001 * shown.min():
         limits = float(shown.min()), float(shown.max())
     figure, (ax,) = _panels(1, glacier)
-    label = SLOTS.get(slot, slot)
     plot.maps.draw(
         glacier,
         field,
         ax,
         what="speed" if log else "bed",
-        label=label,
+        label=slot.slot.axis_label,
         limits=limits,
         title=_title(glacier),
     )
@@ -196,14 +200,14 @@ def misfit_map(
     return figure
 
 
-def _field(slot: str, value: Any, glacier: Glacier) -> np.ndarray | None:
+def _field(slot: LocatedSlot, glacier: Glacier) -> np.ndarray | None:
     """What was learned as a field on cells; None where it is one number, or depends on the ice."""
-    if isinstance(value, Parameter) and value.per != "cell":
+    if isinstance(slot.value, Parameter) and slot.value.per != "cell":
         return None
-    field = (on_corners if slot.startswith("flow.") else on_cells)(value, glacier, slot)
+    field = slot.on(glacier)
     if callable(field):
         return None
-    field = np.asarray(cell_mean(field) if slot.startswith("flow.") else field)
+    field = np.asarray(cell_mean(field) if slot.slot.place == "corner" else field)
     return field if np.ptp(field) > 0 else None
 
 

@@ -129,13 +129,13 @@ def print_fit(fit: Any) -> None:
     """What an inversion has learned."""
     import numpy as np
 
-    from odinn.model.binding import slots
+    from odinn.model.binding import learned_slots
     from odinn.numbers.parameter import Parameter
 
     console.print(f"[bold]{fit}[/]")
-    for slot, value in slots(fit.model, []).items():
-        if isinstance(value, Parameter):
-            own = value.physical()
+    for path, slot in learned_slots(fit.model).items():
+        if isinstance(slot.value, Parameter):
+            own = slot.value.physical()
             for rgi_id, number in own.items() if isinstance(own, dict) else [("all glaciers", own)]:
                 shown = np.asarray(number)
                 field = (
@@ -143,7 +143,7 @@ def print_fit(fit: Any) -> None:
                     if shown.ndim
                     else f"{float(shown):.4g}"
                 )
-                console.print(f"  {slot} = {field} ({rgi_id})")
+                console.print(f"  {path} = {field} ({rgi_id})")
     for found in fit.at_bounds:
         console.print(f"  [yellow]{found}[/]")
     names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
@@ -159,14 +159,14 @@ def print_fit(fit: Any) -> None:
 
 def print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
     """Which files to open first."""
-    from odinn.model.binding import slots
+    from odinn.model.binding import learned_slots
     from odinn.physics.laws.base import AbstractLaw
 
     if plots:
         laws = [
-            folder / f"{k}.png"
-            for k, v in slots(fit.model, []).items()
-            if isinstance(v, AbstractLaw)
+            folder / f"{path}.png"
+            for path, slot in learned_slots(fit.model).items()
+            if isinstance(slot.value, AbstractLaw)
         ]
         first = [str(p) for p in [*laws, folder / "history.png"] if p.exists()]
         console.print(

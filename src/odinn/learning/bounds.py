@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import jax
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from odinn.constants import AREA_THRESHOLD
 from odinn.glacier import Glacier, geometry
 from odinn.grid import corner_mean
-from odinn.model.binding import slots
+from odinn.model.binding import learned_slots
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
+from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import scaled
 from odinn.physics.laws.learned import AbstractLearnedLaw
 from odinn.physics.laws.samples import samples
@@ -46,21 +47,24 @@ def at_bounds(model: Model, glaciers: list[Glacier]) -> list[AtBound]:
     out.
     """
     found = []
-    for slot, value in slots(model, glaciers).items():
-        positions = [p for p in _positions(value, glaciers) if p.size]
+    for title, slot in learned_slots(model, glaciers).items():
+        positions = [p for p in _positions(slot, glaciers) if p.size]
         if not positions:
             continue
-        varies = any(np.ptp(p) > 0 for p in positions)
-        counted = np.concatenate(positions) if varies else np.array([p.flat[0] for p in positions])
-        of = "the ice" if varies else f"{counted.size} glaciers" if counted.size > 1 else ""
-        for end, bound, near in zip(
-            ("lower", "upper"),
-            value.bounds,
-            (counted <= _NEAR, counted >= 1.0 - _NEAR),
-            strict=True,
+        varies = any(np.ptp(own) > 0 for own in positions)
+        if varies:
+            counted, of = np.concatenate(positions), "the ice"
+        else:
+            counted = np.array([own.flat[0] for own in positions])
+            of = f"{counted.size} glaciers" if counted.size > 1 else ""
+        low, high = slot.value.bounds
+        least = _FEW if varies else 0.0
+        for end, bound, near in (
+            ("lower", low, counted <= _NEAR),
+            ("upper", high, counted >= 1.0 - _NEAR),
         ):
-            if near.mean() > (_FEW if varies else 0.0):
-                found.append(AtBound(slot, end, bound, float(near.mean()), of))
+            if near.mean() > least:
+                found.append(AtBound(title, end, bound, float(near.mean()), of))
     return found
 
 
@@ -68,34 +72,41 @@ def advice(found: AtBound) -> str:
     """What to do about it."""
     return (
         f"{found}. The data ask for more, or say too little: widen the bounds if values beyond "
-        "them are physical; else look "
-        "for errors that it makes up for (in thickness, sliding or balance), or add data or "
-        "odinn.regularization.Prior."
+        "them are physical; else look for errors that it makes up for (in thickness, sliding or "
+        "balance), or add data or odinn.regularization.Prior."
     )
 
 
-def _positions(value: Any, glaciers: list[Glacier]) -> list[np.ndarray]:
+def _positions(slot: LocatedSlot, glaciers: list[Glacier]) -> list[np.ndarray]:
     """Where between its bounds (0 and 1) a slot is: on each glacier's ice, or one number for each,
     or for all.
     """
+    value = slot.value
     if isinstance(value, AbstractLearnedLaw):
-        inputs = [samples(value.inputs, glacier) for glacier in glaciers]
-        return [
-            np.asarray(jax.nn.sigmoid(value.raw(*scaled(list(own), value.ranges or ()))))
-            for own in inputs
-        ]
+        return [_shares(value, glacier) for glacier in glaciers]
     if not isinstance(value, Parameter) or None in value.bounds:
         return []
     unit = value.unit()
     if not isinstance(unit, dict):
         return [np.asarray(unit)]
-    own = [(np.asarray(unit[g.rgi_id]), g) for g in glaciers if g.rgi_id in unit]
-    return [p[_ice(g, p.shape)] if p.ndim else p for p, g in own]
+    found = []
+    for glacier in glaciers:
+        if glacier.rgi_id in unit:
+            own = np.asarray(unit[glacier.rgi_id])
+            found.append(own[_ice(glacier, slot)] if own.ndim else own)
+    return found
 
 
-def _ice(glacier: Glacier, shape: tuple[int, int]) -> np.ndarray:
-    """Where there is at least 1 m of ice, on cells or corners."""
+def _shares(law: AbstractLearnedLaw, glacier: Glacier) -> np.ndarray:
+    """A law's values on a glacier's ice, between its bounds."""
+    assert law.ranges is not None
+    inputs = scaled(list(samples(law.inputs, glacier)), law.ranges)
+    return np.asarray(jax.nn.sigmoid(law.raw(*inputs)))
+
+
+def _ice(glacier: Glacier, slot: LocatedSlot) -> np.ndarray:
+    """Where there is at least 1 m of ice, on cells or corners as the slot is."""
     thickness = np.asarray(geometry(glacier)[1])
-    return (
-        thickness if shape == glacier.grid.shape else np.asarray(corner_mean(thickness))
-    ) >= AREA_THRESHOLD
+    if slot.slot.place == "corner":
+        thickness = np.asarray(corner_mean(thickness))
+    return thickness >= AREA_THRESHOLD

@@ -11,7 +11,7 @@ from scipy import ndimage
 from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
-from odinn.numbers.parameter import for_glacier
+from odinn.numbers.conversion import for_glacier
 
 Time = tuple[float, ...]  # decimal years: (date,) or (start, end)
 

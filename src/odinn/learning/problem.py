@@ -19,7 +19,8 @@ from odinn.learning.terms import Outcome, Total
 from odinn.model.binding import Site, combine, learned_leaves, localized, site_of
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
-from odinn.physics.processes.base import LawRows, Window
+from odinn.numbers.slot import LawRows
+from odinn.physics.processes.base import Window
 from odinn.physics.processes.flow import velocity_on_cells
 from odinn.physics.processes.system import System, initial_state
 from odinn.run.assembly import system_of

@@ -1,6 +1,7 @@
 """What is expected of what is learned beyond the data."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 import equinox as eqx
 import jax
@@ -8,18 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.errors import InputError
+from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.choices import as_fields
 from odinn.learning.terms import AbstractRegularization
-from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter, for_glacier
+from odinn.model.binding import all_slots
+from odinn.model.model import Model
+from odinn.numbers.conversion import for_glacier
+from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
+from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
 
 __all__ = ["AbstractRegularization", "Prior", "Smoothness"]
 
-_ROUNDING = (
-    1e-4  # of the unit scale: smaller differences than this cost as squares in total variation
-)
-_SAMPLES = {1: 32, 2: 12}  # of each input of a law, on which laws are compared; 6 of three and more
+# of the unit scale: smaller differences than this cost as squares in total variation
+_ROUNDING: Final = 1e-4
+# of each input of a law, on which laws are compared; 6 of three and more
+_SAMPLES: Final = {1: 32, 2: 12}
+
+PriorScale = Literal["unconstrained", "unit", "log", "physical"]
 
 
 class Smoothness(AbstractRegularization):
@@ -48,37 +56,46 @@ class Smoothness(AbstractRegularization):
         """smoothness, or variation, of the slot"""
         return f"{'smoothness' if self.kind == 'squared' else 'variation'}({self.slot})"
 
-    def value(self, model: Any, glaciers: list) -> Array:
+    def value(self, model: Model, glaciers: list[Glacier]) -> Array:
         """See :class:`AbstractRegularization`."""
         residuals, number = self.residuals(model, glaciers)
         return jnp.sum(residuals**2) / number
 
-    def residuals(self, model: Any, glaciers: list) -> tuple[Array, int]:
+    def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """See :class:`AbstractRegularization`."""
         difference = self._differences(model, glaciers)
-        return difference if self.kind == "squared" else _root_of_size(difference), difference.size
+        if self.kind == "variation":
+            return _root_of_size(difference), difference.size
+        return difference, difference.size
 
-    def _differences(self, model: Any, glaciers: list) -> Array:
+    def _differences(self, model: Model, glaciers: list[Glacier]) -> Array:
+        """Differences between neighbours along y and x, of all fields one after the other."""
         found = []
-        for parameter, active in _learned(self.slot, model, glaciers):
-            for field in (
-                jax.tree.leaves(parameter.unit()) if isinstance(parameter, Parameter) else []
-            ):
+        for node, active in _learned(self.slot, model, glaciers):
+            if not isinstance(node, Parameter):
+                continue
+            for field in jax.tree.leaves(node.unit()):
                 if jnp.ndim(field) == 2:
-                    along_y, along_x = jnp.diff(field, axis=0), jnp.diff(field, axis=1)
-                    if active is None:
-                        found += [jnp.ravel(along_y), jnp.ravel(along_x)]
-                    else:
-                        found += [
-                            along_y[active[1:] & active[:-1]],
-                            along_x[active[:, 1:] & active[:, :-1]],
-                        ]
+                    found += _between_neighbours(field, active)
         if not found:
             raise InputError(
                 f"Smoothness({self.slot!r}): that slot is no field; it needs a "
                 "Parameter(per='cell')"
             )
         return jnp.concatenate(found)
+
+
+def _between_neighbours(field: Array, active: np.ndarray | None) -> list[Array]:
+    along_y = jnp.diff(field, axis=0)
+    along_x = jnp.diff(field, axis=1)
+    if active is None:
+        return [jnp.ravel(along_y), jnp.ravel(along_x)]
+    # a difference counts where it acts on both sides
+    return [along_y[active[1:] & active[:-1]], along_x[active[:, 1:] & active[:, :-1]]]
+
+
+def _as_guess(guess: Any) -> Any:
+    return guess if isinstance(guess, AbstractLaw) else as_fields(guess)
 
 
 class Prior(AbstractRegularization):
@@ -98,12 +115,8 @@ class Prior(AbstractRegularization):
 
     slot: str = eqx.field(static=True)
     sigma: float = 1.0
-    guess: Any = eqx.field(
-        default=None, converter=lambda g: g if isinstance(g, AbstractLaw) else as_fields(g)
-    )
-    scale: Literal["unconstrained", "unit", "log", "physical"] | None = eqx.field(
-        static=True, default=None
-    )
+    guess: Any = eqx.field(default=None, converter=_as_guess)
+    scale: PriorScale | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if not self.sigma > 0:
@@ -121,24 +134,55 @@ class Prior(AbstractRegularization):
         """prior of the slot"""
         return f"prior({self.slot})"
 
-    def value(self, model: Any, glaciers: list) -> Array:
+    def value(self, model: Model, glaciers: list[Glacier]) -> Array:
         """See :class:`AbstractRegularization`."""
         residuals, number = self.residuals(model, glaciers)
         return jnp.sum(residuals**2) / number
 
-    def residuals(self, model: Any, glaciers: list) -> tuple[Array, int]:
+    def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """See :class:`AbstractRegularization`."""
         found = []
         for node, active in _learned(self.slot, model, glaciers):
-            departures = (
-                self._of_law(node) if isinstance(node, AbstractLaw) else self._of_parameter(node)
-            )
-            found += [jnp.ravel(d if active is None else d[active]) for d in departures]
+            if isinstance(node, AbstractLaw):
+                departures = self._of_law(node)
+            else:
+                departures = self._of_parameter(node)
+            for departure in departures:
+                acting = departure if active is None else departure[active]
+                found.append(jnp.ravel(acting))
         residuals = jnp.concatenate(found) / self.sigma
         return residuals, residuals.size
 
     def _of_parameter(self, node: Parameter) -> list[Array]:
+        """Departures of a parameter, of one array after the other."""
         scale = self.scale or "unconstrained"
+        self._check_guess_of(node, scale)
+        guess = node.initial if self.guess is None else self.guess
+        raws: dict[str, Any] = node.raw if isinstance(node.raw, dict) else {"": node.raw}
+        departures = []
+        ours: Array
+        for rgi_id, raw in raws.items():
+            own = jnp.asarray(for_glacier(guess, rgi_id, self.name), float)
+            if own.shape not in ((), raw.shape):
+                raise InputError(
+                    f"Prior({self.slot!r}): the guess has shape {own.shape}, expected {raw.shape}"
+                )
+            if scale in ("unconstrained", "unit"):
+                ours, theirs = raw, node.to_raw(own)
+            else:
+                ours, theirs = node.physical_of(rgi_id), own
+            if scale == "unit":
+                ours, theirs = jax.nn.sigmoid(ours), jax.nn.sigmoid(theirs)
+            if scale == "log":
+                if not (np.asarray(theirs) > 0).all():
+                    raise InputError(
+                        f"Prior({self.slot!r}, scale='log'): the guess has to be positive"
+                    )
+                ours, theirs = jnp.log(ours), jnp.log(theirs)
+            departures.append(ours - theirs)
+        return departures
+
+    def _check_guess_of(self, node: Parameter, scale: PriorScale) -> None:
         if isinstance(self.guess, AbstractLaw):
             raise InputError(
                 f"Prior({self.slot!r}): a law is no guess for a parameter; give a number or a field"
@@ -148,35 +192,11 @@ class Prior(AbstractRegularization):
                 f"Prior({self.slot!r}, scale='unit'): the parameter needs two bounds, it has "
                 f"{node.bounds}"
             )
-        guess = node.initial if self.guess is None else self.guess
-        raws = node.raw if isinstance(node.raw, dict) else {"": node.raw}
         if self.guess is not None and scale in ("unconstrained", "unit"):
-            Parameter(
-                guess, node.bounds, node.scale, "cell"
-            )  # raises unless it is inside the bounds
-        departures = []
-        for rgi_id, raw in raws.items():
-            own = jnp.asarray(for_glacier(guess, rgi_id, self.name), float)
-            if own.shape not in ((), raw.shape):
-                raise InputError(
-                    f"Prior({self.slot!r}): the guess has shape {own.shape}, expected {raw.shape}"
-                )
-            if scale in ("unconstrained", "unit"):
-                ours, theirs = raw, node.to_raw(own)
-                if scale == "unit":
-                    ours, theirs = jax.nn.sigmoid(ours), jax.nn.sigmoid(theirs)
-            else:
-                ours, theirs = node.physical(rgi_id), own
-                if scale == "log":
-                    if not (np.asarray(theirs) > 0).all():
-                        raise InputError(
-                            f"Prior({self.slot!r}, scale='log'): the guess has to be positive"
-                        )
-                    ours, theirs = jnp.log(ours), jnp.log(theirs)
-            departures.append(ours - theirs)
-        return departures
+            Parameter(self.guess, node.bounds, node.scale, "cell")  # raises if it is not inside
 
     def _of_law(self, law: AbstractLaw) -> list[Array]:
+        """Departures of a law: of its weights from 0, or of its values from those of the guess."""
         if self.guess is None:
             if self.scale is not None:
                 raise InputError(
@@ -185,7 +205,7 @@ class Prior(AbstractRegularization):
                 )
             return jax.tree.leaves(law.weights)
         if not isinstance(self.guess, AbstractLaw) or len(self.guess.inputs) != len(law.inputs):
-            labels = ", ".join(i.label for i in law.inputs)
+            labels = ", ".join(item.label for item in law.inputs)
             raise InputError(
                 f"Prior({self.slot!r}): the guess of a law has to be a law of the same inputs "
                 f"({labels})"
@@ -194,16 +214,21 @@ class Prior(AbstractRegularization):
             raise InputError(
                 f"Prior({self.slot!r}, scale={self.scale!r}): of a law 'log' or 'physical'"
             )
-        ranges = law.ranges or ()
-        guess = self.guess if self.guess.ranges is not None else self.guess.with_ranges(ranges)
+        return [self._between_laws(law, self.guess)]
+
+    def _between_laws(self, law: AbstractLaw, guess: AbstractLaw) -> Array:
+        """Differences of values on a regular grid over the ranges of the inputs."""
+        ranges = jnp.zeros((0, 2)) if law.ranges is None else jnp.asarray(law.ranges)
+        if guess.ranges is None:
+            guess = guess.with_ranges(ranges)
         number = _SAMPLES.get(len(ranges), 6)
-        axes = np.meshgrid(*(np.linspace(low, high, number) for low, high in ranges), indexing="ij")
-        points = [jnp.asarray(axis.ravel()) for axis in axes]
-        ours, theirs = (
-            law.evaluate(*points),
-            jnp.broadcast_to(guess.evaluate(*points), points[0].shape),
-        )
-        return [ours - theirs] if self.scale == "physical" else [jnp.log(ours) - jnp.log(theirs)]
+        along = [jnp.linspace(low, high, number) for low, high in ranges]
+        points = [axis.ravel() for axis in jnp.meshgrid(*along, indexing="ij")]
+        ours = law.evaluate(*points)
+        theirs = jnp.broadcast_to(guess.evaluate(*points), points[0].shape)
+        if self.scale == "physical":
+            return ours - theirs
+        return jnp.log(ours) - jnp.log(theirs)
 
 
 def _root_of_size(difference: Array) -> Array:
@@ -213,38 +238,33 @@ def _root_of_size(difference: Array) -> Array:
     return difference / jnp.sqrt(jnp.sqrt(difference**2 + _ROUNDING**2) + _ROUNDING)
 
 
-def _learned(slot: str, model: Any, glaciers: list) -> list[tuple[Any, np.ndarray | None]]:
+def _learned(
+    path: str, model: Model, glaciers: Sequence[Glacier]
+) -> list[tuple[Parameter | AbstractLaw, np.ndarray | None]]:
     """(parameter or law, cells where it acts) in a slot, for "thickness" and "bed" those of all
     glaciers.
     """
-    active: list[np.ndarray | None]
-    if slot in ("thickness", "bed"):
-        found = [getattr(g, slot) for g in glaciers]
-        active = [_acts(g, slot) for g in glaciers]
-    else:
-        part, _, name = slot.partition(".")
-        owner = getattr(model, part, None)
-        if owner is None or not hasattr(owner, name):
-            raise InputError(
-                f"no slot {slot!r} in the model; expected such as 'flow.A' or "
-                "'mass_balance.melt_factor'"
-            )
-        found, active = [getattr(owner, name)], [None]
-    learns = lambda node: (
-        isinstance(node, Parameter) or (isinstance(node, AbstractLaw) and node.weights is not None)
-    )
-    pairs = [(node, where) for node, where in zip(found, active, strict=True) if learns(node)]
+    slots = all_slots(model, glaciers).values()
+    there = [slot for slot in slots if slot.path == path]
+    if not there:
+        known = ", ".join(dict.fromkeys(slot.path for slot in slots))
+        raise InputError(f"no slot {path!r} in the model; expected one of {known}")
+    own = {glacier.rgi_id: glacier for glacier in glaciers}
+    pairs = []
+    for slot in there:
+        if slot.is_learned:
+            pairs.append((slot.value, _acts(own[slot.rgi_id], slot) if slot.rgi_id else None))
     if not pairs:
-        raise InputError(f"{slot}: nothing is learned there")
+        raise InputError(f"{path}: nothing is learned there")
     return pairs
 
 
-def _acts(glacier: Any, slot: str) -> np.ndarray:
+def _acts(glacier: Glacier, slot: LocatedSlot) -> np.ndarray:
     """Cells where a learned thickness or bed acts: inside the outline, and where a thickness is
     first guessed > 0.
     """
-    mask, learned = np.asarray(glacier.mask), getattr(glacier, slot)
-    if slot == "bed" or not isinstance(learned, Parameter):
+    mask = np.asarray(glacier.mask)
+    if slot.name == "bed" or not isinstance(slot.value, Parameter):
         return mask
-    guess = for_glacier(learned.initial, glacier.rgi_id, slot)
+    guess = for_glacier(slot.value.initial, glacier.rgi_id, slot.path)
     return mask | (np.broadcast_to(np.asarray(guess), mask.shape) > SMALLEST_THICKNESS)

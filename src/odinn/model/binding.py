@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +16,8 @@ from odinn.glacier import Glacier
 from odinn.grid import Scalar
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
-from odinn.physics.laws.base import AbstractLaw, laws_of
+from odinn.numbers.slot import AbstractVariable, LocatedSlot, slots_of
+from odinn.physics.laws.base import AbstractLaw, fixed_values
 
 
 def as_list(glaciers: Glacier | Sequence[Glacier]) -> list[Glacier]:
@@ -40,28 +41,24 @@ def bind(model: Model, glaciers: Glacier | Sequence[Glacier]) -> Model:
     Binding again changes nothing; ``invert`` and ``value_and_gradient`` bind by themselves.
     """
     listed = as_list(glaciers)
-    corners = {g.rgi_id: g.grid.corner_shape for g in listed}
-    cells = {g.rgi_id: g.grid.shape for g in listed}
-    flow = None if model.flow is None else _bound(model.flow, "flow", corners, listed)
-    balance = (
-        None
-        if model.mass_balance is None
-        else _bound(model.mass_balance, "mass_balance", cells, listed)
-    )
-    return Model(flow, balance)
+    changed: dict[str, dict[str, Any]] = {"flow": {}, "mass_balance": {}}
+    for slot in model.slots().values():
+        if isinstance(slot.value, AbstractVariable):
+            changed[slot.part][slot.name] = _bound(slot, listed)
+    parts = {name: getattr(model, name) for name in changed}
+    for name, values in changed.items():
+        if values:
+            parts[name] = dataclasses.replace(parts[name], **values)
+    return Model(**parts)
 
 
-def _bound(
-    part: Any, prefix: str, shapes: Mapping[str, tuple[int, int]], glaciers: list[Glacier]
-) -> Any:
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(part):
-        value, name = getattr(part, field.name), f"{prefix}.{field.name}"
-        if isinstance(value, Parameter):
-            changed[field.name] = value.allocated(shapes, name)
-        elif isinstance(value, AbstractLaw):
-            changed[field.name] = value.bound(glaciers, name)
-    return dataclasses.replace(part, **changed) if changed else part
+def _bound(slot: LocatedSlot, glaciers: list[Glacier]) -> AbstractVariable:
+    if isinstance(slot.value, Parameter):
+        shapes = {g.rgi_id: slot.slot.shape_on(g.grid) for g in glaciers}
+        return slot.value.allocated(shapes, slot.path, slot.slot.scale)
+    if isinstance(slot.value, AbstractLaw):
+        return slot.value.bound(glaciers, slot.path)
+    return slot.value
 
 
 def trainable(model: Model, glaciers: Glacier | Sequence[Glacier]) -> tuple[Any, Any]:
@@ -85,39 +82,28 @@ def learned_leaves(tree: Any) -> Any:
     """A tree of the same structure, True where an array is learned."""
 
     def mark(node: Any) -> Any:
-        if isinstance(node, Parameter | AbstractLaw):
-            where = node.raw if isinstance(node, Parameter) else node.weights
-            nothing = jax.tree.map(lambda _: False, node)
-            if where is None:
-                return nothing
-            pick = (lambda n: n.raw) if isinstance(node, Parameter) else (lambda n: n.weights)
-            return eqx.tree_at(pick, nothing, jax.tree.map(eqx.is_inexact_array, where))
-        return False
+        if not isinstance(node, AbstractVariable):
+            return False
+        nothing = jax.tree.map(lambda _: False, node)
+        if node.learned is None:
+            return nothing
+        marks = jax.tree.map(eqx.is_inexact_array, node.learned)
+        return eqx.tree_at(lambda own: own.learned, nothing, marks)
 
-    return jax.tree.map(mark, tree, is_leaf=lambda n: isinstance(n, Parameter | AbstractLaw))
+    return jax.tree.map(mark, tree, is_leaf=lambda node: isinstance(node, AbstractVariable))
 
 
-def slots(model: Model, glaciers: Sequence[Glacier]) -> dict[str, Any]:
-    """The parameters and laws that are learned, by slot: "flow.A", "thickness of
-    RGI60-11.03638".
-    """
-    found = {}
-    for prefix in ("flow", "mass_balance"):
-        part = getattr(model, prefix)
-        for f in dataclasses.fields(part) if part is not None else ():
-            found[f"{prefix}.{f.name}"] = getattr(part, f.name)
+def all_slots(model: Model, glaciers: Sequence[Glacier] = ()) -> dict[str, LocatedSlot]:
+    """The slots of a model and of glaciers by title: "flow.A", "thickness of RGI60-11.03638"."""
+    found = model.slots()
     for glacier in glaciers:
-        found |= {
-            f"{name} of {glacier.rgi_id}": getattr(glacier, name) for name in ("thickness", "bed")
-        }
-    return {k: v for k, v in found.items() if is_learned(v)}
+        found |= {slot.title: slot for slot in slots_of(glacier, "glacier", glacier.rgi_id)}
+    return found
 
 
-def is_learned(value: Any) -> bool:
-    """Whether anything is learned in what stands in a slot."""
-    return isinstance(value, Parameter) or (
-        isinstance(value, AbstractLaw) and value.weights is not None
-    )
+def learned_slots(model: Model, glaciers: Sequence[Glacier] = ()) -> dict[str, LocatedSlot]:
+    """Those of :func:`all_slots` in which a parameter or a law with weights stands."""
+    return {title: slot for title, slot in all_slots(model, glaciers).items() if slot.is_learned}
 
 
 def localized(tree: Any, rgi_id: str) -> Any:
@@ -206,6 +192,6 @@ def site_of(model: Model, glacier: Glacier) -> Site:
     """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
     whole = glacier.grid
     grid = Cells(whole.nx, whole.ny, np.asarray(whole.dx, float), np.asarray(whole.dy, float))
-    inputs = {slot: law.fixed_inputs(glacier, slot) for slot, law in laws_of(model).items()}
+    inputs = fixed_values(model, glacier)
     bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
     return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import equinox as eqx
 
 from odinn.constants import ICE_DENSITY
 from odinn.errors import InputError
+from odinn.numbers.slot import LocatedSlot, Slot, declared, slots_of
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.flow.base import AbstractFlow
 from odinn.physics.flow.sia import SIA2D
@@ -32,7 +35,39 @@ class Model(eqx.Module):
                     "or None"
                 )
 
+    def slots(self) -> dict[str, LocatedSlot]:
+        """The numbers of the model by path ("flow.A"), with what is known of them and what stands
+        there.
+
+        >>> [slot.path for slot in Model(mass_balance=None).slots().values()]
+        ['flow.A', 'flow.C', 'flow.n', 'flow.p', 'flow.q']
+        """
+        found: dict[str, LocatedSlot] = {}
+        for part, owner in (("flow", self.flow), ("mass_balance", self.mass_balance)):
+            if owner is not None:
+                found |= {slot.path: slot for slot in slots_of(owner, part)}
+        return found
+
     @property
     def ice_density(self) -> float:
         """Density of ice, kg m⁻³: the flow's, or 900 without flow."""
         return ICE_DENSITY if self.flow is None else self.flow.ice_density
+
+
+def known_slots() -> dict[str, Slot]:
+    """What is known of every number that a flow or a balance may have, by path, also of classes of
+    one's own; of a path that several declare, what the first says.
+    """
+    found: dict[str, Slot] = {}
+    for part, kind in (("flow", AbstractFlow), ("mass_balance", AbstractMassBalance)):
+        for owner in _descendants(kind):
+            for name, described in declared(owner).items():
+                found.setdefault(f"{part}.{name}", described)
+    return found
+
+
+def _descendants(kind: type) -> Iterator[type]:
+    below: list[type] = kind.__subclasses__()
+    for own in below:
+        yield own
+        yield from _descendants(own)

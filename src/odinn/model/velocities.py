@@ -12,10 +12,10 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Cell
 from odinn.model.model import Model
+from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain, domain_of
 from odinn.physics.flow.base import AbstractFlow, VelocityKind
 from odinn.physics.laws.base import monthly_laws, monthly_rows
-from odinn.physics.processes.base import LawRows
 from odinn.physics.processes.flow import velocity_on_cells
 
 

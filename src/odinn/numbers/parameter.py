@@ -1,17 +1,9 @@
-"""Numbers of a model: a constant, a field, one of either per glacier, a parameter to be learned, or
-a law.
-
-A slot of a flow or mass-balance model holds a Python number, an array (a field on the glacier's
-grid), a mapping ``{rgi_id: number or field}``, a :class:`Parameter` or a law. ``on_corners`` and
-``on_cells`` turn what a slot holds into a field for one glacier; this is the only place that knows
-about the alternatives.
-"""
+"""A number to be learned."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal
 
 import equinox as eqx
 import jax
@@ -19,34 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.errors import InputError, where
-from odinn.grid import Array, Grid
+from odinn.grid import Array
+from odinn.numbers.conversion import for_glacier
+from odinn.numbers.slot import AbstractVariable, LocatedSlot, Scale, Site
 
-Scale = Literal["log", "linear"]
 Per = Literal["all", "glacier", "cell"]
 Bounds = tuple[float | None, float | None]
-SMALLEST_THICKNESS = 0.01  # m; where a learned thickness starts that is first guessed as 0
+Values = Array | dict[str, Array]  # one array, or one for each glacier
+
+SMALLEST_THICKNESS: Final = 0.01  # m; where a learned thickness starts that is first guessed as 0
 
 
-@runtime_checkable
-class Site(Protocol):
-    """What a number needs to know of a glacier: its id, its grid, and the values of law inputs by
-    slot.
-    """
-
-    @property
-    def rgi_id(self) -> str: ...
-    @property
-    def grid(self) -> Grid: ...
-
-
-class Parameter(eqx.Module):
+class Parameter(AbstractVariable):
     """A number to be learned, in the place of a number.
 
     Args:
         initial: where to start: a number, a field, or ``{rgi_id: either}``; strictly inside the
             bounds.
         bounds: (low, high) in the slot's unit; either may be None for none.
-        scale: "log" (spans orders of magnitude; needs positive bounds) or "linear".
+        scale: "log" (spans orders of magnitude; needs two positive bounds) or "linear". None takes
+            the slot's when it is bound: "log" for rate factors and sliding coefficients, if there
+            are two positive bounds, else "linear".
         per: "all" (one number for all glaciers), "glacier" (one each) or "cell" (a field each, on
             the slot's grid).
 
@@ -55,55 +40,65 @@ class Parameter(eqx.Module):
     σ(raw), or the same of logarithms; with one, a softplus; with none, raw itself.
     """
 
-    initial: Any
+    initial: np.ndarray | dict[str, np.ndarray]
     bounds: Bounds = eqx.field(static=True, default=(None, None))
-    scale: Scale = eqx.field(static=True, default="linear")
+    scale: Scale | None = eqx.field(static=True, default=None)
     per: Per = eqx.field(static=True, default="all")
-    raw: Any = None
+    raw: Values | None = None
 
     def __init__(
         self,
         initial: Any,
         bounds: Bounds = (None, None),
-        scale: Scale = "linear",
+        scale: Scale | None = None,
         per: Per = "all",
-        raw: Any = None,
+        raw: Values | None = None,
     ) -> None:
-        self.initial = (
-            {k: np.asarray(v, float) for k, v in initial.items()}
-            if isinstance(initial, Mapping)
-            else np.asarray(initial, float)
-        )
+        if isinstance(initial, Mapping):
+            self.initial = {rgi_id: np.asarray(v, float) for rgi_id, v in initial.items()}
+        else:
+            self.initial = np.asarray(initial, float)
         low, high = bounds
         self.bounds = (None if low is None else float(low), None if high is None else float(high))
-        self.scale, self.per, self.raw = scale, per, raw
-        if scale not in ("log", "linear"):
-            raise InputError(f"Parameter(scale={scale!r}): expected 'log' or 'linear'")
-        if per not in ("all", "glacier", "cell"):
-            raise InputError(f"Parameter(per={per!r}): expected 'all', 'glacier' or 'cell'")
+        self.scale = scale
+        self.per = per
+        self.raw = raw
+        self._check_choices()
+        for value in self.initial.values() if isinstance(self.initial, dict) else [self.initial]:
+            self._check_inside(value)
+
+    def _check_choices(self) -> None:
+        if self.scale not in (None, "log", "linear"):
+            raise InputError(f"Parameter(scale={self.scale!r}): expected 'log' or 'linear'")
+        if self.scale is None and self.raw is not None:
+            raise InputError("Parameter(raw=...): say on which scale=, 'log' or 'linear', it is")
+        if self.per not in ("all", "glacier", "cell"):
+            raise InputError(f"Parameter(per={self.per!r}): expected 'all', 'glacier' or 'cell'")
         low, high = self.bounds
         if low is not None and high is not None and not low < high:
-            raise InputError(f"Parameter(bounds={bounds}): the first has to be below the second")
-        if scale == "log" and (low is None or high is None or low <= 0):
-            raise InputError(f"Parameter(bounds={bounds}, scale='log'): needs two positive bounds")
-        if per == "all" and (isinstance(self.initial, Mapping) or np.ndim(self.initial)):
+            raise InputError(
+                f"Parameter(bounds={self.bounds}): the first has to be below the second"
+            )
+        if self.scale == "log" and not self._can_be_log:
+            raise InputError(
+                f"Parameter(bounds={self.bounds}, scale='log'): needs two positive bounds"
+            )
+        if self.per == "all" and (isinstance(self.initial, dict) or self.initial.ndim):
             raise InputError(
                 "Parameter(per='all'): initial has to be one number; use per='glacier' or "
                 "per='cell'"
             )
-        values = self.initial.values() if isinstance(self.initial, Mapping) else [self.initial]
-        for value in values:
-            self._check(value)
 
-    def _check(self, value: np.ndarray) -> None:
+    def _check_inside(self, value: np.ndarray) -> None:
         low, high = self.bounds
-        value = np.asarray(value)
-        touches = (
-            low == 0.0 and high is None
-        )  # a thickness: a first guess of 0 starts at SMALLEST_THICKNESS
-        above = value >= 0.0 if touches else value > (-np.inf if low is None else low)
-        inside = np.isfinite(value) & above
-        inside &= value < (np.inf if high is None else high)
+        inside = np.isfinite(value)
+        if low == 0.0 and high is None:
+            # a thickness: a first guess of 0 starts at SMALLEST_THICKNESS
+            inside &= value >= 0.0
+        elif low is not None:
+            inside &= value > low
+        if high is not None:
+            inside &= value < high
         if not inside.all():
             bad = float(value[~inside].flat[0])
             raise InputError(
@@ -111,33 +106,62 @@ class Parameter(eqx.Module):
             )
 
     @property
+    def _can_be_log(self) -> bool:
+        low, high = self.bounds
+        return low is not None and high is not None and low > 0
+
+    @property
     def is_bound(self) -> bool:
         """Whether ``raw`` has been allocated."""
         return self.raw is not None
 
-    def allocated(self, shapes: Mapping[str, tuple[int, int]], name: str) -> Parameter:
-        """With ``raw`` for these glaciers ({rgi_id: shape of the slot's field})."""
+    @property
+    def learned(self) -> Values | None:
+        """See :class:`AbstractVariable`: ``raw``."""
+        return self.raw
+
+    @property
+    def is_learned(self) -> bool:
+        """See :class:`AbstractVariable`: always."""
+        return True
+
+    def allocated(
+        self, shapes: Mapping[str, tuple[int, ...]], name: str, default_scale: Scale = "linear"
+    ) -> Parameter:
+        """With ``raw`` for these glaciers ({rgi_id: shape of the slot's field}), on the slot's
+        scale where none was given.
+        """
         if self.is_bound:
-            missing = set(shapes) - set(self.raw) if isinstance(self.raw, dict) else set()
+            missing = sorted(set(shapes) - set(self.raw)) if isinstance(self.raw, dict) else []
             if missing:
                 raise InputError(
-                    f"{name}: this parameter was bound to other glaciers; {sorted(missing)[0]} is "
-                    "new"
+                    f"{name}: this parameter was bound to other glaciers; {missing[0]} is new"
                 )
             return self
+        scale = self.scale
+        if scale is None:
+            scale = default_scale if self._can_be_log else "linear"
+        settled = Parameter(self.initial, self.bounds, scale, self.per)
+        raw: Values
         if self.per == "all":
-            raw: Any = self.to_raw(jnp.asarray(self.initial))
+            raw = settled.to_raw(jnp.asarray(self.initial))
         else:
             raw = {}
             for rgi_id, shape in shapes.items():
-                value = jnp.asarray(for_glacier(self.initial, rgi_id, name), float)
-                target = () if self.per == "glacier" else shape
-                if value.shape not in ((), target):
-                    raise InputError(
-                        where(rgi_id, f"{name}: initial has shape {value.shape}, expected {target}")
-                    )
-                raw[rgi_id] = self.to_raw(jnp.broadcast_to(value, target))
-        return Parameter(self.initial, self.bounds, self.scale, self.per, raw)
+                own_shape = () if self.per == "glacier" else shape
+                raw[rgi_id] = settled.to_raw(self._first_guess(rgi_id, own_shape, name))
+        return Parameter(self.initial, self.bounds, scale, self.per, raw)
+
+    def _first_guess(self, rgi_id: str, shape: tuple[int, ...], name: str) -> jax.Array:
+        value = jnp.asarray(for_glacier(self.initial, rgi_id, name), float)
+        if value.shape not in ((), shape):
+            message = f"{name}: initial has shape {value.shape}, expected {shape}"
+            raise InputError(where(rgi_id, message))
+        return jnp.broadcast_to(value, shape)
+
+    def at_site(self, site: Site, slot: LocatedSlot) -> Array:
+        """See :class:`AbstractVariable`."""
+        return self.physical_of(site.rgi_id)
 
     def to_raw(self, value: Array) -> Array:
         """The unconstrained number of a physical one; inverse of :meth:`physical`."""
@@ -148,27 +172,28 @@ class Parameter(eqx.Module):
             share = (value - low) / (high - low)
             return jnp.log(share) - jnp.log1p(-share)
         if low is not None:
-            return _inverse_softplus(
-                jnp.maximum(value - low, SMALLEST_THICKNESS if low == 0.0 else 0.0)
-            )
+            # a softplus never reaches 0, where a thickness may be first guessed
+            smallest = SMALLEST_THICKNESS if low == 0.0 else 0.0
+            return _inverse_softplus(jnp.maximum(value - low, smallest))
         if high is not None:
             return -_inverse_softplus(high - value)
         return jnp.asarray(value, float)
 
-    def physical(self, rgi_id: str | None = None) -> Any:
+    def physical(self, rgi_id: str | None = None) -> Values:
         """The value in the slot's unit: of one glacier, or, without an id, whatever ``raw``
         holds.
         """
-        if not self.is_bound:
+        if isinstance(self.raw, dict) and rgi_id is None:
+            return {own_id: self._to_physical(raw) for own_id, raw in self.raw.items()}
+        return self.physical_of(rgi_id or "")
+
+    def physical_of(self, rgi_id: str) -> Array:
+        """The value on one glacier, in the slot's unit."""
+        if self.raw is None:
             raise InputError(
                 "this Parameter is not bound yet: call odinn.bind(model, glaciers) first"
             )
-        raw = self.raw
-        if isinstance(raw, dict):
-            if rgi_id is None:
-                return {k: self._to_physical(v) for k, v in raw.items()}
-            raw = for_glacier(raw, rgi_id, "a parameter")
-        return self._to_physical(raw)
+        return self._to_physical(for_glacier(self.raw, rgi_id, "a parameter"))
 
     def _to_physical(self, raw: Array) -> Array:
         low, high = self.bounds
@@ -183,7 +208,7 @@ class Parameter(eqx.Module):
             return high - jax.nn.softplus(-raw)
         return raw
 
-    def unit(self) -> Any:
+    def unit(self) -> Values | None:
         """The parameter between 0 and 1 on its scale (needs two bounds): what regularisation acts
         on.
         """
@@ -196,135 +221,13 @@ def _inverse_softplus(x: Array) -> Array:
     return x + jnp.log(-jnp.expm1(-x))
 
 
-Number = float | int | Array | Mapping[str, Any] | Parameter | Any
-
-
-def as_number(value: Any) -> Any:
-    """Plain numbers become arrays, so that another value does not compile anew; mappings likewise,
-    entry by entry.
-    """
-    if isinstance(value, Mapping):
-        return {str(k): as_number(v) for k, v in value.items()}
-    if isinstance(value, bool | str) or value is None:
-        raise InputError(
-            f"a model number has to be a number, a field or {{rgi_id: field}}; found {value!r}"
-        )
-    if isinstance(value, int | float | np.number):
-        return jnp.asarray(float(value))
-    if isinstance(value, np.ndarray):
-        return jnp.asarray(value, float)
-    return value
-
-
-def as_number_or_zero(value: Any) -> Any:
-    """Like :func:`as_number`, but a Python 0 stays one: the term that it multiplies is left out of
-    the program.
-    """
-    is_zero = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
-    return 0.0 if is_zero else as_number(value)
-
-
-def plain_numbers(slot: Any) -> list[np.ndarray]:
-    """The plain numbers and fields in a slot, those by glacier one after the other; nothing of laws
-    and parameters.
-    """
-    found = slot.values() if isinstance(slot, Mapping) else [slot]
-    plain = lambda v: (
-        isinstance(v, float | np.ndarray | jax.Array) and not isinstance(v, jax.core.Tracer)
-    )
-    return [np.asarray(value) for value in found if plain(value)]
-
-
-def check_sign(module: Any, *names: str, zero: bool = True) -> None:
-    """Raise :class:`InputError` where slots of a module hold plain numbers or fields below 0
-    (``zero=False``: or 0), or NaN; laws and parameters pass."""
-    for name in names:
-        for numbers in plain_numbers(getattr(module, name)):
-            bad = ~(numbers >= 0 if zero else numbers > 0)
-            if bad.any():
-                found = f"{float(numbers[bad].flat[0]):g}" + (
-                    f" in {int(bad.sum())} places" if numbers.ndim else ""
-                )
-                expected = ">= 0" if zero else "> 0"
-                raise InputError(
-                    f"{type(module).__name__}: {name} is {found}; expected a number {expected}"
-                )
-
-
-def as_exponent(value: Any) -> Any:
-    """Python numbers stay static floats, which compile to products; the rest as
-    :func:`as_number`.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return as_number(value)
-
-
-def for_glacier(value: Any, rgi_id: str, name: str) -> Any:
-    """The entry of one glacier if the slot holds a mapping, else the slot itself."""
-    if not isinstance(value, Mapping):
-        return value
-    if rgi_id not in value:
-        known = ", ".join(sorted(value)) or "none"
-        raise InputError(
-            where(
-                rgi_id, f"{name} is given per glacier but has no entry for this one (has: {known})"
-            )
-        )
-    return value[rgi_id]
-
-
-def on_corners(value: Any, site: Any, name: str) -> Any:
-    """The slot as a field on the corners of the site's grid, or, for a law of the state, as a
-    function of the state.
-    """
-    return _field(value, site, site.grid.corner_shape, name, "corner")
-
-
-def on_cells(value: Any, site: Any, name: str) -> Any:
-    """The slot as a field on the cells of the site's grid."""
-    return _field(value, site, site.grid.shape, name, "cell")
-
-
-def _field(value: Any, site: Any, shape: tuple[int, int], name: str, place: str) -> Any:
-    if isinstance(value, Parameter):
-        value = value.physical(site.rgi_id)
-    elif hasattr(value, "at_site"):
-        value = value.at_site(site, name, shape)
-        if callable(value):
-            return value
-    value = jnp.asarray(for_glacier(value, site.rgi_id, name), float)
-    if value.shape not in ((), shape):
-        raise InputError(
-            where(
-                site.rgi_id,
-                f"{name} has shape {value.shape}, expected one number or a {place} field of shape "
-                f"{shape}",
-            )
-        )
-    return jnp.broadcast_to(value, shape)
-
-
-def without_numbers(module: Any) -> Any:
-    """A copy of a module whose numbers are None: what is left is compiled in, not traced."""
-    bare = object.__new__(type(module))
-    for field in dataclasses.fields(module):
-        value = getattr(module, field.name)
-        empty = (
-            isinstance(value, Mapping | Parameter)
-            or hasattr(value, "at_site")
-            or hasattr(value, "shape")
-        )
-        object.__setattr__(bare, field.name, None if empty else value)
-    return bare
-
-
 def cast_floats(tree: Any, dtype: Any) -> Any:
     """The tree with floating-point arrays in another precision."""
 
     def cast(leaf: Any) -> Any:
-        if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
-            return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-        return leaf
+        if not isinstance(leaf, jax.Array | np.ndarray):
+            return leaf
+        is_floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(leaf, dtype) if is_floating else leaf
 
     return jax.tree.map(cast, tree)

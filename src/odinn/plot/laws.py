@@ -18,19 +18,11 @@ from scipy.ndimage import gaussian_filter
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.model.model import known_slots
+from odinn.physics.laws.base import AbstractLaw
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.samples import samples
 
-SLOTS: Final = {
-    "flow.A": "rate factor A (Pa⁻ⁿ yr⁻¹)",
-    "flow.C": "sliding coefficient C (m yr⁻¹ Pa^(q−p))",
-    "flow.n": "exponent n (1)",
-    "flow.Y": "rate factor Y (unit of its exponents)",
-    "flow.U": "mobility U (m yr⁻¹)",
-    "mass_balance.melt_factor": "melt factor (m w.e. K⁻¹ d⁻¹)",
-    "mass_balance.precip_factor": "precipitation factor (1)",
-    "mass_balance.temp_bias": "temperature bias (K)",
-}
 _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
 _POINTS: Final = {1: 401, 2: 121}  # along each input
 _BINS: Final = 40
@@ -90,7 +82,9 @@ def law(
         else np.empty((count, 0))
     )
     ranges = [_range(law, k, found[k]) for k in range(count)]
-    label = SLOTS.get(label, label)
+    slots = known_slots()
+    if label in slots:
+        label = slots[label].axis_label
     if ax is None:
         size = (5.6, 4.2) if count == 1 else (6.0 if truth is None else 11.0, 4.6)
         ax = Figure(figsize=size, layout="constrained").subplots()
@@ -105,8 +99,9 @@ def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:
     """What of an input is drawn: the data and what the law is scaled to, or what the input itself
     says.
     """
-    given = law.ranges[k] if law.ranges else law.inputs[k].range
-    ends = [*(given or ()), *((found.min(), found.max()) if found.size else ())]
+    ends = [*(law.range_of(k) or ())]
+    if found.size:
+        ends += [found.min(), found.max()]
     if not ends:
         raise InputError(
             f"plot.law: the range of '{law.inputs[k].label}' is not known: give glaciers="

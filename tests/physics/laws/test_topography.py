@@ -175,7 +175,8 @@ def test_an_angle_is_averaged_to_corners_as_a_direction():
     east, south = np.meshgrid(np.arange(8.0), np.arange(8.0))
     ridge = glacier_on(2000.0 - 20.0 * east - 2.0 * abs(south - 3.5))
     law = odinn.laws.Function(lambda degrees: degrees, [TopographicAspect(10.0)])
-    (corners,) = law.fixed_inputs(ridge, "flow.A")
+    slot = odinn.Model(odinn.SIA2D(A=law), None).slots()["flow.A"]
+    (corners,) = law.fixed_inputs(ridge, slot)
     np.testing.assert_allclose((corners[3] + 180.0) % 360.0, 180.0, atol=1e-9)
     cells = TopographicAspect(10.0).field(ridge)
     assert 0 < cells[0, 0] < 10

@@ -8,9 +8,7 @@ import numpy as np
 
 from odinn.glacier import Glacier
 from odinn.grid import Cell, Scalar
-from odinn.numbers.parameter import Site, on_cells
-from odinn.physics.laws.base import in_month
-from odinn.physics.part import MonthlyInputs, on_site
+from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site
 
 Frequency = Literal["fixed", "monthly", "state"]
 Coupling = Literal["source", "jump"]
@@ -55,6 +53,9 @@ class AbstractMassBalance(eqx.Module):
     distinguishes_water: ClassVar[bool] = False
     acts_at_final_time: ClassVar[bool] = True
 
+    def __check_init__(self) -> None:
+        check_slots(self)
+
     @abc.abstractmethod
     def forcing(self, glacier: Glacier, months: np.ndarray) -> Any:
         """What the months with these indices bring: a pytree with leading axis (months,), or
@@ -69,8 +70,8 @@ class AbstractMassBalance(eqx.Module):
 
     def on(self, site: Site) -> "AbstractMassBalance":
         """This balance on one glacier: each number a field on cells, or a law left open."""
-        return on_site(self, site, "mass_balance", on_cells)
+        return on_site(self, site, "mass_balance")
 
-    def in_month(self, rows: MonthlyInputs) -> "AbstractMassBalance":
+    def in_month(self, rows: LawRows) -> "AbstractMassBalance":
         """This balance on a glacier with the monthly inputs of its laws filled in."""
         return in_month(self, rows)

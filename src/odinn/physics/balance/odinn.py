@@ -21,7 +21,7 @@ from odinn.constants import ACCUMULATION_THRESHOLD, LAPSE_RATE_LIMITS
 from odinn.errors import ClimateError, where
 from odinn.glacier import Glacier
 from odinn.grid import Array, Cell, Scalar
-from odinn.numbers.parameter import Number, as_number, check_sign
+from odinn.numbers.slot import Number, slot
 from odinn.physics.balance.base import AbstractMassBalance, Coupling, Frequency, Rates
 from odinn.physics.balance.weather import climate_of
 
@@ -65,17 +65,18 @@ class OdinnBalance(AbstractMassBalance):
     ('jump',)
     """
 
-    melt_factor: Number = eqx.field(default=7e-3, converter=as_number)
-    precip_factor: Number = eqx.field(default=1.0, converter=as_number)
+    melt_factor: Number = slot(
+        7e-3, unit="m w.e. K⁻¹ d⁻¹", place="cell", label="melt factor", smallest=0.0
+    )
+    precip_factor: Number = slot(
+        1.0, unit="1", place="cell", label="precipitation factor", smallest=0.0
+    )
     # part of the scheme, so no argument
     accumulation_threshold: float = eqx.field(default=ACCUMULATION_THRESHOLD, init=False)
 
     frequency: ClassVar[Frequency] = "monthly"
     couplings: ClassVar[tuple[Coupling, ...]] = ("jump",)
     acts_at_final_time: ClassVar[bool] = False
-
-    def __check_init__(self) -> None:
-        check_sign(self, "melt_factor", "precip_factor")
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> OdinnMonth:
         """Sums over the days of months, rounded as ODINN rounds them."""

@@ -13,7 +13,8 @@ from odinn.constants import ACCUMULATION_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Cell, Scalar
-from odinn.numbers.parameter import Number, as_number, check_sign, plain_numbers
+from odinn.numbers.conversion import plain_numbers
+from odinn.numbers.slot import Number, slot
 from odinn.physics.balance.base import AbstractMassBalance, Coupling, Frequency, Rates
 from odinn.physics.balance.weather import Month, weather
 
@@ -38,12 +39,28 @@ class TemperatureIndex(AbstractMassBalance):
     The first three are numbers, cell fields (ny, nx) or ``{rgi_id: number or field}``.
     """
 
-    melt_factor: Number = eqx.field(default=7e-3, converter=as_number)
-    precip_factor: Number = eqx.field(default=1.0, converter=as_number)
-    temp_bias: Number = eqx.field(default=0.0, converter=as_number)
+    melt_factor: Number = slot(
+        7e-3,
+        unit="m w.e. K⁻¹ d⁻¹",
+        place="cell",
+        label="melt factor",
+        smallest=0.0,
+    )
+    precip_factor: Number = slot(
+        1.0, unit="1", place="cell", label="precipitation factor", smallest=0.0
+    )
+    temp_bias: Number = slot(0.0, unit="K", place="cell", label="temperature bias")
     snow_temperature: tuple[float, float] = eqx.field(default=(0.0, 2.0), converter=tuple)
     melt_temperature: float = 0.0
-    temperature_std: Number = eqx.field(default=3.0, converter=as_number)
+    temperature_std: Number = slot(
+        3.0,
+        unit="K",
+        place="cell",
+        label="spread of daily temperatures",
+        smallest=0.0,
+        inclusive=False,
+        by_month=True,
+    )
     lapse_rate: float | str = "data"
     accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
 
@@ -52,7 +69,6 @@ class TemperatureIndex(AbstractMassBalance):
     distinguishes_water: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        check_sign(self, "melt_factor", "precip_factor")
         highest = max((float(m.max()) for m in plain_numbers(self.melt_factor)), default=0.0)
         if highest > 0.1:
             raise InputError(
@@ -60,7 +76,6 @@ class TemperatureIndex(AbstractMassBalance):
                 "0.005 for 5 mm (OGGM's "
                 "melt_f is in mm)"
             )
-        check_sign(self, "temperature_std", zero=False)
         solid, liquid = self.snow_temperature
         if not solid < liquid:
             raise InputError(
@@ -126,8 +141,8 @@ class LinearBalance(AbstractMassBalance):
             for no limit.
     """
 
-    gradient: Number = eqx.field(default=7e-3, converter=as_number)
-    ela: Number = eqx.field(default=3000.0, converter=as_number)
+    gradient: Number = slot(7e-3, unit="m w.e. yr⁻¹ m⁻¹", place="cell", label="balance gradient")
+    ela: Number = slot(3000.0, unit="m", place="cell", label="equilibrium-line altitude")
     maximum: float | None = None
     accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
 
@@ -149,7 +164,7 @@ class PrescribedBalance(AbstractMassBalance):
     glacier.
     """
 
-    balance: Number = eqx.field(converter=as_number)
+    balance: Number = slot(unit="m w.e. yr⁻¹", place="cell", label="mass balance")
     accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
 
     frequency: ClassVar[Frequency] = "fixed"

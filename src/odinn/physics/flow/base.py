@@ -6,11 +6,9 @@ from typing import Literal
 import equinox as eqx
 
 from odinn.grid import Cell, Corner, Scalar
-from odinn.numbers.parameter import Site, on_corners
+from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site, with_fields
 from odinn.physics.domain import Domain
 from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, FaceX, FaceY
-from odinn.physics.laws.base import in_month
-from odinn.physics.part import MonthlyInputs, on_site, with_fields
 
 VelocityKind = Literal["surface", "mean", "basal"]
 
@@ -45,6 +43,9 @@ class AbstractFlow(eqx.Module):
     # no argument: only `for_transpose` sets it
     by_hand: bool = eqx.field(static=True, default=False, init=False, repr=False)
 
+    def __check_init__(self) -> None:
+        check_slots(self)
+
     @abc.abstractmethod
     def fluxes(self, domain: Domain, thickness: Cell) -> Fluxes:
         """Fluxes at a thickness (m) that is non-negative and 0 on the outermost ring."""
@@ -59,9 +60,9 @@ class AbstractFlow(eqx.Module):
         Python numbers stay what they are, since they are compiled in; where a Python 0 leaves a
         term out, None stands for it.
         """
-        return on_site(self, site, "flow", on_corners)
+        return on_site(self, site, "flow")
 
-    def in_month(self, rows: MonthlyInputs) -> "AbstractFlow":
+    def in_month(self, rows: LawRows) -> "AbstractFlow":
         """This flow on a glacier with the monthly inputs of its laws filled in."""
         return in_month(self, rows)
 

@@ -10,22 +10,34 @@ import jax.numpy as jnp
 from odinn.constants import GRAVITY, ICE_DENSITY, SLOPE_EPSILON
 from odinn.errors import InputError
 from odinn.grid import Cell, Corner, Scalar
-from odinn.numbers.parameter import (
-    Number,
-    as_exponent,
-    as_number,
-    as_number_or_zero,
-    check_sign,
-    plain_numbers,
-)
+from odinn.numbers.conversion import plain_numbers
+from odinn.numbers.slot import Kind, Number, slot
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow, Fluxes, VelocityKind
 from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, corner_geometry
 from odinn.physics.flow.power import Exponent, is_static, power
 
-_PER_SECOND = (
-    1e-20  # Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glacier, but what A in Pa⁻³ s⁻¹ is like
-)
+# Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glacier, but what A in Pa⁻³ s⁻¹ is like
+_PER_SECOND = 1e-20
+
+
+def _rate_factor(default: Any, unit: str, label: str, symbol: str, *, kind: Kind = "number") -> Any:
+    """A slot on corners for what is never negative and spans orders of magnitude."""
+    return slot(
+        default,
+        unit=unit,
+        place="corner",
+        label=label,
+        symbol=symbol,
+        smallest=0.0,
+        scale="log",
+        kind=kind,
+    )
+
+
+def _exponent(default: float | None, label: str, symbol: str) -> Any:
+    """A slot for an exponent; a Python number there is compiled in."""
+    return slot(default, unit="1", place="corner", label=label, symbol=symbol, kind="exponent")
 
 
 class AbstractShallowIce(AbstractFlow):
@@ -132,17 +144,16 @@ class SIA2D(AbstractGlenFlow):
     3.0
     """
 
-    A: Number = eqx.field(default=4e-17, converter=as_number)
-    C: Number = eqx.field(default=0.0, converter=as_number_or_zero)
-    n: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    p: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    q: Exponent = eqx.field(default=2.0, converter=as_exponent)
+    A: Number = _rate_factor(4e-17, "Pa⁻ⁿ yr⁻¹", "rate factor", "A")
+    C: Number = _rate_factor(0.0, "m yr⁻¹ Pa^(q−p)", "sliding coefficient", "C", kind="term")
+    n: Exponent = _exponent(3.0, "exponent", "n")
+    p: Exponent = _exponent(3.0, "exponent of basal stress", "p")
+    q: Exponent = _exponent(2.0, "exponent of overburden", "q")
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
     reference_stress: float | None = None
 
     def __check_init__(self) -> None:
-        check_sign(self, "A", "C")
         highest = [
             getattr(self.A, "bounds", (0.0, 0.0))[1] or 0.0,
             *(float(a.max()) for a in plain_numbers(self.A)),
@@ -180,18 +191,15 @@ class HybridSIA2D(AbstractGlenFlow):
         n_H, n_S: exponents, n where None. The rest as in :class:`SIA2D`.
     """
 
-    Y: Number = eqx.field(converter=as_number)
-    C: Number = eqx.field(default=0.0, converter=as_number_or_zero)
-    n: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    p: Exponent = eqx.field(default=3.0, converter=as_exponent)
-    q: Exponent = eqx.field(default=2.0, converter=as_exponent)
-    n_H: Exponent | None = None
-    n_S: Exponent | None = None
+    Y: Number = _rate_factor(..., "unit of its exponents", "rate factor", "Y")
+    C: Number = _rate_factor(0.0, "m yr⁻¹ Pa^(q−p)", "sliding coefficient", "C", kind="term")
+    n: Exponent = _exponent(3.0, "exponent", "n")
+    p: Exponent = _exponent(3.0, "exponent of basal stress", "p")
+    q: Exponent = _exponent(2.0, "exponent of overburden", "q")
+    n_H: Exponent | None = _exponent(None, "exponent of thickness", "n_H")
+    n_S: Exponent | None = _exponent(None, "exponent of slope", "n_S")
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
-
-    def __check_init__(self) -> None:
-        check_sign(self, "Y", "C")
 
     def creep(self, thickness: Corner, slope_squared: Corner) -> Corner:
         """2Y/(n+2) (ρgH)^n H^(n_H−n+1) |∇S|^(n_S−1), m yr⁻¹."""
@@ -216,13 +224,10 @@ class DiffusiveSIA2D(AbstractShallowIce):
             surface_factor.
     """
 
-    U: Number = eqx.field(converter=as_number)
+    U: Number = _rate_factor(..., "m yr⁻¹", "mobility", "U")
     surface_factor: float = 1.0
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
-
-    def __check_init__(self) -> None:
-        check_sign(self, "U")
 
     def mobility(self, thickness: Corner, slope_squared: Corner, at: VelocityKind) -> Corner:
         """See :class:`AbstractShallowIce`."""

@@ -2,8 +2,9 @@
 formulas.
 """
 
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.basis import Basis
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.learned import AbstractLearnedLaw
 from odinn.physics.laws.neural import Neural
 from odinn.physics.laws.rheology import CuffeyPaterson, Function

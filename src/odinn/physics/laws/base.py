@@ -1,125 +1,47 @@
 """What a law is: a function of inputs that stands in the place of a number."""
 
 import abc
-import dataclasses
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol, Self
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from odinn.dates import decimal_year, month_index
-from odinn.errors import ClimateError, InputError, where
-from odinn.grid import Array, corner_mean
+from odinn.errors import InputError, where
+from odinn.glacier import Glacier
+from odinn.grid import Array
+from odinn.numbers.slot import AbstractOpenNumber, AbstractVariable, Frequency, LocatedSlot
+from odinn.physics.laws.input_base import AbstractInput, in_slot, range_over
 
-Frequency = Literal["fixed", "monthly", "state"]
-Range = tuple[float, float] | None
-_NEVER_NEGATIVE = ("A", "C", "Y", "U", "melt_factor", "precip_factor")
+Ranges = Float[Array, "inputs 2"]
+Rows = dict[str, tuple[np.ndarray, ...]]  # of each slot, its law's monthly inputs by month
 
-
-class AbstractInput(eqx.Module):
-    """A quantity that a law depends on.
-
-    ``frequency``: "fixed" (known before the run: ``field``), "monthly" (known before the run for
-    each month: ``in_months``) or "state" (changes with the ice: ``at_state``). ``range`` are the
-    bounds by which values are scaled to [0, 1] for a network or a basis; None takes the smallest
-    and largest value, and a twentieth beyond, over the glaciers that the law is bound to (for a
-    monthly input over all whole years of their climate but the first, since it may look back;
-    inputs of the state have to have a range). ``angle``: degrees on a circle, whose mean over the
-    cells around a corner is that of directions (the mean of 350° and 10° is 0°, not 180°).
-    """
-
-    angle: ClassVar[bool] = False
-
-    frequency: eqx.AbstractClassVar[Frequency]
-    label: eqx.AbstractClassVar[str]
-    unit: eqx.AbstractClassVar[str]
-    range: eqx.AbstractVar[Range]
-
-    @abc.abstractmethod
-    def field(self, glacier: Any) -> np.ndarray:
-        """Fixed inputs: the value on cells (ny, nx), or one number for the glacier."""
-
-    @abc.abstractmethod
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
-        """Monthly inputs: the value in each month (index 12 · year + month − 1), (months,) or on
-        cells (months, ny, nx).
-        """
-
-    @abc.abstractmethod
-    def at_state(self, thickness: Array, slope: Array) -> Array:
-        """Inputs of the state: the value on corners, from corner thickness (m) and surface slope
-        (1).
-        """
+_OFTEN: Final[tuple[Frequency, ...]] = ("fixed", "monthly", "state")
+_TOO_OFTEN: Final = {
+    "fixed": "exponents take laws of fixed inputs only, found one that changes with month or state",
+    "monthly": "laws of the state may stand in flow slots only",
+}
 
 
-class Fixed(AbstractInput):
-    """An input that is known before the run; one of your own has ``field``, ``label``, ``unit`` and
-    ``range``.
-    """
-
-    frequency: ClassVar[Frequency] = "fixed"
-
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
-        """All months are alike."""
-        raise TypeError(f"{self.label} does not depend on the month")
-
-    def at_state(self, thickness: Array, slope: Array) -> Array:
-        """Of the state there is nothing to know."""
-        raise TypeError(f"{self.label} does not depend on the state")
-
-
-class Monthly(AbstractInput):
-    """An input that is new each month; one of your own has ``in_months``, ``label``, ``unit`` and
-    ``range``.
-    """
-
-    frequency: ClassVar[Frequency] = "monthly"
-
-    def field(self, glacier: Any) -> np.ndarray:
-        """Without a month there is nothing to know."""
-        raise TypeError(f"{self.label} depends on the month")
-
-    def at_state(self, thickness: Array, slope: Array) -> Array:
-        """Of the state there is nothing to know."""
-        raise TypeError(f"{self.label} does not depend on the state")
-
-
-class OfState(AbstractInput):
-    """An input that changes with the ice; one of your own has ``at_state``, ``label``, ``unit`` and
-    ``range``.
-    """
-
-    frequency: ClassVar[Frequency] = "state"
-
-    def field(self, glacier: Any) -> np.ndarray:
-        """Before the run there is nothing to know."""
-        raise TypeError(f"{self.label} depends on the state")
-
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
-        """Before the run there is nothing to know."""
-        raise TypeError(f"{self.label} depends on the state")
-
-
-class AbstractLaw(eqx.Module):
+class AbstractLaw(AbstractVariable):
     """A law in the place of a number: value = law(inputs), evaluated as often as its inputs change.
 
-    ``weights`` are what is learned (None: nothing). ``ranges`` hold the input scaling, fitted by
-    ``bind``.
+    ``weights`` are what is learned (None: nothing). ``ranges`` (inputs, 2) hold the input scaling,
+    fitted by ``bind``: None before, and () where there is nothing to scale.
     """
 
     inputs: eqx.AbstractVar[tuple[AbstractInput, ...]]
     weights: eqx.AbstractVar[Any]
-    ranges: eqx.AbstractVar[tuple[tuple[float, float], ...] | None]
+    ranges: eqx.AbstractVar[Ranges | tuple[()] | None]
 
     @abc.abstractmethod
     def evaluate(self, *values: Array) -> Array:
         """The law's value, in the unit of its slot, for arrays of input values of one shape."""
 
     @abc.abstractmethod
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """The law with its input scaling set."""
 
     def __call__(self, *values: Any) -> Array:
@@ -138,91 +60,101 @@ class AbstractLaw(eqx.Module):
         Array([1.1045...e-17, 7.5738...e-17], dtype=float64)
         """
         if len(values) != len(self.inputs):
-            wanted = ", ".join(f"{i.label} ({i.unit})" for i in self.inputs)
+            wanted = ", ".join(f"{item.label} ({item.unit})" for item in self.inputs)
             raise InputError(
                 f"this law takes {len(self.inputs)} values ({wanted}), found {len(values)}"
             )
-        arrays = [jnp.asarray(v, float) for v in values]
-        shape = jnp.broadcast_shapes(*(a.shape for a in arrays))
+        arrays = [jnp.asarray(value, float) for value in values]
+        shape = jnp.broadcast_shapes(*(array.shape for array in arrays))
         return jnp.asarray(self.evaluate(*(jnp.broadcast_to(a, shape) for a in arrays)))
 
     @property
     def frequency(self) -> Frequency:
         """The highest of its inputs': "state", "monthly" or "fixed"."""
-        found = {i.frequency for i in self.inputs}
-        return "state" if "state" in found else "monthly" if "monthly" in found else "fixed"
+        return max((item.frequency for item in self.inputs), key=_OFTEN.index, default="fixed")
 
     @property
     def is_refreshed(self) -> bool:
         """Whether some input is new each month."""
-        return any(i.frequency == "monthly" for i in self.inputs)
+        return any(item.frequency == "monthly" for item in self.inputs)
 
-    def bound(self, glaciers: Sequence[Any], name: str) -> Self:
+    @property
+    def learned(self) -> Any:
+        """See :class:`AbstractVariable`: the weights."""
+        return self.weights
+
+    @property
+    def is_learned(self) -> bool:
+        """See :class:`AbstractVariable`."""
+        return self.weights is not None
+
+    def range_of(self, k: int) -> tuple[float, float] | None:
+        """(low, high) by which an input is scaled, else its own range; None if neither is known."""
+        if self.ranges is not None and len(self.ranges):
+            ends = self.ranges[k]
+        else:
+            ends = self.inputs[k].range
+        return None if ends is None else (float(ends[0]), float(ends[1]))
+
+    def bound(self, glaciers: Sequence[Glacier], name: str) -> Self:
         """The law with input scaling fitted to these glaciers, unless it is set already."""
         if self.ranges is not None:
             return self
-        ranges = []
-        for item in self.inputs:
-            given = item.range
-            if given is None and item.frequency == "state":
-                raise InputError(
-                    f"{name}: the input '{item.label}' changes with the state; give its "
-                    "range=(low, high)"
-                )
-            if given is None:
-                extremes = [_extremes(item, g) for g in glaciers]
-                low, high = min(e[0] for e in extremes), max(e[1] for e in extremes)
-                pad = max(0.05 * (high - low), 1e-3 * max(abs(low), abs(high), 1e-12))
-                given = (low - pad, high + pad)
-            ranges.append((float(given[0]), float(given[1])))
-        return self.with_ranges(tuple(ranges))
+        ranges = [range_over(item, glaciers, name) for item in self.inputs]
+        return self.with_ranges(jnp.asarray(ranges))
 
-    def fixed_inputs(self, glacier: Any, name: str) -> tuple[np.ndarray, ...]:
-        """Values of the fixed inputs on the slot's grid: corners for flow (averaged from cells),
-        cells for balance.
+    def fixed_inputs(self, glacier: Glacier, slot: LocatedSlot) -> tuple[np.ndarray, ...]:
+        """Values of the fixed inputs where the slot lives: corners (averaged from cells), or
+        cells.
         """
-        out = []
-        for item in self.inputs:
-            if item.frequency == "fixed":
-                out.append(_on_slot(item, item.field(glacier), glacier, name))
-        return tuple(out)
+        return tuple(
+            in_slot(item, item.field(glacier), glacier, slot)
+            for item in self.inputs
+            if item.frequency == "fixed"
+        )
 
-    def monthly_inputs(self, glacier: Any, name: str, months: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Values of the monthly inputs in each month on the slot's grid: (months,) or (months,
+    def monthly_inputs(
+        self, glacier: Glacier, slot: LocatedSlot, months: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Values of the monthly inputs in each month where the slot lives: (months,) or (months,
         rows, columns).
         """
-        out = []
+        found = []
+        months = np.asarray(months)
+        allowed = ((len(months),), (len(months), *glacier.grid.shape))
         for item in self.inputs:
-            if item.frequency == "monthly":
-                values = np.asarray(item.in_months(glacier, np.asarray(months)))
-                if values.shape not in ((len(months),), (len(months), *glacier.grid.shape)):
-                    raise InputError(
-                        where(
-                            glacier.rgi_id,
-                            f"{name}: the input '{item.label}' has shape {values.shape} for "
-                            f"{len(months)} months, expected "
-                            f"({len(months)},) or {(len(months), *glacier.grid.shape)}",
-                        )
-                    )
-                out.append(_on_slot(item, values, glacier, name))
-        return tuple(out)
+            if item.frequency != "monthly":
+                continue
+            values = np.asarray(item.in_months(glacier, months))
+            if values.shape not in allowed:
+                message = (
+                    f"{slot.path}: the input '{item.label}' has shape {values.shape} for "
+                    f"{len(months)} months, expected {allowed[0]} or {allowed[1]}"
+                )
+                raise InputError(where(glacier.rgi_id, message))
+            found.append(in_slot(item, values, glacier, slot))
+        return tuple(found)
 
-    def at_site(self, site: Any, name: str, shape: tuple[int, int]) -> Any:
+    def at_site(self, site: Any, slot: LocatedSlot) -> "Array | Deferred":
         """The law as a field of one site, or, if it depends on month or state, with these left
         open.
         """
-        fixed = iter(
-            site.inputs[name] if hasattr(site, "inputs") else self.fixed_inputs(site, name)
-        )
-        full = lambda value: jnp.broadcast_to(jnp.asarray(value, float), shape)
-        known = tuple(full(next(fixed)) if i.frequency == "fixed" else None for i in self.inputs)
-        if self.frequency == "state" and not name.startswith("flow."):
-            raise InputError(f"{name}: laws of the state may stand in flow slots only")
-        return Deferred(self, known, name, shape).value()
+        allowed = slot.slot.laws
+        if _OFTEN.index(self.frequency) > _OFTEN.index(allowed):
+            raise InputError(f"{slot.path}: {_TOO_OFTEN[allowed]}")
+        # a site of compiled code carries the inputs; a glacier makes them
+        is_prepared = hasattr(site, "inputs")
+        fixed = iter(site.inputs[slot.path] if is_prepared else self.fixed_inputs(site, slot))
+        shape = slot.slot.shape_on(site.grid)
+        known: list[Array | None] = []
+        for item in self.inputs:
+            is_known = item.frequency == "fixed"
+            known.append(_full(jnp.asarray(next(fixed), float), shape) if is_known else None)
+        return Deferred(law=self, known=tuple(known), slot=slot.path, shape=shape).value()
 
 
-class Deferred(eqx.Module):
-    """A law with some of its inputs filled in (``known``, None for the others), times a number.
+class Deferred(AbstractOpenNumber):
+    """A law with some of its inputs filled in (``known``, None for the others).
 
     What is open is filled in by ``in_month`` and then, if the law depends on the state, by a call
     with corner thickness (m) and squared slope. ``slot`` is the law's place in the model, ``shape``
@@ -232,171 +164,112 @@ class Deferred(eqx.Module):
     law: AbstractLaw
     known: tuple[Array | None, ...]
     slot: str = eqx.field(static=True)
-    shape: tuple[int, int] = eqx.field(static=True)
-    scale: Any = 1.0
+    shape: tuple[int, ...] = eqx.field(static=True)
 
-    def value(self) -> Any:
-        """scale · law(inputs) if all inputs are known, else this."""
-        known = [v for v in self.known if v is not None]
-        return self.scale * self.law.evaluate(*known) if len(known) == len(self.known) else self
+    def value(self) -> "Array | Deferred":
+        """law(inputs) if all inputs are known, else this."""
+        known = [value for value in self.known if value is not None]
+        if len(known) < len(self.known):
+            return self
+        return self.law.evaluate(*known)
 
-    def in_month(self, values: tuple[Array, ...]) -> Any:
+    def in_month(self, values: tuple[Array, ...]) -> "Array | Deferred":
         """With the monthly inputs filled in: a field, or a law of the state."""
         rows = iter(values)
-        full = lambda value: jnp.broadcast_to(jnp.asarray(value), self.shape)
-        known = tuple(
-            full(next(rows)) if i.frequency == "monthly" else v
-            for i, v in zip(self.law.inputs, self.known, strict=True)
-        )
-        return Deferred(self.law, known, self.slot, self.shape, self.scale).value()
+        known: list[Array | None] = []
+        for item, value in zip(self.law.inputs, self.known, strict=True):
+            is_new = item.frequency == "monthly"
+            known.append(_full(next(rows), self.shape) if is_new else value)
+        return Deferred(law=self.law, known=tuple(known), slot=self.slot, shape=self.shape).value()
 
     def __call__(self, thickness: Array, slope_squared: Array) -> Array:
-        """scale · law(inputs)"""
+        """law(inputs)"""
         slope = jnp.sqrt(slope_squared)
-        pairs = zip(self.law.inputs, self.known, strict=True)
-        values = [
-            i.at_state(thickness, slope) if i.frequency == "state" else known for i, known in pairs
-        ]
-        return self.scale * self.law.evaluate(*values)  # type: ignore[arg-type]
-
-    def __mul__(self, factor: Any) -> "Deferred":
-        return Deferred(self.law, self.known, self.slot, self.shape, factor * self.scale)
-
-    __rmul__ = __mul__
+        values: list[Any] = []
+        for item, value in zip(self.law.inputs, self.known, strict=True):
+            is_open = item.frequency == "state"
+            values.append(item.at_state(thickness, slope) if is_open else value)
+        return self.law.evaluate(*values)
 
 
-def in_month(values: Any, rows: dict[str, tuple[Array, ...]]) -> Any:
-    """The numbers of a flow or balance with the monthly inputs of their laws, by slot, filled
-    in.
-    """
-    is_open = lambda node: isinstance(node, Deferred) and node.slot in rows
-    fill = lambda node: node.in_month(rows[node.slot]) if is_open(node) else node
-    return jax.tree.map(fill, values, is_leaf=is_open)
+class HasSlots(Protocol):
+    """A model: what it is made of, by path."""
+
+    def slots(self) -> dict[str, LocatedSlot]: ...
 
 
-def check_laws(model: Any, glacier: Any, months: np.ndarray) -> None:
-    """Raise :class:`InputError` where a formula of fixed or monthly inputs is not finite, or
-    negative where nothing can be.
-    """
-    for slot, law in laws_of(model).items():
-        if law.frequency == "state" or hasattr(law, "bounds"):  # a law with bounds keeps them
-            continue
-        fixed, monthly = (
-            iter(law.fixed_inputs(glacier, slot)),
-            iter(law.monthly_inputs(glacier, slot, months)),
-        )
-        lifted = lambda values: values if values.ndim != 1 else values[:, None, None]
-        inputs = [
-            next(fixed) if i.frequency == "fixed" else lifted(next(monthly)) for i in law.inputs
-        ]
-        value = np.asarray(law.evaluate(*np.broadcast_arrays(*inputs)), float)
-        if not np.isfinite(value).all():
-            raise InputError(
-                where(glacier.rgi_id, f"{slot}: the law is not finite for all values of its inputs")
-            )
-        if slot.split(".")[1] in _NEVER_NEGATIVE and value.min() < 0:
-            raise InputError(
-                where(
-                    glacier.rgi_id, f"{slot}: the law goes down to {value.min():.4g}, expected >= 0"
-                )
-            )
-
-
-def monthly_rows(model: Any, glacier: Any, months: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
-    """The monthly inputs of all laws of a model in each month, by slot; empty if it has none."""
-    laws = monthly_laws(model)
-    return {slot: law.monthly_inputs(glacier, slot, months) for slot, law in laws.items()}
-
-
-def monthly_laws(model: Any) -> dict[str, AbstractLaw]:
-    """The laws of a model that are renewed each month, by slot."""
-    return {slot: law for slot, law in laws_of(model).items() if law.is_refreshed}
-
-
-def laws_of(model: Any) -> dict[str, AbstractLaw]:
+def laws_of(model: HasSlots) -> dict[str, AbstractLaw]:
     """The laws of a model by slot."""
+    return {slot.path: slot.value for slot in _slots_with_laws(model)}
+
+
+def monthly_laws(model: HasSlots) -> dict[str, AbstractLaw]:
+    """The laws of a model that are renewed each month, by slot."""
+    return {path: law for path, law in laws_of(model).items() if law.is_refreshed}
+
+
+def monthly_rows(model: HasSlots, glacier: Glacier, months: np.ndarray) -> Rows:
+    """The monthly inputs of all laws of a model in each month, by slot; empty if it has none."""
     return {
-        f"{prefix}.{field.name}": law
-        for prefix, part in (("flow", model.flow), ("mass_balance", model.mass_balance))
-        if part is not None
-        for field in dataclasses.fields(part)
-        if isinstance(law := getattr(part, field.name), AbstractLaw)
+        slot.path: slot.value.monthly_inputs(glacier, slot, months)
+        for slot in _slots_with_laws(model)
+        if slot.value.is_refreshed
     }
 
 
-def on_corners(item: AbstractInput, cells: np.ndarray) -> np.ndarray:
-    """An input's field (..., ny, nx) on corners (..., ny−1, nx−1): the mean of four cells, for
-    angles that of directions.
+def fixed_values(model: HasSlots, glacier: Glacier) -> Rows:
+    """The fixed inputs of all laws of a model, by slot."""
+    return {slot.path: slot.value.fixed_inputs(glacier, slot) for slot in _slots_with_laws(model)}
+
+
+def _slots_with_laws(model: HasSlots) -> Iterator[LocatedSlot]:
+    for slot in model.slots().values():
+        if isinstance(slot.value, AbstractLaw):
+            yield slot
+
+
+def check_laws(model: HasSlots, glacier: Glacier, months: np.ndarray) -> None:
+    """Raise :class:`InputError` where a formula of fixed or monthly inputs is not finite, or less
+    than the smallest value of its slot.
     """
-    if not item.angle:
-        return _mean_of_four(cells)
-    turn = np.deg2rad(cells)
-    return np.rad2deg(np.arctan2(_mean_of_four(np.sin(turn)), _mean_of_four(np.cos(turn)))) % 360.0
+    for slot in _slots_with_laws(model):
+        law = slot.value
+        if law.frequency == "state" or hasattr(law, "bounds"):  # a law with bounds keeps them
+            continue
+        value = _values_in_months(law, glacier, slot, months)
+        if not np.isfinite(value).all():
+            message = f"{slot.path}: the law is not finite for all values of its inputs"
+            raise InputError(where(glacier.rgi_id, message))
+        if not slot.slot.admits(value).all():
+            message = f"the law goes down to {value.min():.4g}, expected {slot.slot.expected}"
+            raise InputError(where(glacier.rgi_id, f"{slot.path}: {message}"))
 
 
-def _mean_of_four(cells: np.ndarray) -> np.ndarray:
-    return np.asarray(jnp.vectorize(corner_mean, signature="(y,x)->(v,u)")(cells))
+def _values_in_months(
+    law: AbstractLaw, glacier: Glacier, slot: LocatedSlot, months: np.ndarray
+) -> np.ndarray:
+    fixed = iter(law.fixed_inputs(glacier, slot))
+    monthly = iter(law.monthly_inputs(glacier, slot, months))
+    inputs = []
+    for item in law.inputs:
+        if item.frequency == "fixed":
+            inputs.append(next(fixed))
+            continue
+        values = next(monthly)
+        # one number for each month has to meet fields: months lead
+        inputs.append(values[:, None, None] if values.ndim == 1 else values)
+    return np.asarray(law.evaluate(*np.broadcast_arrays(*inputs)), float)
 
 
-def _on_slot(item: AbstractInput, values: Any, glacier: Any, name: str) -> np.ndarray:
-    """Finite values of an input on the grid of a slot: corners for flow, cells for balance."""
-    values = np.asarray(values, float)
-    if not np.isfinite(values).all():
-        raise InputError(
-            where(glacier.rgi_id, f"{name}: the input '{item.label}' is not finite everywhere")
-        )
-    return on_corners(item, values) if name.startswith("flow.") and values.ndim >= 2 else values
+def _full(value: Array, shape: tuple[int, ...]) -> Array:
+    return jnp.broadcast_to(jnp.asarray(value), shape)
 
 
-def _extremes(item: AbstractInput, glacier: Any) -> tuple[float, float]:
-    """Smallest and largest value of a fixed or monthly input inside the outline of a glacier."""
-    if item.frequency == "fixed":
-        values = [np.asarray(item.field(glacier))]
-    else:
-        years = usual_months(glacier, item.label).reshape(-1, 12)
-        values = [
-            np.asarray(item.in_months(glacier, year)) for year in years
-        ]  # a year at a time: memory
-    inside = [v[..., glacier.mask] if v.shape[-2:] == glacier.grid.shape else v for v in values]
-    return min(float(v.min()) for v in inside), max(float(v.max()) for v in inside)
-
-
-def climate_of(glacier: Any, label: str) -> Any:
-    """The climate of a glacier; without one, an error says what needs it."""
-    if glacier.climate is None:
-        raise ClimateError(
-            where(
-                glacier.rgi_id,
-                f"the {label} of a law needs a climate: open the glacier with climate=...",
-            )
-        )
-    return glacier.climate
-
-
-def whole_years(
-    glacier: Any, period: tuple[float, float] | None, label: str
-) -> tuple[Any, np.ndarray]:
-    """(climate of a glacier, months of a period, or of all its whole calendar years)."""
-    climate = climate_of(glacier, label)
-    if period is None:
-        first = -(-climate.first_month // 12) * 12
-        last = (climate.first_month + len(climate.temp)) // 12 * 12
-    else:
-        first, last = (month_index(decimal_year(t)) for t in period)
-    if last <= first:
-        raise ClimateError(
-            where(glacier.rgi_id, f"climate '{climate.name}' holds no whole year for the {label}")
-        )
-    return climate, np.arange(first, last)
-
-
-def usual_months(glacier: Any, label: str) -> np.ndarray:
-    """The months over which a monthly input is looked at without a run: all whole years of the
-    climate but the first, since the input may look back."""
-    months = whole_years(glacier, None, label)[1]
-    return months[12:] if len(months) > 12 else months
-
-
-def scaled(values: Sequence[Array], ranges: Sequence[tuple[float, float]]) -> list[Array]:
+def scaled(values: Sequence[Array], ranges: Ranges | tuple[()]) -> list[Array]:
     """Input values scaled so that their range becomes [0, 1]; not clipped."""
-    return [(v - low) / (high - low) for v, (low, high) in zip(values, ranges, strict=True)]
+    ends = jnp.asarray(ranges)
+    shares = []
+    for k, value in enumerate(values):
+        low, high = ends[k, 0], ends[k, 1]
+        shares.append((value - low) / (high - low))
+    return shares

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput
-from odinn.physics.laws.learned import AbstractLearnedLaw, Scale, checked_bounds, checked_inputs
+from odinn.numbers.slot import Scale
+from odinn.physics.laws.base import Ranges
+from odinn.physics.laws.input_base import AbstractInput
+from odinn.physics.laws.learned import AbstractLearnedLaw, checked_bounds, checked_inputs
 
 Kind = Literal["bspline", "polynomial", "rbf"]
-_DEGREE = 3
+_DEGREE: Final = 3  # of B-splines: cubic
+_INSIDE: Final = 1e-12  # how far from an end of [0, 1] the functions are evaluated
 
 
 class Basis(AbstractLearnedLaw):
@@ -36,65 +40,75 @@ class Basis(AbstractLearnedLaw):
     scale: Scale = eqx.field(static=True)
     kind: Kind = eqx.field(static=True)
     size: int = eqx.field(static=True)
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+    ranges: Ranges | None
 
     def __init__(
         self,
-        inputs: Any,
+        inputs: AbstractInput | Sequence[AbstractInput],
         bounds: tuple[float, float],
         scale: Scale = "log",
         kind: Kind = "bspline",
         size: int = 8,
     ) -> None:
-        self.inputs, self.bounds = (
-            checked_inputs("Basis", inputs, most=2),
-            checked_bounds("Basis", bounds, scale),
-        )
-        self.scale, self.kind, self.size, self.ranges = scale, kind, size, None
+        self.inputs = checked_inputs("Basis", inputs, most=2)
+        self.bounds = checked_bounds("Basis", bounds, scale)
+        self.scale = scale
+        self.kind = kind
+        self.size = size
+        self.ranges = None
         if kind not in ("bspline", "polynomial", "rbf"):
             raise InputError(f"Basis(kind={kind!r}): expected 'bspline', 'polynomial' or 'rbf'")
-        if size < (_DEGREE + 1 if kind == "bspline" else 2):
-            raise InputError(
-                f"Basis(size={size}): expected at least {_DEGREE + 1 if kind == 'bspline' else 2}"
-            )
+        fewest = _DEGREE + 1 if kind == "bspline" else 2
+        if size < fewest:
+            raise InputError(f"Basis(size={size}): expected at least {fewest}")
         self.weights = jnp.zeros((size,) * len(self.inputs))
 
     def raw(self, *shares: Array) -> Array:
         """See :class:`AbstractLearnedLaw`."""
         rows = [functions(self.kind, self.size, jnp.clip(x, 0.0, 1.0)) for x in shares]
-        return (
-            rows[0] @ self.weights
-            if len(rows) == 1
-            else jnp.einsum("...i,...j,ij->...", *rows, self.weights)
-        )
+        if len(rows) == 1:
+            return rows[0] @ self.weights
+        return jnp.einsum("...i,...j,ij->...", *rows, self.weights)
 
 
 def functions(kind: Kind, size: int, x: Array) -> Array:
     """Values of the basis functions at x in [0, 1]: (..., size)."""
     x = jnp.asarray(x, float)
     if kind == "polynomial":
-        order = jnp.broadcast_to(jnp.arange(size), (*x.shape, size))
-        inside = jnp.clip(2.0 * x - 1.0, -1 + 1e-12, 1 - 1e-12)[..., None]
-        return jnp.cos(order * jnp.arccos(inside))
+        return _chebyshev(size, x)
     if kind == "rbf":
         centres = jnp.broadcast_to(jnp.linspace(0.0, 1.0, size), (*x.shape, size))
         return jnp.exp(-0.5 * ((x[..., None] - centres) * (size - 1)) ** 2)
-    knots = jnp.concatenate(
-        [jnp.zeros(_DEGREE), jnp.linspace(0.0, 1.0, size - _DEGREE + 1), jnp.ones(_DEGREE)]
-    )
-    at = jnp.minimum(x, 1.0 - 1e-12)[..., None]
-    left, right = (jnp.broadcast_to(k, (*x.shape, knots.size - 1)) for k in (knots[:-1], knots[1:]))
+    return _splines(size, x)
+
+
+def _chebyshev(size: int, x: Array) -> Array:
+    """T_k(2x − 1) = cos(k arccos(2x − 1))"""
+    order = jnp.broadcast_to(jnp.arange(size), (*x.shape, size))
+    # the derivative of arccos is infinite at ±1
+    inside = jnp.clip(2.0 * x - 1.0, -1 + _INSIDE, 1 - _INSIDE)[..., None]
+    return jnp.cos(order * jnp.arccos(inside))
+
+
+def _splines(size: int, x: Array) -> Array:
+    """B-splines by the recursion of Cox and de Boor; each degree has one function less."""
+    middle = jnp.linspace(0.0, 1.0, size - _DEGREE + 1)
+    # clamped: the first and last knot are there four times
+    knots = jnp.concatenate([jnp.zeros(_DEGREE), middle, jnp.ones(_DEGREE)])
+    # intervals are open on the right, so the last would miss x = 1
+    at = jnp.minimum(x, 1.0 - _INSIDE)[..., None]
+    left = jnp.broadcast_to(knots[:-1], (*x.shape, knots.size - 1))
+    right = jnp.broadcast_to(knots[1:], (*x.shape, knots.size - 1))
     value = jnp.where((at >= left) & (at < right), 1.0, 0.0)
-    for degree in range(1, _DEGREE + 1):  # Cox & de Boor
+    for degree in range(1, _DEGREE + 1):
         count = knots.size - 1 - degree
-        spread = lambda k: jnp.broadcast_to(k, (*x.shape, count))  # noqa: B023
-        rise, fall = (
-            spread(knots[degree:-1] - knots[:count]),
-            spread(knots[degree + 1 :] - knots[1 : count + 1]),
-        )
-        up = jnp.where(rise > 0, (at - spread(knots[:count])) / jnp.where(rise > 0, rise, 1.0), 0.0)
-        down = jnp.where(
-            fall > 0, (spread(knots[degree + 1 :]) - at) / jnp.where(fall > 0, fall, 1.0), 0.0
-        )
+        shape = (*x.shape, count)
+        begin, end = knots[:count], knots[degree + 1 :]
+        rise = jnp.broadcast_to(knots[degree:-1] - begin, shape)
+        fall = jnp.broadcast_to(end - knots[1 : count + 1], shape)
+        since, until = at - jnp.broadcast_to(begin, shape), jnp.broadcast_to(end, shape) - at
+        # where knots coincide the function is 0, and so is its share
+        up = jnp.where(rise > 0, since / jnp.where(rise > 0, rise, 1.0), 0.0)
+        down = jnp.where(fall > 0, until / jnp.where(fall > 0, fall, 1.0), 0.0)
         value = up * value[..., :count] + down * value[..., 1 : count + 1]
     return value

@@ -4,20 +4,22 @@ unit.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
 
 from odinn.errors import InputError
+from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.physics.balance.weather import degree_days
-from odinn.physics.laws.base import (
+from odinn.physics.laws.input_base import (
     AbstractInput,
     Fixed,
     Monthly,
     OfState,
     Range,
+    as_range,
     climate_of,
     whole_years,
 )
@@ -63,18 +65,19 @@ class LongTermTemperature(Fixed):
 
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "long-term air temperature"
     unit: ClassVar[str] = "°C"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         climate, months = whole_years(glacier, self.period, self.label)
         rows = climate.rows(months, glacier.rgi_id)
         temp, gradient = climate.temp[rows], climate.gradient[rows]
-        used = temp > -999
-        mean, lapse = temp[used].mean(), gradient[used].mean()
+        used = temp > -999  # days that a month does not have are far below
+        mean = temp[used].mean()
+        lapse = gradient[used].mean()
         surface = np.asarray(glacier.surface)
         height = surface if self.per == "cell" else surface[glacier.mask].mean()
         return np.asarray(mean + lapse * (height - climate.ref_height))
@@ -94,12 +97,12 @@ class DegreeDays(Fixed):
     """
 
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "degree-days"
     unit: ClassVar[str] = "K d yr⁻¹"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         _, months = whole_years(glacier, self.period, self.label)
         return degree_days(glacier, months, in_all=True) * 12.0 / len(months)
@@ -114,25 +117,27 @@ class MonthlyTemperature(Monthly):
     """
 
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "monthly air temperature"
     unit: ClassVar[str] = "°C"
 
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+    def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
         climate = climate_of(glacier, self.label)
         rows = climate.drawn(months, glacier.rgi_id)
-        used, daily = climate.used[rows], climate.step == "daily"
-        temp, gradient = (
-            _means_over_days(field[rows], used, daily) for field in (climate.temp, climate.gradient)
-        )
+        temp, gradient = climate.temp[rows], climate.gradient[rows]
+        if climate.step == "daily":
+            temp = _mean_over_days(temp, climate.used[rows])
+            gradient = _mean_over_days(gradient, climate.used[rows])
         if rows.ndim == 2:  # a constant climate: the same month of several years
             temp, gradient = temp.mean(axis=1), gradient.mean(axis=1)
         surface = np.asarray(glacier.surface)
-        if self.per == "cell":
-            return temp[:, None, None] + gradient[:, None, None] * (surface - climate.ref_height)
-        return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+        if self.per == "glacier":
+            return temp + gradient * (surface[glacier.mask].mean() - climate.ref_height)
+        # months lead
+        temp, gradient = temp[:, None, None], gradient[:, None, None]
+        return temp + gradient * (surface - climate.ref_height)
 
 
 class RecentDegreeDays(Monthly):
@@ -147,7 +152,7 @@ class RecentDegreeDays(Monthly):
     """
 
     months: int = eqx.field(static=True, default=1)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
 
     label: ClassVar[str] = "recent degree-days"
     unit: ClassVar[str] = "K d"
@@ -158,23 +163,25 @@ class RecentDegreeDays(Monthly):
                 f"RecentDegreeDays(months={self.months!r}): expected a whole number of at least 1"
             )
 
-    def in_months(self, glacier: Any, months: np.ndarray) -> np.ndarray:
+    def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
         first = int(months.min())
         before = np.arange(first - self.months, int(months.max()))
-        total = np.cumsum(degree_days(glacier, before), axis=0)
-        total = np.concatenate([np.zeros((1, *total.shape[1:])), total])
-        return total[months - first + self.months] - total[months - first]
+        each = degree_days(glacier, before)
+        # a sum over months is a difference of sums since the first
+        since_first = np.concatenate([np.zeros((1, *each.shape[1:])), np.cumsum(each, axis=0)])
+        begin = months - first
+        return since_first[begin + self.months] - since_first[begin]
 
 
 class Altitude(Fixed):
     """Initial surface altitude, m."""
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "altitude"
     unit: ClassVar[str] = "m"
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         return np.asarray(glacier.surface)
 
@@ -182,7 +189,7 @@ class Altitude(Fixed):
 class Thickness(OfState):
     """Ice thickness on corners, m. ``range`` has to be given, such as (0, 300)."""
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "ice thickness"
     unit: ClassVar[str] = "m"
 
@@ -196,7 +203,7 @@ class SurfaceSlope(OfState):
     0.6).
     """
 
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "surface slope"
     unit: ClassVar[str] = "1"
 
@@ -205,8 +212,6 @@ class SurfaceSlope(OfState):
         return slope
 
 
-def _means_over_days(field: np.ndarray, used: np.ndarray, daily: bool) -> np.ndarray:
-    """Means over the days that a month has, of rows (months, days); monthly rows stay as they
-    are.
-    """
-    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1) if daily else field
+def _mean_over_days(field: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Means over the days that a month has, of rows (months, days)."""
+    return np.where(used, field, 0.0).sum(axis=-1) / used.sum(axis=-1)

@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.errors import InputError
+from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput, AbstractLaw, scaled
+from odinn.numbers.slot import Scale
+from odinn.physics.laws.base import AbstractLaw, Ranges, scaled
+from odinn.physics.laws.input_base import AbstractInput
+from odinn.physics.laws.pretraining import fitted, misfit
 
-Scale = Literal["log", "linear"]
 Law = TypeVar("Law", bound="AbstractLearnedLaw")
 
 
@@ -39,19 +42,19 @@ class AbstractLearnedLaw(AbstractLaw):
             raise InputError("this law is not bound yet: call odinn.bind(model, glaciers) first")
         return between(self.bounds, self.scale, self.raw(*scaled(values, self.ranges)))
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """See :class:`AbstractLaw`."""
+        # a class of one's own may have any constructor, so the copy is made without it
         new = object.__new__(type(self))
         for field in dataclasses.fields(self):
-            object.__setattr__(
-                new, field.name, ranges if field.name == "ranges" else getattr(self, field.name)
-            )
+            value = jnp.asarray(ranges) if field.name == "ranges" else getattr(self, field.name)
+            object.__setattr__(new, field.name, value)
         return new
 
     def fit_to(
         self,
         formula: Callable[..., Any],
-        glaciers: Any = None,
+        glaciers: Glacier | Sequence[Glacier] | None = None,
         *,
         steps: int = 300,
         tolerance: float = 0.1,
@@ -84,8 +87,6 @@ class AbstractLearnedLaw(AbstractLaw):
         >>> f"{law(-5.0):.1e}, {odinn.laws.CuffeyPaterson()(-5.0):.1e}"
         '2.9e-17, 2.9e-17'
         """
-        from odinn.physics.laws.pretraining import fitted
-
         return fitted(_bound_to(self, glaciers), formula, steps, tolerance, outside)
 
     def misfit(
@@ -96,8 +97,6 @@ class AbstractLearnedLaw(AbstractLaw):
         Of natural logarithms for scale="log" (0.01 is one percent), else as a fraction of high −
         low.
         """
-        from odinn.physics.laws.pretraining import misfit
-
         return misfit(_bound_to(self, None), formula, outside)
 
 
@@ -112,7 +111,9 @@ def between(bounds: tuple[float, float], scale: Scale, raw: Array) -> Array:
     return low + (high - low) * share
 
 
-def checked_inputs(name: str, inputs: Any, most: int | None = None) -> tuple[AbstractInput, ...]:
+def checked_inputs(
+    name: str, inputs: AbstractInput | Sequence[AbstractInput], most: int | None = None
+) -> tuple[AbstractInput, ...]:
     """The inputs of a law as a tuple: at least one, at most so many, and inputs indeed."""
     listed = (inputs,) if isinstance(inputs, AbstractInput) else tuple(inputs)
     for item in listed:
@@ -129,24 +130,24 @@ def checked_inputs(name: str, inputs: Any, most: int | None = None) -> tuple[Abs
 
 def checked_bounds(name: str, bounds: tuple[float, float], scale: Scale) -> tuple[float, float]:
     """Bounds of a law, low < high, both positive on a log scale."""
-    low, high = (float(b) for b in bounds)
+    low, high = (float(end) for end in bounds)
     if scale not in ("log", "linear"):
         raise InputError(f"{name}(scale={scale!r}): expected 'log' or 'linear'")
-    if not -np.inf < low < high < np.inf or (scale == "log" and low <= 0):
-        positive = ", both positive on a log scale" if scale == "log" else ""
+    is_log = scale == "log"
+    if not -np.inf < low < high < np.inf or (is_log and low <= 0):
+        positive = ", both positive on a log scale" if is_log else ""
         raise InputError(f"{name}(bounds={bounds}): expected finite low < high{positive}")
     return low, high
 
 
-def _bound_to(law: Law, glaciers: Any) -> Law:
+def _bound_to(law: Law, glaciers: Glacier | Sequence[Glacier] | None) -> Law:
     """The law with its input scaling: from the glaciers, or from the inputs' own ranges."""
     name = type(law).__name__
     if glaciers is None:
-        open_ended = [i.label for i in law.inputs if i.range is None]
-        if law.ranges is None and open_ended:
+        unknown = [item.label for item in law.inputs if item.range is None]
+        if law.ranges is None and unknown:
             raise InputError(
-                f"{name}: the range of '{open_ended[0]}' is not known: give glaciers=, or its "
-                "range="
+                f"{name}: the range of '{unknown[0]}' is not known: give glaciers=, or its range="
             )
         return law.bound((), name)
     return law.bound(glaciers if isinstance(glaciers, Sequence) else [glaciers], name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import equinox as eqx
 import jax
@@ -12,10 +13,12 @@ import numpy as np
 
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput
-from odinn.physics.laws.learned import AbstractLearnedLaw, Scale, checked_bounds, checked_inputs
+from odinn.numbers.slot import Scale
+from odinn.physics.laws.base import Ranges
+from odinn.physics.laws.input_base import AbstractInput
+from odinn.physics.laws.learned import AbstractLearnedLaw, checked_bounds, checked_inputs
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Final[dict[str, Callable[[jax.Array], jax.Array]]] = {
     "softplus": jax.nn.softplus,
     "gelu": jax.nn.gelu,
     "tanh": jnp.tanh,
@@ -43,39 +46,27 @@ class Neural(AbstractLearnedLaw):
     bounds: tuple[float, float] = eqx.field(static=True)
     scale: Scale = eqx.field(static=True)
     activation: str = eqx.field(static=True)
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+    ranges: Ranges | None
 
     def __init__(
         self,
-        inputs: Any,
+        inputs: AbstractInput | Sequence[AbstractInput],
         bounds: tuple[float, float],
         scale: Scale = "log",
         hidden: tuple[int, ...] = (3, 10, 3),
         activation: str = "softplus",
         seed: int = 0,
     ) -> None:
-        self.inputs, self.bounds = (
-            checked_inputs("Neural", inputs),
-            checked_bounds("Neural", bounds, scale),
-        )
-        self.scale, self.activation, self.ranges = scale, activation, None
+        self.inputs = checked_inputs("Neural", inputs)
+        self.bounds = checked_bounds("Neural", bounds, scale)
+        self.scale = scale
+        self.activation = activation
+        self.ranges = None
         if activation not in _ACTIVATIONS:
             raise InputError(
                 f"Neural(activation={activation!r}): expected one of {', '.join(_ACTIVATIONS)}"
             )
-        sizes = [len(self.inputs), *hidden, 1]
-        random = np.random.default_rng(seed)
-        self.weights = [
-            (
-                jnp.asarray(
-                    random.normal(size=(n, m))
-                    * np.sqrt(2.0 / (n + m))
-                    * (0.1 if i == len(sizes) - 2 else 1.0)
-                ),
-                jnp.asarray(random.normal(size=m) * (0.0 if i == len(sizes) - 2 else 0.3)),
-            )
-            for i, (n, m) in enumerate(itertools.pairwise(sizes))
-        ]
+        self.weights = _first_weights([len(self.inputs), *hidden, 1], seed)
 
     def raw(self, *shares: Array) -> Array:
         """See :class:`AbstractLearnedLaw`."""
@@ -85,6 +76,21 @@ class Neural(AbstractLearnedLaw):
         return _affine(x, *self.weights[-1])[..., 0]
 
 
-def _affine(x: Array, matrix: Array, shift: Array) -> Array:
+def _first_weights(sizes: list[int], seed: int) -> list[tuple[Array, Array]]:
+    """Matrix and shift of each layer; those of the last are small, so the law starts in the middle
+    of its bounds.
+    """
+    random = np.random.default_rng(seed)
+    weights: list[tuple[Array, Array]] = []
+    last = len(sizes) - 2
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes)):
+        matrix = random.normal(size=(rows, columns)) * np.sqrt(2.0 / (rows + columns))
+        matrix = matrix * (0.1 if layer == last else 1.0)
+        shift = random.normal(size=columns) * (0.0 if layer == last else 0.3)
+        weights.append((jnp.asarray(matrix), jnp.asarray(shift)))
+    return weights
+
+
+def _affine(x: jax.Array, matrix: Array, shift: Array) -> jax.Array:
     out = x @ matrix
     return out + jnp.broadcast_to(shift, out.shape)

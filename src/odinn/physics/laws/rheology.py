@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Final, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,15 +12,16 @@ import numpy as np
 
 from odinn.constants import SECONDS_PER_YEAR
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.base import AbstractLaw, Ranges
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.inputs import LongTermTemperature
 from odinn.physics.laws.learned import checked_inputs
 
 # Cuffey & Paterson (2010), table 3.4: temperature °C and rate factor s⁻¹ Pa⁻³
-_TEMPERATURE = np.array(
+_TEMPERATURE: Final = np.array(
     [-50.0, -45.0, -40.0, -35.0, -30.0, -25.0, -20.0, -15.0, -10.0, -5.0, -2.0, 0.0]
 )
-_RATE = np.array(
+_RATE: Final = np.array(
     [
         2.6e-27,
         5.2e-27,
@@ -55,9 +56,9 @@ class CuffeyPaterson(AbstractLaw):
     )
     polynomial: bool = eqx.field(static=True, default=False)
     weights: None = None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
+    ranges: tuple[()] = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 
@@ -81,13 +82,13 @@ class Function(AbstractLaw):
     formula: Callable[..., Array] = eqx.field(static=True)
     inputs: tuple[AbstractInput, ...] = eqx.field(converter=partial(checked_inputs, "Function"))
     weights: None = None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=())
+    ranges: tuple[()] = eqx.field(static=True, default=())
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 
-    def evaluate(self, *values: Array) -> Any:
+    def evaluate(self, *values: Array) -> Array:
         """See :class:`AbstractLaw`."""
         return self.formula(*values)
 
@@ -98,7 +99,8 @@ def _polynomial() -> np.ndarray:
 
     points = [Fraction(t) for t in _TEMPERATURE.tolist()]
     rates = [Fraction(r) for r in _RATE.tolist()]
-    divided = list(rates)  # Newton's divided differences, exact
+    # Newton's divided differences, exact: the sums below cancel to all digits of a float
+    divided = list(rates)
     for order in range(1, len(points)):
         for i in range(len(points) - 1, order - 1, -1):
             divided[i] = (divided[i] - divided[i - 1]) / (points[i] - points[i - order])

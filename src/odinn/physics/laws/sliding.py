@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Final, Self
 
 import equinox as eqx
 import jax
@@ -10,10 +11,11 @@ import jax
 from odinn.constants import GRAVITY, ICE_DENSITY, SECONDS_PER_YEAR
 from odinn.errors import InputError
 from odinn.grid import Array
-from odinn.physics.laws.base import AbstractInput, AbstractLaw
+from odinn.physics.laws.base import AbstractLaw, Ranges
+from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.learned import checked_bounds, checked_inputs
 
-_OGGM_FS = 5.7e-20  # s⁻¹ m² Pa⁻³, OGGM's default (Oerlemans 1997)
+_OGGM_FS: Final = 5.7e-20  # s⁻¹ m² Pa⁻³, OGGM's default (Oerlemans 1997)
 
 
 def oggm_sliding() -> dict[str, float]:
@@ -62,15 +64,19 @@ class SyntheticSliding(AbstractLaw):
     norms: tuple[float, float] = eqx.field(static=True)
     bounds: tuple[float, float] = eqx.field(static=True)
     weights: None
-    ranges: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+    ranges: tuple[()] = eqx.field(static=True)
 
     def __init__(
-        self, inputs: Any, norms: tuple[float, float], bounds: tuple[float, float] = (1e-4, 1e-2)
+        self,
+        inputs: AbstractInput | Sequence[AbstractInput],
+        norms: tuple[float, float],
+        bounds: tuple[float, float] = (1e-4, 1e-2),
     ) -> None:
         self.inputs = checked_inputs("SyntheticSliding", inputs)
         self.norms = (float(norms[0]), float(norms[1]))
         self.bounds = checked_bounds("SyntheticSliding", bounds, "linear")
-        self.weights, self.ranges = None, ()
+        self.weights = None
+        self.ranges = ()
         if len(self.inputs) != 2:
             raise InputError(
                 f"SyntheticSliding: {len(self.inputs)} inputs, expected two: degree-days and "
@@ -79,12 +85,13 @@ class SyntheticSliding(AbstractLaw):
         if not min(self.norms) > 0:
             raise InputError(f"SyntheticSliding(norms={norms}): expected two positive numbers")
 
-    def with_ranges(self, ranges: tuple[tuple[float, float], ...]) -> Self:
+    def with_ranges(self, ranges: Ranges) -> Self:
         """Nothing to scale."""
         return self
 
     def evaluate(self, *values: Array) -> Array:
         """See :class:`AbstractLaw`."""
-        degree_days, roughness = (v / n for v, n in zip(values, self.norms, strict=True))
+        degree_days = values[0] / self.norms[0]
+        roughness = values[1] / self.norms[1]
         low, high = self.bounds
         return low + (high - low) * jax.nn.sigmoid(4.0 * (degree_days - 10.0 * roughness - 1.0))

@@ -6,18 +6,24 @@ surface or bed.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Final, Literal, Protocol
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
 from odinn.errors import InputError
-from odinn.glacier import geometry
+from odinn.glacier import Glacier, geometry
 from odinn.grid import Grid
-from odinn.physics.laws.base import Fixed, Range
+from odinn.physics.laws.input_base import Fixed, Range, as_range
 
 Field = Float[np.ndarray, "ny nx"]
+
+_CHOICES: Final = {
+    "curvature": ("scalar", "variability"),
+    "direction": ("flow", "cross_flow", "both"),
+    "position": ("bed", "surface"),
+}
 
 
 class TopographicSlope(Fixed):
@@ -32,16 +38,17 @@ class TopographicSlope(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "topographic slope"
     unit: ClassVar[str] = "°"
 
     def __check_init__(self) -> None:
         _check_window(self)
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        return np.rad2deg(np.arctan(np.hypot(*surface_gradient(glacier, self.window))))
+        gx, gy = surface_gradient(glacier, self.window)
+        return np.rad2deg(np.arctan(np.hypot(gx, gy)))
 
 
 class TopographicAspect(Fixed):
@@ -59,7 +66,7 @@ class TopographicAspect(Fixed):
 
     window: float = eqx.field(static=True, default=200.0)
     compass: bool = eqx.field(static=True, default=False)
-    range: Range = eqx.field(static=True, default=(0.0, 360.0))
+    range: Range = eqx.field(default=(0.0, 360.0), converter=as_range)
     label: ClassVar[str] = "aspect"
     unit: ClassVar[str] = "°"
     angle: ClassVar[bool] = True
@@ -67,12 +74,14 @@ class TopographicAspect(Fixed):
     def __check_init__(self) -> None:
         _check_window(self)
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         gx, gy = surface_gradient(glacier, self.window)
+        # minus: the ground falls against its gradient
         turn = np.arctan2(-gx, -gy) if self.compass else np.arctan2(-gy, -gx)
         degrees = np.rad2deg(turn) % 360.0
-        return np.where(degrees < 360.0, degrees, 0.0)  # the remainder of −1e-20 is rounded to 360
+        # the remainder of −1e-20 is rounded to 360
+        return np.where(degrees < 360.0, degrees, 0.0)
 
 
 class Northness(Fixed):
@@ -84,16 +93,17 @@ class Northness(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=(-1.0, 1.0))
+    range: Range = eqx.field(default=(-1.0, 1.0), converter=as_range)
     label: ClassVar[str] = "northness"
     unit: ClassVar[str] = "1"
 
     def __check_init__(self) -> None:
         _check_window(self)
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        return -_direction(*surface_gradient(glacier, self.window))[1]
+        _, northward = _direction(*surface_gradient(glacier, self.window))
+        return -northward
 
 
 class Eastness(Fixed):
@@ -105,16 +115,17 @@ class Eastness(Fixed):
     """
 
     window: float = eqx.field(static=True, default=200.0)
-    range: Range = eqx.field(static=True, default=(-1.0, 1.0))
+    range: Range = eqx.field(default=(-1.0, 1.0), converter=as_range)
     label: ClassVar[str] = "eastness"
     unit: ClassVar[str] = "1"
 
     def __check_init__(self) -> None:
         _check_window(self)
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        return -_direction(*surface_gradient(glacier, self.window))[0]
+        eastward, _ = _direction(*surface_gradient(glacier, self.window))
+        return -eastward
 
 
 class TopographicRoughness(Fixed):
@@ -136,71 +147,74 @@ class TopographicRoughness(Fixed):
     curvature: Literal["scalar", "variability"] = eqx.field(static=True, default="scalar")
     direction: Literal["flow", "cross_flow", "both"] = eqx.field(static=True, default="flow")
     position: Literal["bed", "surface"] = eqx.field(static=True, default="bed")
-    range: Range = eqx.field(static=True, default=None)
+    range: Range = eqx.field(default=None, converter=as_range)
     label: ClassVar[str] = "topographic roughness"
     unit: ClassVar[str] = "m⁻¹"
 
     def __check_init__(self) -> None:
         _check_window(self)
-        for name, known in (
-            ("curvature", ("scalar", "variability")),
-            ("direction", ("flow", "cross_flow", "both")),
-            ("position", ("bed", "surface")),
-        ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"TopographicRoughness({name}={getattr(self, name)!r}): expected "
-                    f"{' or '.join(map(repr, known))}"
-                )
+        for name, known in _CHOICES.items():
+            chosen = getattr(self, name)
+            if chosen not in known:
+                expected = " or ".join(repr(choice) for choice in known)
+                raise InputError(f"TopographicRoughness({name}={chosen!r}): expected {expected}")
 
-    def field(self, glacier: Any) -> np.ndarray:
+    def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        bed, thickness = (np.asarray(f) for f in geometry(glacier))
-        height = bed if self.position == "bed" else bed + thickness
-        of = _mean_curvature if self.curvature == "scalar" else _spread_of_curvature
-        along, across = of(height, glacier.grid, self.window)
-        return {"flow": along, "cross_flow": across, "both": np.hypot(along, across)}[
-            self.direction
-        ]
+        bed, thickness = geometry(glacier)
+        height = np.asarray(bed)
+        if self.position == "surface":
+            height = height + np.asarray(thickness)
+        if self.curvature == "scalar":
+            along, across = _mean_curvature(height, glacier.grid, self.window)
+        else:
+            along, across = _spread_of_curvature(height, glacier.grid, self.window)
+        if self.direction == "both":
+            return np.hypot(along, across)
+        return along if self.direction == "flow" else across
 
 
-def surface_gradient(glacier: Any, window: float) -> tuple[Field, Field]:
+def surface_gradient(glacier: Glacier, window: float) -> tuple[Field, Field]:
     """Gradient (along x, along y) on cells of the surface averaged over a window (m).
 
     Beyond its edges the grid is continued by reflection through the edge cell, which leaves a plane
     a plane.
     """
+    # here, since it takes longer to load than all of odinn
     from scipy.ndimage import uniform_filter
 
     grid = glacier.grid
-    size = [2 * (max(1, round(window / d)) // 2) + 1 for d in (grid.dy, grid.dx)]
-    wide = np.pad(
-        np.asarray(glacier.surface),
-        [(n // 2, n // 2) for n in size],
-        mode="reflect",
-        reflect_type="odd",
-    )
-    rows, columns = (
-        slice(n // 2, n // 2 + cells) for n, cells in zip(size, grid.shape, strict=True)
-    )
-    smooth = uniform_filter(wide, size, mode="nearest")[rows, columns]
-    southward, eastward = np.gradient(smooth, grid.dy, grid.dx)
+    half_y, half_x = _half_window(window, grid.dy), _half_window(window, grid.dx)
+    # odd reflection: the mean over a window that leaves the grid is that of the plane at its edge
+    pad = [(half_y, half_y), (half_x, half_x)]
+    wide = np.pad(np.asarray(glacier.surface), pad, mode="reflect", reflect_type="odd")
+    smooth = uniform_filter(wide, (2 * half_y + 1, 2 * half_x + 1), mode="nearest")
+    inner = smooth[half_y : half_y + grid.ny, half_x : half_x + grid.nx]
+    # rows run southward
+    southward, eastward = np.gradient(inner, grid.dy, grid.dx)
     return eastward, -southward
+
+
+def _half_window(window: float, spacing: float) -> int:
+    """Cells to each side of a window that is an odd number of cells, at least one."""
+    return max(1, round(window / spacing)) // 2
 
 
 def _mean_curvature(height: Field, grid: Grid, window: float) -> tuple[Field, Field]:
     """Curvature along and across the block's mean gradient, of the block's mean Hessian."""
-    mean = lambda values: _block_mean(values, grid, window)
-    x, y = np.diff(height, axis=1) / grid.dx, -np.diff(height, axis=0) / grid.dy
-    gx, gy = mean(x), mean(y)
+    x = np.diff(height, axis=1) / grid.dx
+    y = -np.diff(height, axis=0) / grid.dy
+    gx = _block_mean(x, grid, window)
+    gy = _block_mean(y, grid, window)
+    # level ground has no direction: its curvatures are 0
     norm = np.hypot(gx, gy) + np.finfo(float).eps
-    xx, yy, xy = (
-        mean(np.diff(x, axis=1) / grid.dx),
-        mean(-np.diff(y, axis=0) / grid.dy),
-        mean(np.diff(y) / grid.dx),
-    )
     ex, ey = gx / norm, gy / norm
-    return ex**2 * xx + 2 * ex * ey * xy + ey**2 * yy, ey**2 * xx - 2 * ex * ey * xy + ex**2 * yy
+    xx = _block_mean(np.diff(x, axis=1) / grid.dx, grid, window)
+    yy = _block_mean(-np.diff(y, axis=0) / grid.dy, grid, window)
+    xy = _block_mean(np.diff(y, axis=1) / grid.dx, grid, window)
+    along = ex**2 * xx + 2 * ex * ey * xy + ey**2 * yy
+    across = ey**2 * xx - 2 * ex * ey * xy + ex**2 * yy
+    return along, across
 
 
 def _spread_of_curvature(height: Field, grid: Grid, window: float) -> tuple[Field, Field]:
@@ -210,32 +224,44 @@ def _spread_of_curvature(height: Field, grid: Grid, window: float) -> tuple[Fiel
     Curvature is linear in the Hessian, so its variance follows from the Hessian's covariance over
     the block.
     """
-    mean = lambda values: _block_mean(values, grid, window)
-    middle = height[1:-1, 1:-1]
-    hessian = (
-        (height[1:-1, 2:] - 2 * middle + height[1:-1, :-2]) / grid.dx**2,
-        (height[:-2, 2:] - height[:-2, :-2] - height[2:, 2:] + height[2:, :-2])
-        / (4 * grid.dx * grid.dy),
-        (height[2:, 1:-1] - 2 * middle + height[:-2, 1:-1]) / grid.dy**2,
-    )
-    means = [mean(h) for h in hessian]
-    covariance = [
-        [mean(a * b) - p * q for b, q in zip(hessian, means, strict=True)]
-        for a, p in zip(hessian, means, strict=True)
-    ]
+    covariance, count = _covariance_of_hessian(height, grid, window)
     southward, eastward = np.gradient(height, grid.dy, grid.dx)
     ex, ey = _direction(eastward, -southward)
     ex = np.where((ex == 0) & (ey == 0), 1.0, ex)
-    count = _block_sum(np.ones_like(middle), grid, window)
     spread = []
     for x, y in ((ex, ey), (-ey, ex)):
         weights = (x**2, 2 * x * y, y**2)
-        variance = sum(
-            weights[i] * weights[j] * covariance[i][j] for i in range(3) for j in range(3)
-        )
+        variance = np.zeros(grid.shape)
+        for i in range(3):
+            for j in range(3):
+                variance = variance + weights[i] * weights[j] * covariance[i][j]
+        # of a sample: n − 1, and no spread of a single cell
         sample = np.where(count > 1, variance * count / np.maximum(count - 1, 1), 0.0)
+        # round-off may leave a variance of −1e-30
         spread.append(np.sqrt(np.maximum(sample, 0.0)))
     return spread[0], spread[1]
+
+
+def _covariance_of_hessian(
+    height: Field, grid: Grid, window: float
+) -> tuple[list[list[Field]], Field]:
+    """Covariances of (xx, xy, yy) over the block around each cell, and how many cells it has."""
+    middle = height[1:-1, 1:-1]
+    west, east = height[1:-1, :-2], height[1:-1, 2:]
+    north, south = height[:-2, 1:-1], height[2:, 1:-1]
+    xx = (east - 2 * middle + west) / grid.dx**2
+    yy = (south - 2 * middle + north) / grid.dy**2
+    turning = height[:-2, 2:] - height[:-2, :-2] - height[2:, 2:] + height[2:, :-2]
+    xy = turning / (4 * grid.dx * grid.dy)
+    hessian = (xx, xy, yy)
+    means = [_block_mean(part, grid, window) for part in hessian]
+    covariance = []
+    for a, mean_a in zip(hessian, means, strict=True):
+        row = []
+        for b, mean_b in zip(hessian, means, strict=True):
+            row.append(_block_mean(a * b, grid, window) - mean_a * mean_b)
+        covariance.append(row)
+    return covariance, _block_sum(np.ones_like(middle), grid, window)
 
 
 def _direction(gx: Field, gy: Field) -> tuple[Field, Field]:
@@ -259,16 +285,25 @@ def _block_sum(values: np.ndarray, grid: Grid, window: float) -> Field:
     """
     for axis, (cells, spacing) in enumerate(zip(grid.shape, (grid.dy, grid.dx), strict=True)):
         half = max(1, max(4, round(window / spacing)) // 2)
-        shorter, at = cells - values.shape[axis], np.arange(cells)
-        first, end = np.maximum(at - half, 0), np.minimum(at + half, cells - 1) - shorter + 1
+        at = np.arange(cells)
+        first = np.maximum(at - half, 0)
+        # of differences over k + 1 cells the last k in the block would need cells beyond it
+        shorter = cells - values.shape[axis]
+        end = np.minimum(at + half, cells - 1) - shorter + 1
+        end = np.maximum(end, first)
         total = np.cumsum(np.insert(values, 0, 0.0, axis=axis), axis=axis)
-        values = np.take(total, np.maximum(end, first), axis=axis) - np.take(
-            total, first, axis=axis
-        )
+        values = np.take(total, end, axis=axis) - np.take(total, first, axis=axis)
     return values
 
 
-def _check_window(item: Any) -> None:
+class Windowed(Protocol):
+    """What looks at a window."""
+
+    @property
+    def window(self) -> float: ...
+
+
+def _check_window(item: Windowed) -> None:
     if not (np.isfinite(item.window) and item.window > 0):
         raise InputError(
             f"{type(item).__name__}(window={item.window}): expected a positive length, m"

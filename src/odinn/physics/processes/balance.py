@@ -11,11 +11,11 @@ from jax import lax
 from jaxtyping import Float
 
 from odinn.grid import Array, Cell, Scalar
+from odinn.numbers.slot import LawRows
 from odinn.physics.balance.base import AbstractMassBalance, Rates
 from odinn.physics.domain import Domain
 from odinn.physics.processes.base import (
     AbstractProcess,
-    LawRows,
     Ledger,
     Rate,
     Turnover,

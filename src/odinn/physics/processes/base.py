@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from odinn.grid import Array, Cell, Scalar
+from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
 from odinn.physics.processes.state import State, StateField
 
 PyTree = Any
-LawRows = Mapping[str, tuple[Array, ...]]  # monthly inputs of laws, by slot
 
 
 class Window(eqx.Module):

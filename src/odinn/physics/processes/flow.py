@@ -7,11 +7,11 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from odinn.grid import Cell, Scalar, cell_mean
+from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow, VelocityKind, divergence
 from odinn.physics.processes.base import (
     AbstractProcess,
-    LawRows,
     Rate,
     Window,
     asks_nothing,
