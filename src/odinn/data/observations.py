@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from odinn.dates import decimal_year
 from odinn.glacier import MassBalanceRecord, Observations, PointThickness
 from odinn.grid import Grid
 
@@ -17,7 +18,6 @@ _FIELDS = {
     "vx": ("vx_obs", "millan_vx", "itslive_vx"),
     "vy": ("vy_obs", "millan_vy", "itslive_vy"),
     "elevation_change": ("elevation_change_obs", "hugonnet_dhdt"),
-    "mass_balance_field": ("smb_obs",),
 }
 
 
@@ -33,8 +33,6 @@ def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, Any])
                 if f"{name}_error" in ds.data_vars and set(ds[f"{name}_error"].dims) == {"y", "x"}:
                     errors[key] = np.array(ds[f"{name}_error"].transpose("y", "x").values, float)
                 if "date" in ds[name].attrs:
-                    from odinn.dates import decimal_year
-
                     dates[key] = decimal_year(ds[name].attrs["date"])
                 break
     return Observations(
@@ -50,13 +48,9 @@ def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, Any])
 def _mass_balance(ds: xr.Dataset) -> MassBalanceRecord | None:
     if "mb_annual" not in ds:
         return None
-    metres = lambda name: np.array(ds[name].values, float) / 1000.0 if name in ds else None
-    return MassBalanceRecord(
-        np.array(ds["mb_year"].values, int),
-        np.array(ds["mb_annual"].values, float) / 1000.0,
-        metres("mb_winter"),
-        metres("mb_summer"),
-    )
+    years = np.array(ds["mb_year"].values, int)
+    annual = np.array(ds["mb_annual"].values, float)
+    return MassBalanceRecord(years, annual / 1000.0)  # mm to m w.e.
 
 
 def _geodetic(attributes: Mapping[str, Any]) -> tuple[float, float, float] | None:

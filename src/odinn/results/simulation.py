@@ -50,7 +50,7 @@ class Simulation(eqx.Module):
     @property
     def surface(self) -> Float[np.ndarray, "T ny nx"]:
         """Surface altitude, m."""
-        return self.glacier.bed + self.thickness
+        return np.asarray(self.glacier.bed) + self.thickness
 
     @property
     def months(self) -> Int[np.ndarray, " T"]:

@@ -66,7 +66,8 @@ def simulate(
 
     Args:
         model: flow and mass balance.
-        glacier: one glacier, or a list; results of a list come in its order.
+        glacier: one glacier, or a list; results of a list come in its order. A learned thickness or
+            bed runs at its present values.
         t0, t1: start and end: decimal years or dates.
         save_every: years between saved states; the last one is always saved.
         stepper: default ``RKC2(tol=1e-2)``.
@@ -105,10 +106,11 @@ def simulate(
         "progress": progress,
     }
     if isinstance(glacier, Glacier):
+        glacier = glacier.settled()
         model = _bound(model, [glacier])
         one = replay_of(replay, glacier, 0, 1)
         return _simulate_one(model, glacier, t0, t1, initial=initial, replay=one, **options)
-    glaciers = list(glacier)
+    glaciers = [g.settled() for g in glacier]
     if not glaciers:
         raise InputError("simulate: the list of glaciers is empty")
     if on_error not in ("raise", "keep"):
