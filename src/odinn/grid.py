@@ -99,7 +99,9 @@ def interior_mask(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def block_mean(
-    field: Num[Array, "*stack ny nx"] | Bool[Array, "ny nx"], k: int, beyond: Literal["edge", "missing"] = "edge"
+    field: Num[Array, "*stack ny nx"] | Bool[Array, "ny nx"],
+    k: int,
+    beyond: Literal["edge", "missing"] = "edge",
 ) -> Float[np.ndarray, "*stack rows columns"]:
     """Mean over the measured cells of k x k blocks, NaN where there are none.
 
