@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from odinn.climate import Climate, climate_from_series
+from odinn.climate import Climate
 from odinn.data import products
-from odinn.data.netcdf import climate_from_dataset, climate_from_oggm_form, read_dataset
+from odinn.data.netcdf import read_dataset
 from odinn.data.units import converted
+from odinn.data.weather import climate_from_dataset, climate_from_oggm_form, climate_from_series
 from odinn.errors import ClimateError, InputError, where
 
 SUFFIXES = (".csv", ".txt", ".nc", ".nc4")

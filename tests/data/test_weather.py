@@ -5,7 +5,8 @@ import calendar
 import numpy as np
 import pytest
 
-from odinn.climate import PADDING_TEMPERATURE, climate_from_series
+from odinn.climate import PADDING_TEMPERATURE
+from odinn.data.weather import climate_from_series
 from odinn.errors import ClimateError
 
 
