@@ -157,7 +157,8 @@ class Glacier(eqx.Module):
     >>> import numpy as np, odinn
     >>> grid = odinn.Grid(nx=5, ny=4, dx=100.0, dy=100.0)
     >>> ice = np.zeros((4, 5)); ice[1:3, 2] = 50.0
-    >>> g = Glacier("example", "Example", grid, bed=np.full((4, 5), 2000.0), thickness=ice, mask=ice > 0)
+    >>> flat = np.full((4, 5), 2000.0)
+    >>> g = Glacier("example", "Example", grid, bed=flat, thickness=ice, mask=ice > 0)
     >>> float(g.surface.max()), g.volume
     (2050.0, 1000000.0)
     """

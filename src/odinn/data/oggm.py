@@ -7,7 +7,7 @@ import json
 import re
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import xarray as xr
 import yaml
@@ -20,24 +20,40 @@ from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
 
 _CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
+_DEFAULTS = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
 
 
-def is_directory(source: Any) -> bool:
+@runtime_checkable
+class GlacierDirectory(Protocol):
+    """What is used of OGGM's class of this name."""
+
+    dir: str
+
+    def get_filepath(self, name: str) -> str:
+        """The path of a file of the directory."""
+
+
+def is_directory(source: object) -> TypeGuard[str | Path | GlacierDirectory]:
     """True for an OGGM directory or a ``GlacierDirectory``."""
-    if hasattr(source, "get_filepath") and hasattr(source, "dir"):
+    if isinstance(source, GlacierDirectory):
         return True
     return isinstance(source, str | Path) and (Path(source) / "gridded_data.nc").exists()
 
 
 def open_directory(
-    source: Any, *, climate: str | xr.Dataset | Climate | None, thickness: str | None, coarsen: int
+    source: str | Path | GlacierDirectory,
+    *,
+    climate: str | xr.Dataset | Climate | None,
+    thickness: str | None,
+    coarsen: int,
 ) -> Glacier:
     """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and
     a calibration.
     """
-    folder = Path(source.dir if hasattr(source, "dir") else source)
+    folder = Path(source.dir if isinstance(source, GlacierDirectory) else source)
     attributes = _outline_attributes(folder)
     rgi_id = str(attributes.get("RGIId") or attributes.get("rgi_id") or _rgi_id_of(folder))
+    # the inventory fills names up with blanks and puts a second one behind them
     name = str(attributes.get("Name") or attributes.get("glac_name") or "").split("   ")[0].strip()
     if not isinstance(climate, xr.Dataset | Climate):
         climate = _climate(folder, climate, rgi_id)
@@ -89,15 +105,15 @@ def _calibration(folder: Path) -> dict[str, float] | None:
         try:
             content = parse(path.read_text())
             numbers = {k: float(content[k]) for k in _CALIBRATION}
-            shared = content.get("mb_global_params", {})
+            overridden = content.get("mb_global_params", {})
         except (KeyError, TypeError, ValueError, yaml.YAMLError):
             continue
-        defaults = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
-        return numbers | {k: float(shared.get(k, v)) for k, v in defaults.items()}
+        shared = {k: float(overridden.get(k, v)) for k, v in _DEFAULTS.items()}
+        return numbers | shared
     return None
 
 
-def _outline_attributes(folder: Path) -> dict[str, Any]:
+def _outline_attributes(folder: Path) -> dict[str, object]:
     """The attribute table of the outline (RGI id, name, area), empty without one."""
     import shapefile
 
