@@ -71,7 +71,9 @@ class Grid(eqx.Module):
 
 def corner_mean(cell: Cell) -> Corner:
     """Mean of the four cells around each corner."""
-    return 0.25 * ((cell[:-1, :-1] + cell[:-1, 1:]) + (cell[1:, :-1] + cell[1:, 1:]))
+    north = cell[:-1, :-1] + cell[:-1, 1:]
+    south = cell[1:, :-1] + cell[1:, 1:]
+    return 0.25 * (north + south)
 
 
 def corner_gradient(surface: Cell, dx: float, dy: float) -> tuple[Corner, Corner]:
@@ -112,12 +114,14 @@ def block_mean(
     """
     field = np.asarray(field, float)
     *stack, ny, nx = field.shape
-    pad = [(0, 0)] * len(stack) + [(0, -ny % k), (0, -nx % k)]
+    rows, columns = -(-ny // k), -(-nx // k)  # rounded up
+    pad = [(0, 0)] * len(stack)
+    pad += [(0, k * rows - ny), (0, k * columns - nx)]
     if beyond == "edge":
         field = np.pad(field, pad, mode="edge")
     else:
         field = np.pad(field, pad, constant_values=np.nan)
-    blocks = field.reshape(*stack, -(-ny // k), k, -(-nx // k), k)
+    blocks = field.reshape(*stack, rows, k, columns, k)
     measured = np.isfinite(blocks)
     count = measured.sum(axis=(-3, -1))
     total = np.where(measured, blocks, 0.0).sum(axis=(-3, -1))
