@@ -41,7 +41,7 @@ class Scenario(eqx.Module):
         """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n,
         years).
         """
-        season = (months - first) % 12
+        season = (months - first) % 12  # counted from the month in which the base starts
         if self.kind == "constant":
             return season[:, None] + 12 * np.arange(years)
         if self.kind == "repeat":
@@ -204,6 +204,7 @@ class Climate(eqx.Module):
                 f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such "
                 "as 1.1"
             )
+        # days that a month does not have stay as cold as they are
         return dataclasses.replace(
             self,
             temp=np.where(self.used, self.temp + temp, self.temp),

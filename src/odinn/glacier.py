@@ -266,12 +266,15 @@ class Glacier(eqx.Module):
     def _with_thickness(self, thickness: float | Field, keep: Keep) -> Glacier:
         if keep not in ("bed", "surface"):
             raise self._error(f"keep={keep!r}: with thickness expected 'bed' or 'surface'")
+        # under a kept surface the stored bed is not the present one
         present_bed, _ = self._present
         bed = self.bed if isinstance(self.bed, Parameter) else present_bed
-        kept_surface, new, source = None, thickness, "given"
+        kept_surface: np.ndarray | None = None
+        new, source = thickness, "given"
         if isinstance(thickness, Parameter):
             new, source = self._allocated(thickness, "thickness"), "learned"
             if keep == "surface":
+                # the bed follows in geometry(), and is not learned beside it
                 bed, kept_surface = present_bed, self.surface
         else:
             new = self._checked(thickness, "thickness")

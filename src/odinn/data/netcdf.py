@@ -182,6 +182,7 @@ def _geometry(
         ice = _thickness(ds, product, fail)
         # the surface is what was measured, so under a thickness that is chosen the bed follows
         bed = bed if surface is None else None
+    # masks come as 0 and 1 of any type
     outline = _field(ds, products.MASK, fail)
     mask = ice > 0 if outline is None else outline > 0.5
     ice = _inside(ice, mask, product, fail)
@@ -237,6 +238,7 @@ def _inside(ice: np.ndarray, mask: np.ndarray, product: str, fail: Fail) -> np.n
             f"thickness '{product}' is missing in {int(gaps.sum())} of {int(mask.sum())} cells "
             "inside the outline"
         )
+        # some cells at a margin are usual, most of a glacier is another glacier's product
         if gaps.sum() > 0.5 * mask.sum():
             raise fail(message + ": choose another product or fill the gaps")
         warnings.warn(str(fail(message + "; taken as free of ice")), stacklevel=6)
@@ -281,6 +283,7 @@ def _coarsened(glacier: Glacier, k: int) -> Glacier:
         ),
         bed=surface - thickness,
         thickness=thickness,
+        # a block of which half lies inside does
         mask=block_mean(glacier.mask, k) >= 0.5,
         observations=glacier.observations.coarsened(k),
     )

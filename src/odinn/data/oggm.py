@@ -82,6 +82,7 @@ def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
         return climate_from_oggm_form(read_dataset(files[""]), rgi_id) if "" in files else None
     product = products.climate_name(wanted)
     for suffix in products.OGGM_CLIMATE_SUFFIX.get(product, (wanted,)):
+        # daily values make the better degree-days
         for candidate in (f"daily_{suffix}", suffix):
             if candidate in files:
                 return climate_from_oggm_form(read_dataset(files[candidate]), rgi_id, product)
@@ -107,7 +108,7 @@ def _calibration(folder: Path) -> dict[str, float] | None:
             numbers = {k: float(content[k]) for k in _CALIBRATION}
             overridden = content.get("mb_global_params", {})
         except (KeyError, TypeError, ValueError, yaml.YAMLError):
-            continue
+            continue  # a directory that has not been calibrated
         shared = {k: float(overridden.get(k, v)) for k, v in _DEFAULTS.items()}
         return numbers | shared
     return None

@@ -69,6 +69,7 @@ def is_series(climate: object) -> TypeGuard[str | Path]:
 def _from_netcdf(path: Path, ref_height: float | None, name: str | None) -> Climate:
     ds = read_dataset(path)
     if {"temp", "prcp"} <= set(ds.variables):
+        # one cell of a grid keeps dimensions of length 1
         series = ds.squeeze(drop=True)
         if ref_height is not None:
             series = series.assign_attrs(ref_hgt=float(ref_height))
@@ -117,6 +118,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, dict[str, str | None]]:
     import pandas as pd
 
     try:
+        # text, so that an error can show what stands there; spreadsheets put a mark first (sig)
         table = pd.read_csv(
             path, comment="#", dtype=str, skipinitialspace=True, encoding="utf-8-sig"
         )
@@ -126,6 +128,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, dict[str, str | None]]:
     kinds: list[str] = []
     units: dict[str, str | None] = {}
     for column in table.columns:
+        # a name, and maybe a unit in brackets
         match = re.fullmatch(r"\s*(\w+)\s*(?:[\[(](.*)[\])])?\s*", str(column))
         kind = match[1].lower() if match else ""
         if match is None or kind not in _COLUMNS or kind in units:

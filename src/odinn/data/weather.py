@@ -59,6 +59,7 @@ def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None)
         found = ", ".join(map(str, ds.data_vars))
         message = f"climate dataset: found {found}; expected temp, prcp[, gradient]"
         raise ClimateError(where(rgi_id, message))
+    # OGGM writes "ERA5 ..." or the product's name alone
     source = str(ds.attrs.get("climate_source", ds.attrs.get("source", "")))
     product = products.climate_name(name or (source.split()[0] if source else "climate"))
     height = ds.attrs.get("ref_hgt", ds["temp"].attrs.get("ref_hgt"))
@@ -162,6 +163,7 @@ def climate_from_series(
     if not np.isfinite(ref_height):
         raise fail("no reference height: the temperature needs an attribute 'ref_hgt' (m)")
     temp = np.asarray(temp, float)
+    # one number may stand for all times
     lapse = DEFAULT_LAPSE_RATE if gradient is None else gradient
     series = _Series(
         time=np.asarray(time, "datetime64[ns]"),
@@ -241,6 +243,7 @@ def _step_of(time: np.ndarray, fail: Fail) -> Step:
     spacing = np.diff(time) / np.timedelta64(1, "D")
     if (spacing <= 0).any():
         raise fail(f"time does not increase at {str(time[1:][spacing <= 0][0])[:10]}")
+    # gaps are looked for later, so one may not hide the step
     typical = float(np.median(spacing))
     if 0.9 < typical < 1.1:
         return "daily"

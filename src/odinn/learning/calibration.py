@@ -53,6 +53,7 @@ def monthly_balance(
         )
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
+    # spreads by month have another shape and stay whole
     values = jax.tree.map(
         lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, values
     )
@@ -68,6 +69,7 @@ def annual_balance(
     months = months_between(*(decimal_year(t) for t in period))
     series = monthly_balance(model, glacier, months)
     years = np.array([hydrological_year(k, hydro_month) for k in months])
+    # the first and the last may have lost months to the period
     complete = [y for y in np.unique(years) if (years == y).sum() == 12]
     return {int(y): float(series[years == y].sum()) for y in complete}
 
@@ -124,6 +126,7 @@ def calibrate(
     }
     if isinstance(glacier, Glacier):
         return _with_number(model, vary, found[glacier.rgi_id])
+    # glaciers may be calibrated list by list
     before = getattr(model.mass_balance, vary)
     others = dict(before) if isinstance(before, Mapping) else {}
     return _with_number(model, vary, others | found)
@@ -146,6 +149,7 @@ def _task(glacier: Glacier, target: Target, period: Period | None) -> _Task:
             glacier, f"calibrate: the period ends at {period[1]}, not after its start {period[0]}"
         )
     for t in (start, end):
+        # decimal years of dates carry round-off
         if abs(12 * t - round(12 * t)) > 1e-6:
             raise _error(glacier, f"calibrate: the period needs whole months; {t} is within one")
     return _Task(glacier, target, period, months_between(start, end))
@@ -178,11 +182,13 @@ def _root(model: Model, task: _Task, vary: str, low: float, high: float) -> floa
     from scipy.optimize import brentq
 
     def misfit(value: float) -> float:
+        # an array, so that another value compiles nothing
         trial = _with_number(model, vary, jnp.asarray(float(value)))
         balance = monthly_balance(trial, task.glacier, task.months)
         return float(balance.sum()) * 12.0 / len(task.months) - task.target
 
     at_low, at_high = misfit(low), misfit(high)
+    # written so that a misfit that is not a number is an error, too
     if not at_low * at_high <= 0:
         start, end = task.period
         message = (
@@ -249,6 +255,7 @@ def measured_years(
     if record is None:
         return {}
     start, end = (decimal_year(t) for t in period)
+    # year y runs from month hydro_month of y - 1; the margins are for round-off
     offset = (hydro_month - 1) / 12
     measured = {}
     for year, balance in zip(record.years, record.annual, strict=True):
