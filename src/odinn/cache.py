@@ -24,9 +24,7 @@ def enable_compilation_cache() -> None:
     wanted = os.environ.get("ODINN_CACHE")
     if wanted == "off" or jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
-    import platformdirs
-
-    directory = Path(wanted) if wanted else Path(platformdirs.user_cache_dir("odinn")) / "programs"
+    directory = Path(wanted) if wanted else _users_cache()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,5 +34,12 @@ def enable_compilation_cache() -> None:
         )
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
+    # JAX keeps what took long to compile; here every program is worth it, for runs are many
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _users_cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("odinn")) / "programs"

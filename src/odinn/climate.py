@@ -6,21 +6,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from odinn.constants import DEFAULT_LAPSE_RATE
-from odinn.dates import days_in_month, decimal_year, month_index, month_name
+from odinn.dates import Date, decimal_year, hydrological_year, month_index, month_name
 from odinn.errors import ClimateError, InputError, where
 
-DAYS = 31
-PADDING_TEMPERATURE = (
-    -1e4
-)  # °C; days that a month does not have: they neither melt nor, without precipitation, snow
-PLAUSIBLE_TEMPERATURE = (-100.0, 70.0)  # °C
+Step = Literal["daily", "monthly"]
+
+DAYS = 31  # columns of a daily table
+# °C, on days that a month does not have: they neither melt nor, without precipitation, snow.
+PADDING_TEMPERATURE = -1e4
 
 
 class Scenario(eqx.Module):
@@ -42,14 +41,15 @@ class Scenario(eqx.Module):
         """Positions in a base of ``years`` years from month ``first`` on: (n,), for "constant" (n,
         years).
         """
-        season = (months - first) % 12
+        season = (months - first) % 12  # counted from the month in which the base starts
         if self.kind == "constant":
             return season[:, None] + 12 * np.arange(years)
         if self.kind == "repeat":
             return (months - first) % (12 * years)
-        played, where_played = np.unique((months - first % 12) // 12, return_inverse=True)
+        # years that start with the month in which the base does
+        played, position = np.unique((months - first % 12) // 12, return_inverse=True)
         drawn = np.array([self._drawn(int(year), years) for year in played], int)
-        return 12 * drawn[where_played] + season
+        return 12 * drawn[position] + season
 
     def _drawn(self, year: int, years: int) -> int:
         """The base year that is played in a year; a function of seed and year alone, on every
@@ -57,10 +57,8 @@ class Scenario(eqx.Module):
         """
         block, offset = divmod(year, self.block_years)
         label = 2 * block if block >= 0 else -2 * block - 1  # seeds have to be >= 0
-        start = (
-            int(np.random.SeedSequence((self.seed, label)).generate_state(1, np.uint64)[0]) % years
-        )
-        return (start + offset) % years
+        (state,) = np.random.SeedSequence((self.seed, label)).generate_state(1, np.uint64)
+        return (int(state) % years + offset) % years
 
     def __str__(self) -> str:
         if self.kind != "random":
@@ -88,7 +86,7 @@ class Climate(eqx.Module):
     """
 
     name: str = eqx.field(static=True)
-    step: Literal["daily", "monthly"] = eqx.field(static=True)
+    step: Step = eqx.field(static=True)
     ref_height: float = eqx.field(static=True)
     first_month: int = eqx.field(static=True)
     temp: Float[np.ndarray, "months ..."]
@@ -104,11 +102,16 @@ class Climate(eqx.Module):
         return self.first_month + np.arange(len(self.temp))
 
     @property
+    def last_month(self) -> int:
+        """Index of the last month of the series."""
+        return self.first_month + len(self.temp) - 1
+
+    @property
     def span(self) -> tuple[float, float]:
         """Decimal years (start, end) covered; a scenario has no end."""
         if self.scenario is not None:
             return -np.inf, np.inf
-        return self.first_month / 12, (self.first_month + len(self.temp)) / 12
+        return self.first_month / 12, (self.last_month + 1) / 12
 
     def rows(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, " n"]:
         """Positions of months in the series, whatever the scenario; an error names the last one
@@ -117,17 +120,12 @@ class Climate(eqx.Module):
         positions = np.asarray(months, int) - self.first_month
         outside = (positions < 0) | (positions >= len(self.temp))
         if outside.any():
-            missing = int(np.asarray(months)[outside][0])
-            last = self.first_month + len(self.temp) - 1
-            raise ClimateError(
-                where(
-                    rgi_id,
-                    f"climate '{self.name}' covers {month_name(self.first_month)} to "
-                    f"{month_name(last)}, but "
-                    f"{month_name(missing)} is needed: shorten the run or choose another climate "
-                    "product",
-                )
+            missing = month_name(np.asarray(months)[outside][0])
+            message = (
+                f"climate '{self.name}' covers {self._covered}, but {missing} is needed: shorten "
+                "the run or choose another climate product"
             )
+            raise ClimateError(where(rgi_id, message))
         return positions
 
     def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n ..."]:
@@ -137,7 +135,7 @@ class Climate(eqx.Module):
             return self.rows(months, rgi_id)
         return self.scenario.rows(np.asarray(months, int), self.first_month, len(self.temp) // 12)
 
-    def constant(self, years: tuple[Any, Any]) -> Climate:
+    def constant(self, years: tuple[Date, Date]) -> Climate:
         """A climate without end and without variability: each month's balance is the mean of that
         month's over the years.
 
@@ -154,7 +152,7 @@ class Climate(eqx.Module):
         """
         return self._scenario(Scenario("constant"), years)
 
-    def repeat(self, years: tuple[Any, Any]) -> Climate:
+    def repeat(self, years: tuple[Date, Date]) -> Climate:
         """A climate without end that plays the years over and over; within the base period it is
         the series itself.
 
@@ -162,7 +160,7 @@ class Climate(eqx.Module):
         """
         return self._scenario(Scenario("repeat"), years)
 
-    def random(self, years: tuple[Any, Any], seed: int = 0, block_years: int = 1) -> Climate:
+    def random(self, years: tuple[Date, Date], seed: int = 0, block_years: int = 1) -> Climate:
         """A climate without end that plays whole years in random order, drawn with replacement.
 
         Args:
@@ -206,6 +204,7 @@ class Climate(eqx.Module):
                 f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such "
                 "as 1.1"
             )
+        # days that a month does not have stay as cold as they are
         return dataclasses.replace(
             self,
             temp=np.where(self.used, self.temp + temp, self.temp),
@@ -218,188 +217,69 @@ class Climate(eqx.Module):
         """False on the days of the table that a month does not have."""
         return self.temp > 0.5 * PADDING_TEMPERATURE
 
-    def _scenario(self, scenario: Scenario, years: tuple[Any, Any]) -> Climate:
+    def _scenario(self, scenario: Scenario, years: tuple[Date, Date]) -> Climate:
         """The scenario whose base is these years, cut out of the series."""
         call = f"climate '{self.name}': {scenario.kind}({years!r})"
         if self.scenario is not None:
             raise InputError(
                 f"{call}: this climate is a scenario already ({self}); start from the series"
             )
-        try:
-            start, end = (decimal_year(t) for t in years)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{call}: expected (start, end), such as (1995, 2015)") from error
-        first, last = round(12 * start), round(12 * end)
-        if (
-            max(abs(12 * start - first), abs(12 * end - last)) > 1e-6
-            or last <= first
-            or (last - first) % 12
-        ):
+        first, end = _whole_years(years, call)
+        if first < self.first_month or end - 1 > self.last_month:
             raise ClimateError(
-                f"{call}: expected whole years, such as (1995, 2015) or (2009.75, 2019.75)"
+                f"{call}: the series covers {self._covered}, the base period is "
+                f"{month_name(first)} to {month_name(end - 1)}: choose years inside the series"
             )
-        rows = np.arange(first, last) - self.first_month
-        if rows[0] < 0 or rows[-1] >= len(self.temp):
-            there = month_name(self.first_month), month_name(self.first_month + len(self.temp) - 1)
-            raise ClimateError(
-                f"{call}: the series covers {there[0]} to {there[1]}, the base period is "
-                f"{month_name(first)} to "
-                f"{month_name(last - 1)}: choose years inside the series"
-            )
+        base = slice(first - self.first_month, end - self.first_month)
         return dataclasses.replace(
             self,
             first_month=first,
-            temp=self.temp[rows],
-            precip=self.precip[rows],
-            gradient=self.gradient[rows],
+            temp=self.temp[base],
+            precip=self.precip[base],
+            gradient=self.gradient[base],
             scenario=scenario,
         )
 
+    @property
+    def _covered(self) -> str:
+        return f"{month_name(self.first_month)} to {month_name(self.last_month)}"
+
     def complete_years(self, hydro_month: int = 10) -> list[int]:
         """Hydrological years that the series covers, labelled by the year in which they end."""
-        first, last = self.first_month, self.first_month + len(self.temp)
-        years = range(first // 12, last // 12 + 2)
-        start = lambda y: 12 * (y - (hydro_month > 1)) + hydro_month - 1
-        return [y for y in years if start(y) >= first and start(y) + 12 <= last]
+        years = [hydrological_year(int(k), hydro_month) for k in self.months]
+        return [year for year in sorted(set(years)) if years.count(year) == 12]
 
     def __str__(self) -> str:
-        last = self.first_month + len(self.temp) - 1
         rule = "" if self.scenario is None else f"{self.scenario} from "
+        parts = [self.step, rule + self._covered]
         warmer, wetter = self.shifted
-        shift = f", {warmer:+g} K" if warmer else ""
-        shift += f", precipitation x {wetter:g}" if wetter != 1.0 else ""
-        return (
-            f"{self.name} ({self.step}, {rule}{month_name(self.first_month)} to "
-            f"{month_name(last)}{shift}, "
-            f"{self.ref_height:.0f} m)"
+        if warmer:
+            parts.append(f"{warmer:+g} K")
+        if wetter != 1.0:
+            parts.append(f"precipitation x {wetter:g}")
+        parts.append(f"{self.ref_height:.0f} m")
+        return f"{self.name} ({', '.join(parts)})"
+
+
+def _whole_years(years: tuple[Date, Date], call: str) -> tuple[int, int]:
+    """Indices of the first month and of that after the last one."""
+    try:
+        start, end = (decimal_year(t) for t in years)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{call}: expected (start, end), such as (1995, 2015)") from error
+    first, after = round(12 * start), round(12 * end)
+    within_month = max(abs(12 * start - first), abs(12 * end - after)) > 1e-6
+    if within_month or after <= first or (after - first) % 12:
+        raise ClimateError(
+            f"{call}: expected whole years, such as (1995, 2015) or (2009.75, 2019.75)"
         )
-
-
-def climate_from_series(
-    time: np.ndarray,
-    temp: np.ndarray,
-    precip: np.ndarray,
-    gradient: np.ndarray | float | None,
-    ref_height: float,
-    *,
-    name: str,
-    rgi_id: str,
-    source: str = "",
-    clip_negative_precip: bool = False,
-) -> Climate:
-    """Check a series and cut it into whole months.
-
-    Args:
-        time: (n,) ``datetime64``, daily or monthly, ascending without gaps.
-        temp: (n,) °C at ``ref_height`` (m). precip: (n,) kg m⁻² per step.
-        gradient: (n,) K m⁻¹, or one number; None takes −0.0065 K m⁻¹.
-
-    Raises:
-        ClimateError: kelvin, missing months or days, NaN, negative precipitation, an unknown time
-            step.
-    """
-    import warnings
-
-    fail = lambda message: ClimateError(where(rgi_id, f"climate '{name}': {message}"))
-    time = np.asarray(time, "datetime64[ns]")
-    temp, precip = np.asarray(temp, float), np.asarray(precip, float)
-    if gradient is None:
-        gradient = DEFAULT_LAPSE_RATE
-    gradient = np.broadcast_to(np.asarray(gradient, float), temp.shape)
-    if not np.isfinite(ref_height):
-        raise fail("no reference height: the temperature needs an attribute 'ref_hgt' (m)")
-    if len(time) < 28:
-        raise fail(f"only {len(time)} values; at least 28 days or months are needed")
-    for label, values in (("temp", temp), ("prcp", precip), ("gradient", gradient)):
-        if values.shape != time.shape:
-            raise fail(f"{label} has {values.size} values for {time.size} times")
-        if not np.isfinite(values).all():
-            bad = str(time[~np.isfinite(values)][0])[:10]
-            raise fail(f"{label} is missing (NaN) on {bad}: fill the gap or choose another product")
-    if temp.mean() > 150:
-        raise fail(
-            f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C "
-            "(subtract 273.15)"
-        )
-    low, high = PLAUSIBLE_TEMPERATURE
-    wild = (temp < low) | (temp > high)
-    if wild.any():
-        bad = f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}"
-        raise fail(
-            f"{bad}, not an air temperature in °C: mark missing values as NaN and fill them, or "
-            "correct the unit"
-        )
-    if gradient.mean() > 1e-3:
-        raise fail(
-            f"gradient averages {gradient.mean():+.4g} K m-1; temperature falls with height: "
-            "expected about -0.0065"
-        )
-    if (precip < 0).any():
-        bad = str(time[precip < 0][0])[:7]
-        message = (
-            f"prcp is {precip[precip < 0][0]:.4g} kg m-2 on {bad}; precipitation cannot be negative"
-        )
-        if not clip_negative_precip:
-            raise fail(message + ": correct the series")
-        warnings.warn(
-            f"{rgi_id}: climate '{name}': {message}; set to 0 (a known value of this product)",
-            stacklevel=3,
-        )
-        precip = np.maximum(precip, 0.0)
-    spacing = np.diff(time) / np.timedelta64(1, "D")
-    if (spacing <= 0).any():
-        raise fail(f"time does not increase at {str(time[1:][spacing <= 0][0])[:10]}")
-    typical = float(np.median(spacing))
-    if 0.9 < typical < 1.1:
-        return _daily(time, temp, precip, gradient, ref_height, name, source, fail)
-    if 27 < typical < 32:
-        return _monthly(time, temp, precip, gradient, ref_height, name, source, fail)
-    raise fail(f"the time step is {typical:g} days; expected daily or monthly values")
-
-
-def _daily(time, temp, precip, gradient, ref_height, name, source, fail) -> Climate:  # type: ignore[no-untyped-def]
-    days = time.astype("datetime64[D]")
-    gaps = np.diff(days).astype(int) != 1
-    if gaps.any():
-        raise fail(f"days are missing after {days[:-1][gaps][0]}")
-    months = days.astype("datetime64[M]").astype(int) + 1970 * 12
-    first, last = months[0], months[-1]
-    counts = np.bincount(months - first)
-    first += int(counts[0] != days_in_month(first))
-    last -= int(counts[-1] != days_in_month(last))
-    if last < first:
-        raise fail("the series holds no complete month")
-    table = lambda fill: np.full((last - first + 1, DAYS), fill)
-    out = {"temp": table(PADDING_TEMPERATURE), "precip": table(0.0), "gradient": table(0.0)}
-    keep = (months >= first) & (months <= last)
-    position = months[keep] - first, (days - days.astype("datetime64[M]")).astype(int)[keep]
-    for key, values in (("temp", temp), ("precip", precip), ("gradient", gradient)):
-        out[key][position] = values[keep]
-    return Climate(
-        name,
-        "daily",
-        float(ref_height),
-        int(first),
-        out["temp"],
-        out["precip"],
-        out["gradient"],
-        source,
-    )
-
-
-def _monthly(time, temp, precip, gradient, ref_height, name, source, fail) -> Climate:  # type: ignore[no-untyped-def]
-    months = time.astype("datetime64[M]").astype(int) + 1970 * 12
-    gaps = np.diff(months) != 1
-    if gaps.any():
-        raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return Climate(
-        name, "monthly", float(ref_height), int(months[0]), temp, precip, np.array(gradient), source
-    )
+    return first, after
 
 
 def months_between(t0: float, t1: float) -> np.ndarray:
     """Indices of the months that the span [t0, t1] (decimal years) touches."""
     last = month_index(t1)
+    # a span that ends where a month starts does not touch that month
     if last / 12 >= t1 - 1e-9:
         last -= 1
     return np.arange(month_index(t0), last + 1)

@@ -10,46 +10,57 @@ import calendar
 import datetime as dt
 import math
 import numbers
-from typing import Any
 
 import numpy as np
 
 from odinn.errors import InputError
 
+Date = float | int | str | dt.date | np.datetime64  # a decimal year, or a date
+
 MONTH = 1.0 / 12.0
 _SNAP = 1e-7  # years; decimal years closer than this to a month's start are that start
 
 
-def decimal_year(date: Any) -> float:
+def decimal_year(date: Date) -> float:
     """Decimal year of a date; numbers pass through.
 
     Accepts a number, ``datetime``, ``date``, ``numpy.datetime64``, ``pandas.Timestamp`` or an ISO
     string.
+
+    Raises:
+        InputError: something that is no date, or a number that is not finite.
 
     >>> decimal_year("2012-07-01")
     2012.5
     """
     if isinstance(date, numbers.Real) and not isinstance(date, bool):
         if not math.isfinite(date):
-            raise InputError(
-                f"time: found {float(date)}, expected a decimal year or a date such as '2010-10-01'"
-            )
+            raise _not_a_date(float(date))
         return snap(float(date))
     try:
-        if isinstance(date, np.datetime64):
-            date = date.astype("datetime64[us]").item()
-        if isinstance(date, str):
-            date = dt.datetime.fromisoformat(date)
-        if not isinstance(date, dt.datetime):
-            date = dt.datetime(date.year, date.month, date.day)
-        days = calendar.monthrange(date.year, date.month)[1]
+        moment = _moment(date)
+        days = calendar.monthrange(moment.year, moment.month)[1]
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"time: found {date!r}, expected a decimal year or a date such as '2010-10-01'"
-        ) from error
-    seconds = date.hour * 3600 + date.minute * 60 + date.second + date.microsecond * 1e-6
-    day = date.day - 1 + seconds / 86400.0
-    return date.year + (date.month - 1) / 12 + day / (12 * days)
+        raise _not_a_date(date) from error
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond * 1e-6
+    day = moment.day - 1 + seconds / 86400.0
+    return moment.year + (moment.month - 1) / 12 + day / (12 * days)
+
+
+def _moment(date: Date) -> dt.datetime:
+    if isinstance(date, np.datetime64):
+        date = date.astype("datetime64[us]").item()
+    if isinstance(date, str):
+        date = dt.datetime.fromisoformat(date)
+    if isinstance(date, dt.datetime):
+        return date
+    return dt.datetime(date.year, date.month, date.day)
+
+
+def _not_a_date(found: object) -> InputError:
+    return InputError(
+        f"time: found {found!r}, expected a decimal year or a date such as '2010-10-01'"
+    )
 
 
 def date_of(year: float) -> dt.datetime:
@@ -58,16 +69,17 @@ def date_of(year: float) -> dt.datetime:
     >>> date_of(2012.5)
     datetime.datetime(2012, 7, 1, 0, 0)
     """
-    whole = int(np.floor(snap(year) * 12 + 1e-9))
-    fraction = snap(year) * 12 - whole
-    y, month = divmod(whole, 12)
-    days = calendar.monthrange(y, month + 1)[1]
-    seconds = round(max(fraction, 0.0) * days * 86400)
+    k = month_index(year)
+    fraction = snap(year) * 12 - k
+    y, month = divmod(k, 12)
+    # the start of a month may lie a round-off before it
+    seconds = round(max(fraction, 0.0) * days_in_month(k) * 86400)
     return dt.datetime(y, month + 1, 1) + dt.timedelta(seconds=seconds)
 
 
 def month_index(year: float) -> int:
     """Index k of the month that contains a decimal year: the month spans [k/12, (k+1)/12)."""
+    # k/12 times 12 may be a round-off below k
     return int(np.floor(snap(year) * 12 + 1e-9))
 
 
@@ -96,4 +108,5 @@ def month_name(k: int) -> str:
 def hydrological_year(k: int, hydro_month: int = 10) -> int:
     """Hydrological year of month k, labelled by the year in which it ends."""
     y, month = divmod(int(k), 12)
-    return y + (1 if month + 1 >= hydro_month and hydro_month > 1 else 0)
+    is_in_next = hydro_month > 1 and month + 1 >= hydro_month
+    return y + int(is_in_next)

@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
+from odinn.dates import Date
 from odinn.errors import InputError, where
-from odinn.grid import Grid
+from odinn.grid import Array, Grid, block_mean
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
-from odinn.numbers.slot import declared, slot
+from odinn.numbers.slot import slot
+
+Field = Array | Parameter  # (ny, nx), or learned on each cell
+Keep = Literal["bed", "surface", "thickness"]
+When = Date | tuple[Date, Date] | list[Date] | list[tuple[Date, Date]]
 
 
-def geometry(site: Any) -> tuple[Any, Any]:
+@runtime_checkable
+class Ground(Protocol):
+    """What :func:`geometry` reads: of a glacier, or of a site inside compiled code."""
+
+    @property
+    def rgi_id(self) -> str: ...
+    @property
+    def bed(self) -> Field: ...
+    @property
+    def thickness(self) -> Field: ...
+    @property
+    def mask(self) -> Array: ...
+    @property
+    def kept_surface(self) -> Array | None: ...
+
+
+def geometry(site: Ground) -> tuple[jax.Array, jax.Array]:
     """(bed, thickness), m, of a glacier or site, learned parts at their present values.
 
     A learned thickness acts inside the outline and where the first guess is > 0, and is exactly 0
     elsewhere. Where ``kept_surface`` is set, the part that is not learned follows from it.
     """
-    bed, thickness = site.bed, site.thickness
-    if isinstance(thickness, Parameter):
-        guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
-        thickness = jnp.where(
-            site.mask | (guess > SMALLEST_THICKNESS), thickness.physical_of(site.rgi_id), 0.0
-        )
+    bed, thickness = _present_bed(site), _present_thickness(site)
+    if site.kept_surface is None:
+        return bed, thickness
+    if not isinstance(site.bed, Parameter):
+        return jnp.asarray(site.kept_surface - thickness), thickness
+    # a bed above the kept surface would be negative ice; outside the outline the bed is the surface
+    thickness = jnp.maximum(site.kept_surface - bed, 0.0)
+    bed = jnp.where(site.mask, bed, site.kept_surface)
+    return bed, jnp.where(site.mask, thickness, 0.0)
+
+
+def _present_bed(site: Ground) -> jax.Array:
+    bed = site.bed
     if isinstance(bed, Parameter):
         bed = bed.physical_of(site.rgi_id)
-    if site.kept_surface is not None:
-        if isinstance(site.bed, Parameter):
-            thickness = jnp.where(site.mask, jnp.maximum(site.kept_surface - bed, 0.0), 0.0)
-            bed = jnp.where(site.mask, bed, site.kept_surface)
-        else:
-            bed = site.kept_surface - thickness
-    return jnp.asarray(bed, float), jnp.asarray(thickness, float)
+    return jnp.asarray(bed, float)
+
+
+def _present_thickness(site: Ground) -> jax.Array:
+    thickness = site.thickness
+    if not isinstance(thickness, Parameter):
+        return jnp.asarray(thickness, float)
+    guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
+    # bounds keep what is learned above 0, but ground that is bare stays so
+    may_have_ice = site.mask | (guess > SMALLEST_THICKNESS)
+    present = jnp.where(may_have_ice, thickness.physical_of(site.rgi_id), 0.0)
+    return jnp.asarray(present, float)
 
 
 class MassBalanceRecord(eqx.Module):
@@ -48,8 +84,6 @@ class MassBalanceRecord(eqx.Module):
 
     years: np.ndarray
     annual: np.ndarray
-    winter: np.ndarray | None = None
-    summer: np.ndarray | None = None
 
 
 class PointThickness(eqx.Module):
@@ -68,7 +102,7 @@ class Observations(eqx.Module):
     Args:
         thickness: m. speed: surface speed, m yr⁻¹. vx, vy: surface velocity along projected x and
             y, m yr⁻¹.
-        elevation_change: m yr⁻¹. mass_balance_field: m w.e. yr⁻¹.
+        elevation_change: m yr⁻¹.
         dates: decimal year of each named field, or (start, end) of a mean over an interval, or a
             list of K of either; a field without a date counts at the end of a span.
         errors: standard error of each named field in its unit, a number or a field.
@@ -81,48 +115,34 @@ class Observations(eqx.Module):
     vx: Float[np.ndarray, "... ny nx"] | None = None
     vy: Float[np.ndarray, "... ny nx"] | None = None
     elevation_change: Float[np.ndarray, "... ny nx"] | None = None
-    mass_balance_field: Float[np.ndarray, "... ny nx"] | None = None
     mass_balance: MassBalanceRecord | None = None
     geodetic: tuple[float, float, float] | None = None
     points: PointThickness | None = None
-    dates: dict[str, Any] = eqx.field(default_factory=dict)
-    errors: dict[str, Any] = eqx.field(default_factory=dict)
+    dates: Mapping[str, When] = eqx.field(default_factory=dict)
+    errors: Mapping[str, float | int | Array] = eqx.field(default_factory=dict)
 
-    FIELDS: ClassVar[tuple[str, ...]] = (
-        "thickness",
-        "speed",
-        "vx",
-        "vy",
-        "elevation_change",
-        "mass_balance_field",
-    )
+    FIELDS: ClassVar[tuple[str, ...]] = ("thickness", "speed", "vx", "vy", "elevation_change")
 
     def coarsened(self, k: int) -> Observations:
-        """Fields averaged over the measured cells of k x k blocks."""
+        """Fields and their errors averaged over the measured cells of k x k blocks."""
 
-        def mean(field: Any) -> Any:
-            if np.ndim(field) < 2:  # None, or one number for all cells
-                return field
-            if np.ndim(field) > 2:
-                return np.stack([mean(one) for one in field])
-            measured = np.isfinite(field)
-            ny, nx = field.shape
-            pad = ((0, -ny % k), (0, -nx % k))
-            blocks = lambda a: (
-                np.pad(a, pad).reshape((ny + pad[0][1]) // k, k, -1, k).sum(axis=(1, 3))
-            )
-            count = blocks(measured.astype(float))
-            total = blocks(np.where(measured, field, 0.0))
-            return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        def mean(field: Array | None) -> np.ndarray | None:
+            return None if field is None else block_mean(field, k, beyond="missing")
 
-        averaged = {name: mean(getattr(self, name)) for name in self.FIELDS}
-        averaged |= {
-            "errors": {name: mean(error) for name, error in self.errors.items()}
-        }  # of one cell: errors go together
-        rest = {
-            name: getattr(self, name) for name in ("mass_balance", "geodetic", "points", "dates")
-        }
-        return Observations(**averaged, **rest)
+        # errors of the cells of a block go together, so the mean has their mean
+        errors = dict(self.errors)
+        for name, error in self.errors.items():
+            if np.ndim(error) > 0:
+                errors[name] = block_mean(np.asarray(error), k, beyond="missing")
+        return dataclasses.replace(
+            self,
+            thickness=mean(self.thickness),
+            speed=mean(self.speed),
+            vx=mean(self.vx),
+            vy=mean(self.vy),
+            elevation_change=mean(self.elevation_change),
+            errors=errors,
+        )
 
 
 class Glacier(eqx.Module):
@@ -139,7 +159,8 @@ class Glacier(eqx.Module):
     >>> import numpy as np, odinn
     >>> grid = odinn.Grid(nx=5, ny=4, dx=100.0, dy=100.0)
     >>> ice = np.zeros((4, 5)); ice[1:3, 2] = 50.0
-    >>> g = Glacier("example", "Example", grid, bed=np.full((4, 5), 2000.0), thickness=ice, mask=ice > 0)
+    >>> flat = np.full((4, 5), 2000.0)
+    >>> g = Glacier("example", "Example", grid, bed=flat, thickness=ice, mask=ice > 0)
     >>> float(g.surface.max()), g.volume
     (2050.0, 1000000.0)
     """
@@ -147,210 +168,174 @@ class Glacier(eqx.Module):
     rgi_id: str = eqx.field(static=True)
     name: str = eqx.field(static=True)
     grid: Grid
-    bed: Any = slot(unit="m", place="cell", label="bed altitude", symbol="b", kind="field")
-    thickness: Any = slot(
+    bed: Field = slot(unit="m", place="cell", label="bed altitude", symbol="b", kind="field")
+    thickness: Field = slot(
         unit="m", place="cell", label="ice thickness", symbol="H", smallest=0.0, kind="field"
     )
     mask: Bool[np.ndarray, "ny nx"]
     climate: Climate | None = None
     observations: Observations = eqx.field(default_factory=Observations)
     provenance: dict[str, str] = eqx.field(static=True, default_factory=dict)
-    kept_surface: Any = None
+    kept_surface: Array | None = None
 
     def __check_init__(self) -> None:
         for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):
             if not isinstance(field, Parameter) and np.shape(field) != self.grid.shape:
-                raise InputError(
-                    where(
-                        self.rgi_id,
-                        f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)",
-                    )
+                raise self._error(
+                    f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)"
                 )
 
     @property
     def surface(self) -> Float[np.ndarray, "ny nx"]:
         """Surface altitude, m: bed plus thickness, learned parts at their present values."""
-        if isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter):
-            bed, thickness = geometry(self)
-            return np.asarray(bed + thickness)
-        return self.bed + self.thickness
+        bed, thickness = self._present
+        return bed + thickness
 
     @property
     def volume(self) -> float:
         """Ice volume, m³; like ``area``, of a learned thickness at its present values."""
-        return float(np.sum(self._ice) * self.grid.cell_area)
+        _, thickness = self._present
+        return float(np.sum(thickness) * self.grid.cell_area)
 
     @property
     def area(self) -> float:
         """Area with at least 1 m of ice, m²."""
-        return float(np.sum(self._ice >= AREA_THRESHOLD) * self.grid.cell_area)
+        _, thickness = self._present
+        return float(np.sum(thickness >= AREA_THRESHOLD) * self.grid.cell_area)
 
     @property
-    def _ice(self) -> np.ndarray:
-        is_learned = isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter)
-        return np.asarray(geometry(self)[1] if is_learned else self.thickness)
+    def is_learned(self) -> bool:
+        """Whether bed or thickness is a :class:`Parameter`."""
+        return isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter)
 
     def replace(
         self,
         *,
-        bed: Any = None,
-        thickness: Any = None,
+        bed: float | Field | None = None,
+        thickness: float | Field | None = None,
         climate: Climate | None = None,
         observations: Observations | None = None,
-        keep: Literal["bed", "surface", "thickness"] | None = None,
+        keep: Keep | None = None,
     ) -> Glacier:
-        """A glacier with another thickness, bed, climate or observations.
+        """A glacier with another thickness, bed, climate or observations; all else stays.
 
         Args:
             climate: such as ``g.climate.constant((1995, 2015)).shift(temp=2.0)``; the provenance
                 says which. Here as everywhere, None keeps what is there.
-            thickness: m, with ``keep="bed"`` (default; the surface follows) or ``keep="surface"``
-                (the bed does).
-            bed: m, with ``keep="surface"`` (default; the thickness follows) or
+            thickness: m, or a :class:`Parameter` per cell, with ``keep="bed"`` (default; the
+                surface follows) or ``keep="surface"`` (the bed does).
+            bed: the same, with ``keep="surface"`` (default; the thickness follows) or
                 ``keep="thickness"``.
+
+        Raises:
+            InputError: negative, missing or misshapen values, or a ``keep`` that does not go with
+                what is replaced.
         """
-        if isinstance(thickness, Parameter) or isinstance(bed, Parameter):
-            return self._learning(thickness, bed, keep, climate, observations)
         if thickness is not None and bed is not None:
-            raise InputError(
-                where(
-                    self.rgi_id,
-                    "replace takes thickness or bed, not both: the other follows from keep",
-                )
+            raise self._error(
+                "replace takes thickness or bed, not both: the other follows from keep"
             )
-        new_bed, new_thickness = self.bed, self.thickness
+        glacier = self
         if thickness is not None:
-            new_thickness = self._checked(thickness, "thickness")
-            if (new_thickness < 0).any():
-                raise InputError(
-                    where(self.rgi_id, f"negative thickness ({new_thickness.min():.4g} m)")
-                )
-            match keep or "bed":
-                case "surface":
-                    new_bed = self.surface - new_thickness
-                case "bed":
-                    pass
-                case other:
-                    raise InputError(
-                        where(
-                            self.rgi_id,
-                            f"keep={other!r}: with thickness expected 'bed' or 'surface'",
-                        )
-                    )
+            glacier = self._with_thickness(thickness, keep or "bed")
         elif bed is not None:
-            new_bed = self._checked(bed, "bed")
-            match keep or "surface":
-                case "surface":
-                    new_thickness = self.surface - new_bed
-                    if (new_thickness < 0).any():
-                        raise InputError(
-                            where(
-                                self.rgi_id,
-                                "the new bed rises above the surface that is to be kept",
-                            )
-                        )
-                case "thickness":
-                    pass
-                case other:
-                    raise InputError(
-                        where(
-                            self.rgi_id,
-                            f"keep={other!r}: with bed expected 'surface' or 'thickness'",
-                        )
-                    )
+            glacier = self._with_bed(bed, keep or "surface")
         elif keep is not None:
-            raise InputError(where(self.rgi_id, "keep= needs thickness= or bed="))
-        return Glacier(
-            self.rgi_id,
-            self.name,
-            self.grid,
-            new_bed,
-            new_thickness,
-            self.mask,
-            self.climate if climate is None else climate,
-            self.observations if observations is None else observations,
-            self._noted(climate, "given" if new_thickness is not self.thickness else None),
-        )
-
-    def _learning(
-        self, thickness: Any, bed: Any, keep: Any, climate: Any, observations: Any
-    ) -> Glacier:
-        """A glacier whose thickness or bed is learned: parameters per cell, allocated on this
-        grid.
-        """
-        if thickness is not None and bed is not None:
-            raise InputError(
-                where(
-                    self.rgi_id,
-                    "replace takes thickness or bed, not both: the other follows from keep",
-                )
-            )
-        name, learned = ("thickness", thickness) if bed is None else ("bed", bed)
-        keep = keep or ("bed" if name == "thickness" else "surface")
-        if keep not in (("bed", "surface") if name == "thickness" else ("surface", "thickness")):
-            raise InputError(
-                where(self.rgi_id, f"keep={keep!r}: with {name} expected the other or 'surface'")
-            )
-        if learned.per != "cell":
-            raise InputError(
-                where(self.rgi_id, f"{name}: a learned field needs Parameter(..., per='cell')")
-            )
-        described = declared(Glacier)[name]
-        shape = described.shape_on(self.grid)
-        learned = learned.allocated({self.rgi_id: shape}, name, described.scale)
-        return Glacier(
-            self.rgi_id,
-            self.name,
-            self.grid,
-            bed if name == "bed" else self.bed,
-            thickness if name == "thickness" else self.thickness,
-            self.mask,
-            self.climate if climate is None else climate,
-            self.observations if observations is None else observations,
-            self._noted(climate, "learned" if name == "thickness" or keep == "surface" else None),
-            self.surface if keep == "surface" else None,
-        ).with_parameter(name, learned)
-
-    def _noted(self, climate: Climate | None, thickness: str | None) -> dict[str, str]:
-        """The provenance with where another climate and thickness come from."""
-        notes = self.provenance if climate is None else self.provenance | {"climate": str(climate)}
-        return notes if thickness is None else notes | {"thickness": thickness}
+            raise self._error("keep= needs thickness= or bed=")
+        if climate is not None:
+            notes = glacier.provenance | {"climate": str(climate)}
+            glacier = dataclasses.replace(glacier, climate=climate, provenance=notes)
+        if observations is not None:
+            glacier = dataclasses.replace(glacier, observations=observations)
+        return glacier
 
     def with_parameter(self, name: str, parameter: Parameter) -> Glacier:
         """The glacier with another parameter in place of its thickness or bed."""
-        return eqx.tree_at(
-            lambda g: getattr(g, name), self, parameter, is_leaf=lambda x: isinstance(x, Parameter)
-        )
+        return dataclasses.replace(self, **{name: parameter})  # type: ignore[arg-type]
 
     def settled(self) -> Glacier:
         """The glacier with learned parts at their present values, as plain fields."""
-        bed, thickness = (np.asarray(f) for f in geometry(self))
-        return Glacier(
-            self.rgi_id,
-            self.name,
-            self.grid,
-            bed,
-            thickness,
-            self.mask,
-            self.climate,
-            self.observations,
-            self.provenance,
+        if not self.is_learned:
+            return self
+        bed, thickness = self._present
+        return dataclasses.replace(self, bed=bed, thickness=thickness, kept_surface=None)
+
+    @property
+    def _present(self) -> tuple[np.ndarray, np.ndarray]:
+        """(bed, thickness), m, learned parts at their present values."""
+        parts = geometry(self) if self.is_learned else (self.bed, self.thickness)
+        bed, thickness = (np.asarray(part) for part in parts)
+        return bed, thickness
+
+    def _with_thickness(self, thickness: float | Field, keep: Keep) -> Glacier:
+        if keep not in ("bed", "surface"):
+            raise self._error(f"keep={keep!r}: with thickness expected 'bed' or 'surface'")
+        # under a kept surface the stored bed is not the present one
+        present_bed, _ = self._present
+        bed = self.bed if isinstance(self.bed, Parameter) else present_bed
+        kept_surface: np.ndarray | None = None
+        new, source = thickness, "given"
+        if isinstance(thickness, Parameter):
+            new, source = self._allocated(thickness, "thickness"), "learned"
+            if keep == "surface":
+                # the bed follows in geometry(), and is not learned beside it
+                bed, kept_surface = present_bed, self.surface
+        else:
+            new = self._checked(thickness, "thickness")
+            if (new < 0).any():
+                raise self._error(f"negative thickness ({new.min():.4g} m)")
+            if keep == "surface":
+                bed = self.surface - new
+        notes = {**self.provenance, "thickness": source}
+        return dataclasses.replace(
+            self, bed=bed, thickness=new, kept_surface=kept_surface, provenance=notes
         )
 
-    def _checked(self, field: Any, label: str) -> np.ndarray:
+    def _with_bed(self, bed: float | Field, keep: Keep) -> Glacier:
+        if keep not in ("surface", "thickness"):
+            raise self._error(f"keep={keep!r}: with bed expected 'surface' or 'thickness'")
+        new, source = bed, "given"
+        if isinstance(bed, Parameter):
+            new, source = self._allocated(bed, "bed"), "learned"
+        else:
+            new = self._checked(bed, "bed")
+        _, present_thickness = self._present
+        if keep == "thickness":
+            # one that follows from a learned bed under a kept surface has no parameter of its own
+            follows = self.kept_surface is not None and isinstance(self.bed, Parameter)
+            thickness = present_thickness if follows else self.thickness
+            return dataclasses.replace(self, bed=new, thickness=thickness, kept_surface=None)
+        thickness, kept_surface = present_thickness, None
+        if isinstance(new, Parameter):
+            kept_surface = self.surface
+        else:
+            thickness = self.surface - new
+            if (thickness < 0).any():
+                raise self._error("the new bed rises above the surface that is to be kept")
+        notes = {**self.provenance, "thickness": source}
+        return dataclasses.replace(
+            self, bed=new, thickness=thickness, kept_surface=kept_surface, provenance=notes
+        )
+
+    def _allocated(self, parameter: Parameter, label: str) -> Parameter:
+        if parameter.per != "cell":
+            raise self._error(f"{label}: a learned field needs Parameter(..., per='cell')")
+        return parameter.allocated({self.rgi_id: self.grid.shape}, label)
+
+    def _checked(self, field: float | Array, label: str) -> np.ndarray:
         field = np.array(np.broadcast_to(np.asarray(field, float), self.grid.shape))
-        if not np.isfinite(field).all():
-            raise InputError(
-                where(
-                    self.rgi_id,
-                    f"{label} is not finite in {int((~np.isfinite(field)).sum())} cells",
-                )
-            )
+        missing = ~np.isfinite(field)
+        if missing.any():
+            raise self._error(f"{label} is not finite in {int(missing.sum())} cells")
         return field
 
+    def _error(self, message: str) -> InputError:
+        return InputError(where(self.rgi_id, message))
+
     def __str__(self) -> str:
+        present = self.settled()
+        climate = "none" if self.climate is None else self.climate
         return (
-            f"{self.rgi_id} {self.name}: {self.grid}, {self.area / 1e6:.1f} km2, "
-            f"{self.volume / 1e9:.3f} km3, "
-            f"climate {self.climate if self.climate is not None else 'none'}"
+            f"{self.rgi_id} {self.name}: {self.grid}, {present.area / 1e6:.1f} km2, "
+            f"{present.volume / 1e9:.3f} km3, climate {climate}"
         )

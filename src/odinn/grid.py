@@ -7,11 +7,13 @@ increasing projected x and y, so gy > 0 where the surface rises to the north.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Num
 
 Array = jax.Array | np.ndarray
 Cell = Float[Array, "ny nx"]
@@ -69,15 +71,21 @@ class Grid(eqx.Module):
 
 def corner_mean(cell: Cell) -> Corner:
     """Mean of the four cells around each corner."""
-    return 0.25 * ((cell[:-1, :-1] + cell[:-1, 1:]) + (cell[1:, :-1] + cell[1:, 1:]))
+    north = cell[:-1, :-1] + cell[:-1, 1:]
+    south = cell[1:, :-1] + cell[1:, 1:]
+    return 0.25 * (north + south)
 
 
 def corner_gradient(surface: Cell, dx: float | Scalar, dy: float | Scalar) -> tuple[Corner, Corner]:
     """Gradient along x and y on corners: face differences averaged over the two faces of each
     direction.
     """
-    nw, ne, sw, se = surface[:-1, :-1], surface[:-1, 1:], surface[1:, :-1], surface[1:, 1:]
-    return ((ne - nw) + (se - sw)) * (0.5 / dx), ((nw - sw) + (ne - se)) * (0.5 / dy)
+    nw, ne = surface[:-1, :-1], surface[:-1, 1:]
+    sw, se = surface[1:, :-1], surface[1:, 1:]
+    gx = ((ne - nw) + (se - sw)) * (0.5 / dx)
+    # rows run south and y north, so the upper row minus the lower
+    gy = ((nw - sw) + (ne - se)) * (0.5 / dy)
+    return gx, gy
 
 
 def cell_mean(corner: Corner) -> Cell:
@@ -85,17 +93,36 @@ def cell_mean(corner: Corner) -> Cell:
     return jnp.pad(corner_mean(corner), 1)
 
 
-def interior_mask(shape: tuple[int, int]) -> np.ndarray:
+def interior_mask(shape: tuple[int, ...]) -> np.ndarray:
     """True except on the outermost ring of cells."""
     mask = np.zeros(shape, bool)
     mask[1:-1, 1:-1] = True
     return mask
 
 
-def block_mean(field: np.ndarray, k: int) -> np.ndarray:
-    """Mean over k x k blocks; rows and columns are padded with edge values up to a multiple of
-    k.
+def block_mean(
+    field: Num[Array, "*stack ny nx"] | Bool[Array, "ny nx"],
+    k: int,
+    beyond: Literal["edge", "missing"] = "edge",
+) -> Float[np.ndarray, "*stack rows columns"]:
+    """Mean over the measured cells of k x k blocks, NaN where there are none.
+
+    Args:
+        field: NaN where not measured; bool counts as 0 and 1. k: cells along a side of a block.
+        beyond: what completes the last blocks where k does not divide the grid: the "edge" value
+            again (a bed goes on), or "missing" cells, which do not count.
     """
-    ny, nx = field.shape
-    padded = np.pad(np.asarray(field, float), ((0, -ny % k), (0, -nx % k)), mode="edge")
-    return padded.reshape(padded.shape[0] // k, k, padded.shape[1] // k, k).mean(axis=(1, 3))
+    field = np.asarray(field, float)
+    *stack, ny, nx = field.shape
+    rows, columns = -(-ny // k), -(-nx // k)  # rounded up
+    pad = [(0, 0)] * len(stack)
+    pad += [(0, k * rows - ny), (0, k * columns - nx)]
+    if beyond == "edge":
+        field = np.pad(field, pad, mode="edge")
+    else:
+        field = np.pad(field, pad, constant_values=np.nan)
+    blocks = field.reshape(*stack, rows, k, columns, k)
+    measured = np.isfinite(blocks)
+    count = measured.sum(axis=(-3, -1))
+    total = np.where(measured, blocks, 0.0).sum(axis=(-3, -1))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,10 +1,13 @@
 """Calibration on fixed geometry."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import odinn
 from odinn.errors import CalibrationError, InputError
+from odinn.glacier import MassBalanceRecord
 from odinn.learning.calibration import annual_balance, compare_with_measurements, monthly_balance
 
 PERIOD = (2009.75, 2019.75)
@@ -68,3 +71,84 @@ def test_target_and_period_default_to_the_measured_years(data):
     comparison = compare_with_measurements(odinn.calibrate(start, g), g, (1979.75, 2018.75))
     assert comparison.modelled.mean() == pytest.approx(comparison.measured.mean(), abs=1e-6)
     assert comparison.correlation > 0.5
+
+
+@pytest.fixture(scope="module")
+def three(slab):
+    """The slab, a warmer one, and a wetter one."""
+    weather = [slab.climate, slab.climate.shift(temp=1.0), slab.climate.shift(precip=1.2)]
+    return [
+        dataclasses.replace(slab, rgi_id=f"TEST-00.0000{i}", climate=climate)
+        for i, climate in enumerate(weather, start=1)
+    ]
+
+
+START = odinn.Model(None, odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0))
+SPAN = (2001.0, 2003.0)
+TARGETS = (-0.4, -0.9, 0.2)
+
+
+def mean_balance(model, glacier):
+    months = np.arange(12 * 2001, 12 * 2003)
+    return monthly_balance(model, glacier, months).sum() / 2
+
+
+@pytest.mark.parametrize("form", ["list", "tuple", "by id"])
+def test_each_glacier_of_a_list_meets_its_own_target(three, form):
+    by_id = {g.rgi_id: t for g, t in zip(three, TARGETS, strict=True)}
+    targets = {"list": list(TARGETS), "tuple": TARGETS, "by id": by_id | {"another": 9.0}}
+    model = odinn.calibrate(START, three, targets[form], SPAN)
+    assert set(model.mass_balance.melt_factor) == set(by_id)
+    for glacier, target in zip(three, TARGETS, strict=True):
+        assert mean_balance(model, glacier) == pytest.approx(target, abs=1e-8)  # Brent's tolerance
+        alone = odinn.calibrate(START, glacier, target, SPAN)
+        own = model.mass_balance.melt_factor[glacier.rgi_id]
+        assert float(own) == float(alone.mass_balance.melt_factor)
+
+
+def test_a_calibrated_list_runs(three):
+    model = odinn.calibrate(START, three, -0.4, SPAN, "temp_bias")
+    runs = odinn.simulate(model, three, 2001.0, 2001.5)
+    assert [sim.glacier.rgi_id for sim in runs] == [g.rgi_id for g in three]
+
+
+def test_a_list_of_one_glacier_gets_a_number_by_its_id(three):
+    first, second, _ = three
+    model = odinn.calibrate(START, [first], -0.4, SPAN)
+    assert list(model.mass_balance.melt_factor) == [first.rgi_id]
+    both = odinn.calibrate(model, [second], -0.4, SPAN)  # what is known of others stays
+    assert set(both.mass_balance.melt_factor) == {first.rgi_id, second.rgi_id}
+
+
+def test_glaciers_without_a_target_take_their_own_measurements(three):
+    record = MassBalanceRecord(np.array([2001, 2002, 2003]), np.array([-0.3, -0.5, np.nan]))
+    first = three[0].replace(observations=odinn.Observations(mass_balance=record))
+    period = (2000.75, 2002.75)
+    model = odinn.calibrate(START, [first, three[1]], [None, -0.9], period)
+    for glacier, target in ((first, -0.4), (three[1], -0.9)):
+        years = annual_balance(model, glacier, period)
+        assert np.mean(list(years.values())) == pytest.approx(target, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([-0.4, -0.4], "TEST-00.00001: calibrate: 2 targets for 3 glaciers"),
+        ({"TEST-00.00001": -0.4}, "TEST-00.00002: calibrate: target is given per glacier but"),
+        ([-0.4, 50.0, -0.4], "TEST-00.00002: no melt_factor between .* vary another number"),
+        ([-0.4, -0.4, None], "TEST-00.00003: no measured annual balance within"),
+    ],
+)
+def test_a_list_that_cannot_be_calibrated_names_the_glacier(three, targets, message):
+    with pytest.raises((InputError, CalibrationError), match=message):
+        odinn.calibrate(START, three, targets, SPAN)
+
+
+def test_a_learned_thickness_is_calibrated_at_its_present_surface(slab):
+    thicker = slab.thickness + 30.0 * slab.mask
+    learned = slab.replace(thickness=odinn.Parameter(thicker, per="cell"))
+    plain = slab.replace(thickness=thicker)
+    found, wanted = (
+        odinn.calibrate(START, g, -0.4, SPAN).mass_balance.melt_factor for g in (learned, plain)
+    )
+    assert float(found) == pytest.approx(float(wanted), rel=1e-9)  # Brent's tolerance

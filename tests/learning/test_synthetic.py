@@ -82,3 +82,23 @@ def test_a_balance_is_that_of_the_run_inside_the_outline(small):
 def test_what_cannot_be_made_is_an_error(small, arguments, message):
     with pytest.raises(InputError, match=message):
         odinn.synthetic_observations(TRUTH, small, SPAN, **arguments)
+
+
+@pytest.mark.parametrize("part", ["thickness", "bed"])
+def test_a_learned_glacier_is_observed_at_its_present_values_and_stays_learned(small, part):
+    if part == "thickness":
+        guess = odinn.Parameter(0.8 * small.thickness, per="cell")
+        learned = small.replace(thickness=guess, keep="surface")
+    else:
+        learned = small.replace(bed=odinn.Parameter(small.bed - 15.0 * small.mask, per="cell"))
+    of = ("thickness", "velocity", "geodetic")
+    (twin,) = odinn.synthetic_observations(TRUTH, learned, SPAN, of=of)
+    (plain,) = odinn.synthetic_observations(TRUTH, learned.settled(), SPAN, of=of)
+    for field in ("thickness", "vx", "vy", "speed"):
+        np.testing.assert_array_equal(
+            getattr(twin.observations, field), getattr(plain.observations, field)
+        )
+    assert twin.observations.geodetic == plain.observations.geodetic
+    assert isinstance(getattr(twin, part), odinn.Parameter)
+    np.testing.assert_array_equal(twin.kept_surface, learned.kept_surface)
+    assert sum(misfit(TRUTH, twin, losses.Thickness()).values()) < ROUNDING

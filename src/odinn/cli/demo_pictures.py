@@ -55,7 +55,7 @@ def draw_maps(fig: Figure | SubFigure, glaciers: list[Glacier], model: Model) ->
     rows = fig.subplots(len(glaciers), 2, squeeze=False)
     for glacier, (left, right) in zip(glaciers, rows, strict=True):
         speed = velocity_of(model, glacier, np.asarray(glacier.thickness)[None])[2][0]
-        maps.draw(glacier, glacier.thickness, left, title=glacier.name)
+        maps.draw(glacier, np.asarray(glacier.thickness), left, title=glacier.name)
         maps.draw(glacier, speed, right, what="speed", title=glacier.name)
 
 

@@ -215,7 +215,7 @@ def _at(
     """Thickness and speed of a glacier at a date, made when asked for."""
     from odinn.model.velocities import velocity_of
 
-    thickness, months = glacier.thickness, np.array([month_index(t0)])
+    thickness, months = np.asarray(glacier.thickness), np.array([month_index(t0)])
     if date - t0 > 1e-7:
         sim = odinn.simulate(
             model, glacier, t0, date, save_every=date - t0, progress=False, **options
@@ -298,7 +298,7 @@ def _with_synthetic(
             for g in glaciers
         ]
     say(f"  making synthetic data: {', '.join(kinds)} (the first run compiles for some seconds)")
-    at = None if section.at is None else decimal_year(section.at)
+    at = None if section.at is None else decimal_year(section.at)  # type: ignore[arg-type]
     return odinn.synthetic_observations(
         truth,
         glaciers,

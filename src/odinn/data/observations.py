@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Final
 
 import numpy as np
 import xarray as xr
 
+from odinn.dates import decimal_year
 from odinn.glacier import MassBalanceRecord, Observations, PointThickness
 from odinn.grid import Grid
 
-_FIELDS = {
+_NAMES: Final = {
     "thickness": ("thickness_obs",),
     "speed": ("velocity_obs", "millan_v", "itslive_v"),
     "vx": ("vx_obs", "millan_vx", "itslive_vx"),
     "vy": ("vy_obs", "millan_vy", "itslive_vy"),
     "elevation_change": ("elevation_change_obs", "hugonnet_dhdt"),
-    "mass_balance_field": ("smb_obs",),
 }
 
 
-def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, Any]) -> Observations:
+def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, object]) -> Observations:
     """Whatever a dataset (row 0 = north) holds of measurements."""
-    fields: dict[str, Any] = {}
-    dates: dict[str, float] = {}
-    errors: dict[str, np.ndarray] = {}
-    for key, names in _FIELDS.items():
-        for name in names:
-            if name in ds.data_vars and set(ds[name].dims) == {"y", "x"}:
-                fields[key] = np.array(ds[name].transpose("y", "x").values, float)
-                if f"{name}_error" in ds.data_vars and set(ds[f"{name}_error"].dims) == {"y", "x"}:
-                    errors[key] = np.array(ds[f"{name}_error"].transpose("y", "x").values, float)
-                if "date" in ds[name].attrs:
-                    from odinn.dates import decimal_year
-
-                    dates[key] = decimal_year(ds[name].attrs["date"])
-                break
+    fields, dates, errors = {}, {}, {}
+    for key, names in _NAMES.items():
+        name = next((n for n in names if _is_field(ds, n)), None)
+        if name is None:
+            continue
+        fields[key] = _field(ds[name])
+        if _is_field(ds, f"{name}_error"):
+            errors[key] = _field(ds[f"{name}_error"])
+        if "date" in ds[name].attrs:
+            dates[key] = decimal_year(ds[name].attrs["date"])
     return Observations(
         **fields,
         mass_balance=_mass_balance(ds),
@@ -47,25 +43,29 @@ def read_observations(ds: xr.Dataset, grid: Grid, attributes: Mapping[str, Any])
     )
 
 
+def _is_field(ds: xr.Dataset, name: str) -> bool:
+    return name in ds.data_vars and set(ds[name].dims) == {"y", "x"}
+
+
+def _field(array: xr.DataArray) -> np.ndarray:
+    return np.array(array.transpose("y", "x").values, float)
+
+
 def _mass_balance(ds: xr.Dataset) -> MassBalanceRecord | None:
     if "mb_annual" not in ds:
         return None
-    metres = lambda name: np.array(ds[name].values, float) / 1000.0 if name in ds else None
-    return MassBalanceRecord(
-        np.array(ds["mb_year"].values, int),
-        np.array(ds["mb_annual"].values, float) / 1000.0,
-        metres("mb_winter"),
-        metres("mb_summer"),
-    )
+    years = np.array(ds["mb_year"].values, int)
+    annual = np.array(ds["mb_annual"].values, float)
+    return MassBalanceRecord(years, annual / 1000.0)  # mm to m w.e.
 
 
-def _geodetic(attributes: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    if "geodetic_mb_m_we_per_year" not in attributes:
+def _geodetic(attributes: Mapping[str, object]) -> tuple[float, float, float] | None:
+    """(m w.e. yr⁻¹, first year, last year)"""
+    rate = attributes.get("geodetic_mb_m_we_per_year")
+    if rate is None:
         return None
-    first, last = (
-        float(y) for y in str(attributes.get("geodetic_mb_period", "2000-2020")).split("-")
-    )
-    return float(attributes["geodetic_mb_m_we_per_year"]), first, last
+    first, last = str(attributes.get("geodetic_mb_period", "2000-2020")).split("-")
+    return float(str(rate)), float(first), float(last)
 
 
 def _points(ds: xr.Dataset, grid: Grid) -> PointThickness | None:
@@ -75,6 +75,5 @@ def _points(ds: xr.Dataset, grid: Grid) -> PointThickness | None:
 
     project = pyproj.Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
     x, y = project.transform(ds["point_lon"].values, ds["point_lat"].values)
-    return PointThickness(
-        np.asarray(x), np.asarray(y), np.array(ds["point_thickness"].values, float)
-    )
+    thickness = np.array(ds["point_thickness"].values, float)
+    return PointThickness(np.asarray(x), np.asarray(y), thickness)

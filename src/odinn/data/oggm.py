@@ -7,36 +7,53 @@ import json
 import re
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import xarray as xr
 import yaml
 
 from odinn.climate import Climate
 from odinn.data import products
-from odinn.data.netcdf import climate_from_oggm_form, glacier_from_dataset, read_dataset
+from odinn.data.netcdf import glacier_from_dataset, read_dataset
+from odinn.data.weather import climate_from_oggm_form
 from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
 
 _CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
+_DEFAULTS = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
 
 
-def is_directory(source: Any) -> bool:
+@runtime_checkable
+class GlacierDirectory(Protocol):
+    """What is used of OGGM's class of this name."""
+
+    dir: str
+
+    def get_filepath(self, name: str) -> str:
+        """The path of a file of the directory."""
+
+
+def is_directory(source: object) -> TypeGuard[str | Path | GlacierDirectory]:
     """True for an OGGM directory or a ``GlacierDirectory``."""
-    if hasattr(source, "get_filepath") and hasattr(source, "dir"):
+    if isinstance(source, GlacierDirectory):
         return True
     return isinstance(source, str | Path) and (Path(source) / "gridded_data.nc").exists()
 
 
 def open_directory(
-    source: Any, *, climate: str | xr.Dataset | Climate | None, thickness: str | None, coarsen: int
+    source: str | Path | GlacierDirectory,
+    *,
+    climate: str | xr.Dataset | Climate | None,
+    thickness: str | None,
+    coarsen: int,
 ) -> Glacier:
     """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and
     a calibration.
     """
-    folder = Path(source.dir if hasattr(source, "dir") else source)
+    folder = Path(source.dir if isinstance(source, GlacierDirectory) else source)
     attributes = _outline_attributes(folder)
     rgi_id = str(attributes.get("RGIId") or attributes.get("rgi_id") or _rgi_id_of(folder))
+    # the inventory fills names up with blanks and puts a second one behind them
     name = str(attributes.get("Name") or attributes.get("glac_name") or "").split("   ")[0].strip()
     if not isinstance(climate, xr.Dataset | Climate):
         climate = _climate(folder, climate, rgi_id)
@@ -65,6 +82,7 @@ def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
         return climate_from_oggm_form(read_dataset(files[""]), rgi_id) if "" in files else None
     product = products.climate_name(wanted)
     for suffix in products.OGGM_CLIMATE_SUFFIX.get(product, (wanted,)):
+        # daily values make the better degree-days
         for candidate in (f"daily_{suffix}", suffix):
             if candidate in files:
                 return climate_from_oggm_form(read_dataset(files[candidate]), rgi_id, product)
@@ -88,15 +106,15 @@ def _calibration(folder: Path) -> dict[str, float] | None:
         try:
             content = parse(path.read_text())
             numbers = {k: float(content[k]) for k in _CALIBRATION}
-            shared = content.get("mb_global_params", {})
+            overridden = content.get("mb_global_params", {})
         except (KeyError, TypeError, ValueError, yaml.YAMLError):
-            continue
-        defaults = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
-        return numbers | {k: float(shared.get(k, v)) for k, v in defaults.items()}
+            continue  # a directory that has not been calibrated
+        shared = {k: float(overridden.get(k, v)) for k, v in _DEFAULTS.items()}
+        return numbers | shared
     return None
 
 
-def _outline_attributes(folder: Path) -> dict[str, Any]:
+def _outline_attributes(folder: Path) -> dict[str, object]:
     """The attribute table of the outline (RGI id, name, area), empty without one."""
     import shapefile
 

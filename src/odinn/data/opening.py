@@ -16,7 +16,8 @@ from odinn.data.series import is_series, open_climate
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 
-_OTHERS: Final = {  # what has these suffixes is no glacier, and what it is
+# What has these suffixes is no glacier, and what it is.
+_OTHERS: Final = {
     "a GeoTIFF, which is one map": (".tif", ".tiff"),
     "a picture": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf", ".mp4"),
     "a configuration; `odinn run FILE --check` says what it would do": (".yaml", ".yml"),
@@ -33,15 +34,14 @@ def no_glacier(path: Path) -> str | None:
         return None
     if path.is_dir():
         held = sorted(p.name for p in path.glob("*.nc"))
-        files = (
-            f"; it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}"
-            if held
-            else " or other NetCDF files"
-        )
-        return f"a folder without gridded_data.nc{files}"
-    return next(
-        (what for what, suffixes in _OTHERS.items() if path.suffix.lower() in suffixes), None
-    )
+        if not held:
+            return "a folder without gridded_data.nc or other NetCDF files"
+        more = " ..." if len(held) > 3 else ""
+        return f"a folder without gridded_data.nc; it holds {', '.join(held[:3])}{more}"
+    for what, suffixes in _OTHERS.items():
+        if path.suffix.lower() in suffixes:
+            return what
+    return None
 
 
 def open_glacier(
@@ -76,30 +76,36 @@ def open_glacier(
         InputError: naming the glacier, the variable, what was found and what to do.
     """
     if is_series(climate):
-        climate = open_climate(climate)  # type: ignore[arg-type]
-    options: dict[str, Any] = {"climate": climate, "thickness": thickness, "coarsen": coarsen}
-    if isinstance(source, xr.Dataset):
-        rgi_id = str(source.attrs.get("rgi_id", "glacier"))
-        name = str(source.attrs.get("name", ""))
-        return glacier_from_dataset(
-            source, rgi_id=rgi_id, name=name, provenance={"format": "Dataset"}, **options
-        )
+        climate = open_climate(climate)
+    assert not isinstance(climate, Path)
     if oggm.is_directory(source):
-        return oggm.open_directory(source, **options)
-    if not isinstance(source, str | Path):
+        return oggm.open_directory(source, climate=climate, thickness=thickness, coarsen=coarsen)
+    if isinstance(source, xr.Dataset):
+        ds, rgi_id, provenance = source, "glacier", {"format": "Dataset"}
+    elif isinstance(source, str | Path):
+        path = Path(source)
+        what = no_glacier(path) if path.exists() else None
+        if what is not None:
+            raise InputError(
+                f"{path}: is {what}. Expected a NetCDF file or an OGGM glacier directory"
+            )
+        ds = read_dataset(path)
+        match = re.search(r"RGI\d\d-\d\d\.\d{5}", path.name)
+        rgi_id = match[0] if match else path.stem
+        provenance = {"source": path.name, "format": "NetCDF"}
+    else:
         raise InputError(
             f"open_glacier: found {type(source).__name__}; expected a path, an xarray.Dataset or "
             "an OGGM glacier directory"
         )
-    path = Path(source)
-    if path.exists() and (what := no_glacier(path)) is not None:
-        raise InputError(f"{path}: is {what}. Expected a NetCDF file or an OGGM glacier directory")
-    ds = read_dataset(path)
-    match = re.search(r"RGI\d\d-\d\d\.\d{5}", path.name)
-    rgi_id = str(ds.attrs.get("rgi_id") or (match[0] if match else path.stem))
-    provenance = {"source": path.name, "format": "NetCDF"}
     return glacier_from_dataset(
-        ds, rgi_id=rgi_id, name=str(ds.attrs.get("name", "")), provenance=provenance, **options
+        ds,
+        rgi_id=str(ds.attrs.get("rgi_id") or rgi_id),
+        name=str(ds.attrs.get("name", "")),
+        climate=climate,
+        thickness=thickness,
+        coarsen=coarsen,
+        provenance=provenance,
     )
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import numpy as np
 
-from odinn.climate import Climate, climate_from_series
+from odinn.climate import Climate
 from odinn.data import products
-from odinn.data.netcdf import climate_from_dataset, climate_from_oggm_form, read_dataset
+from odinn.data.netcdf import read_dataset
 from odinn.data.units import converted
+from odinn.data.weather import climate_from_dataset, climate_from_oggm_form, climate_from_series
 from odinn.errors import ClimateError, InputError, where
 
-SUFFIXES = (".csv", ".txt", ".nc", ".nc4")
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES: Final = (".csv", ".txt", ".nc", ".nc4")
+_COLUMNS: Final = ("time", "temp", "prcp", "gradient")
 
 
 def open_climate(
@@ -54,7 +59,7 @@ def open_climate(
     return _from_csv(path, ref_height, name)
 
 
-def is_series(climate: Any) -> bool:
+def is_series(climate: object) -> TypeGuard[str | Path]:
     """Whether a ``climate=`` is a path rather than a product's name."""
     return isinstance(climate, Path) or (
         isinstance(climate, str) and Path(climate).suffix.lower() in SUFFIXES
@@ -63,18 +68,17 @@ def is_series(climate: Any) -> bool:
 
 def _from_netcdf(path: Path, ref_height: float | None, name: str | None) -> Climate:
     ds = read_dataset(path)
-    climate: Climate | None
     if {"temp", "prcp"} <= set(ds.variables):
+        # one cell of a grid keeps dimensions of length 1
         series = ds.squeeze(drop=True)
         if ref_height is not None:
             series = series.assign_attrs(ref_hgt=float(ref_height))
-        named = {"climate_source", "source"} & set(ds.attrs)
-        climate = climate_from_oggm_form(series, path.name, name or (None if named else path.stem))
-    else:
-        for variable in list(ds.data_vars):
-            if ref_height is not None and re.fullmatch(r"temp_(daily|monthly)_\w+", str(variable)):
-                ds[variable].attrs["ref_hgt"] = float(ref_height)
-        climate = climate_from_dataset(ds, name, path.name)
+        is_named = bool({"climate_source", "source"} & set(ds.attrs))
+        return climate_from_oggm_form(series, path.name, name or (None if is_named else path.stem))
+    for variable in list(ds.data_vars):
+        if ref_height is not None and re.fullmatch(r"temp_(daily|monthly)_\w+", str(variable)):
+            ds[variable].attrs["ref_hgt"] = float(ref_height)
+    climate = climate_from_dataset(ds, name, path.name)
     if climate is None:
         found = ", ".join(map(str, ds.data_vars)) or "no variables"
         raise ClimateError(
@@ -84,75 +88,98 @@ def _from_netcdf(path: Path, ref_height: float | None, name: str | None) -> Clim
 
 
 def _from_csv(path: Path, ref_height: float | None, name: str | None) -> Climate:
-    import pandas as pd
-
-    fail = lambda message: ClimateError(where(path.name, message))
-    try:
-        table = pd.read_csv(
-            path, comment="#", dtype=str, skipinitialspace=True, encoding="utf-8-sig"
-        )
-    except (ValueError, OSError) as error:
-        raise fail(f"cannot be read as CSV ({str(error).splitlines()[0][:120]})") from error
-    columns: dict[str, tuple[str, str | None]] = {}  # what it is: its column and unit
-    for column in table.columns:
-        match = re.fullmatch(r"\s*(\w+)\s*(?:[\[(](.*)[\])])?\s*", str(column))
-        kind = match[1].lower() if match else ""
-        if match is None or kind not in ("time", "temp", "prcp", "gradient") or kind in columns:
-            reason = "appears twice" if kind in columns else "is not understood"
-            raise fail(
-                f"column {str(column)!r} {reason}; expected time, temp, prcp[, gradient]: rename "
-                "or remove it"
-            )
-        columns[kind] = str(column), match[2]
-    if missing := [k for k in ("time", "temp", "prcp") if k not in columns]:
-        found = ", ".join(map(str, table.columns)) or "nothing"
-        raise fail(
-            f"no column {', '.join(missing)}; found {found}, expected time, temp, prcp[, gradient]"
-        )
-    written = table[columns["time"][0]].astype(str)
-    stamps = pd.to_datetime(written, format="ISO8601", errors="coerce", utc=True)
-    if stamps.isna().any():
-        raise fail(f"time {written[stamps.isna()].iloc[0]!r} is not a date such as 2000-01-31")
-    time = stamps.dt.tz_localize(None).to_numpy("datetime64[ns]")
-    values: dict[str, np.ndarray | None] = {"gradient": None}
+    table, units = _read_csv(path)
+    time = _dates(table["time"], path)
+    values = {}
     for kind in ("temp", "prcp", "gradient"):
-        if kind in columns:
-            text = table[columns[kind][0]]
-            numbers = pd.to_numeric(text, errors="coerce")
-            if (wrong := numbers.isna() & text.notna()).any():
-                raise fail(
-                    f"{kind} is {text[wrong].iloc[0]!r} on {written[wrong].iloc[0]}, expected a "
-                    "number"
-                )
-            values[kind] = converted(
-                numbers.to_numpy(float), kind, columns[kind][1], time, path.name, kind
-            )
-    temp, precip = values["temp"], values["prcp"]
-    assert temp is not None
-    assert precip is not None
+        if kind in table:
+            numbers = _numbers(table[kind], table["time"], path)
+            values[kind] = converted(numbers, kind, units[kind], time, path.name, kind)
     height = _height_in(path) if ref_height is None else ref_height
     if height is None:
-        raise fail(
-            "no reference height: give ref_height= (m), or a line '# ref_height: 2400' in the file"
+        raise _error(
+            path,
+            "no reference height: give ref_height= (m), or a line '# ref_height: 2400' in the file",
         )
-    product = products.climate_name(name or path.stem)
     return climate_from_series(
         time,
-        temp,
-        precip,
-        values["gradient"],
+        values["temp"],
+        values["prcp"],
+        values.get("gradient"),
         height,
-        name=product,
+        name=products.climate_name(name or path.stem),
         rgi_id=path.name,
         source=path.name,
     )
 
 
+def _read_csv(path: Path) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    """A table of text with columns time, temp, prcp and maybe gradient, and the units of these."""
+    import pandas as pd
+
+    try:
+        # text, so that an error can show what stands there; spreadsheets put a mark first (sig)
+        table = pd.read_csv(
+            path, comment="#", dtype=str, skipinitialspace=True, encoding="utf-8-sig"
+        )
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise _error(path, f"cannot be read as CSV ({reason})") from error
+    kinds: list[str] = []
+    units: dict[str, str | None] = {}
+    for column in table.columns:
+        # a name, and maybe a unit in brackets
+        match = re.fullmatch(r"\s*(\w+)\s*(?:[\[(](.*)[\])])?\s*", str(column))
+        kind = match[1].lower() if match else ""
+        if match is None or kind not in _COLUMNS or kind in units:
+            reason = "appears twice" if kind in units else "is not understood"
+            raise _error(
+                path,
+                f"column {str(column)!r} {reason}; expected time, temp, prcp[, gradient]: rename "
+                "or remove it",
+            )
+        kinds.append(kind)
+        units[kind] = match[2]
+    if missing := [kind for kind in ("time", "temp", "prcp") if kind not in units]:
+        found = ", ".join(map(str, table.columns)) or "nothing"
+        raise _error(
+            path,
+            f"no column {', '.join(missing)}; found {found}, expected time, temp, prcp[, gradient]",
+        )
+    return table.set_axis(kinds, axis=1), units
+
+
+def _dates(written: pd.Series, path: Path) -> np.ndarray:
+    import pandas as pd
+
+    written = written.astype(str)
+    stamps = pd.to_datetime(written, format="ISO8601", errors="coerce", utc=True)
+    wrong = stamps.isna()
+    if wrong.any():
+        raise _error(path, f"time {written[wrong].iloc[0]!r} is not a date such as 2000-01-31")
+    return stamps.dt.tz_localize(None).to_numpy("datetime64[ns]")
+
+
+def _numbers(column: pd.Series, time: pd.Series, path: Path) -> np.ndarray:
+    """A column of text as numbers; what is empty is NaN, what is no number an error."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        found, when = column[wrong].iloc[0], time[wrong].iloc[0]
+        raise _error(path, f"{column.name} is {found!r} on {when}, expected a number")
+    return numbers.to_numpy(float)
+
+
+def _error(path: Path, message: str) -> ClimateError:
+    return ClimateError(where(path.name, message))
+
+
 def _height_in(path: Path) -> float | None:
     """The reference height that a comment of a CSV gives, m."""
+    comment = re.compile(r"#\s*ref_(?:height|hgt)\s*[:=]\s*(-?[\d.]+)\s*(?:m\s*)?$")
     for line in path.read_text(encoding="utf-8-sig").splitlines():
-        if match := re.match(
-            r"#\s*ref_(?:height|hgt)\s*[:=]\s*(-?[\d.]+)\s*(?:m\s*)?$", line.strip()
-        ):
+        if match := comment.match(line.strip()):
             return float(match[1])
     return None

@@ -4,6 +4,7 @@ balances.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -13,14 +14,19 @@ import numpy as np
 from jaxtyping import Float
 
 from odinn.climate import months_between
-from odinn.dates import decimal_year, hydrological_year
+from odinn.dates import Date, decimal_year, hydrological_year
 from odinn.errors import CalibrationError, InputError, where
 from odinn.glacier import Glacier
+from odinn.model.binding import as_list
 from odinn.model.model import Model
+from odinn.numbers.conversion import for_glacier
+from odinn.numbers.slot import Number
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.laws.base import AbstractLaw
 
 Vary = Literal["melt_factor", "precip_factor", "temp_bias"]
+Target = float | None  # m w.e. yr⁻¹; None: what was measured
+Period = tuple[Date, Date]
 
 BOUNDS: dict[str, tuple[float, float]] = {
     "melt_factor": (0.5e-3, 20e-3),
@@ -38,32 +44,23 @@ def monthly_balance(
     """
     balance = model.mass_balance
     if balance is None or balance.frequency != "monthly":
-        raise InputError(
-            where(
-                glacier.rgi_id, "calibration needs a monthly mass balance such as TemperatureIndex"
-            )
-        )
+        raise _error(glacier, "calibration needs a monthly mass balance such as TemperatureIndex")
     if not glacier.mask.any():
-        raise InputError(
-            where(glacier.rgi_id, "the outline is empty: there are no cells to average over")
-        )
+        raise _error(glacier, "the outline is empty: there are no cells to average over")
     here = balance.on(glacier)
     if any(callable(v) for v in jax.tree.leaves(here, is_leaf=callable)):
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                "a law of the balance is renewed each month: calibrate with numbers instead",
-            )
+        raise _error(
+            glacier, "a law of the balance is renewed each month: calibrate with numbers instead"
         )
     forcing = balance.forcing(glacier, np.asarray(months))
     inside = jnp.asarray(glacier.surface[glacier.mask])
-    # a cell depends on itself alone, so those inside the outline do
+    # a cell depends on itself alone, so those inside the outline do; spreads by month stay whole
     here = jax.tree.map(lambda v: v[glacier.mask] if np.shape(v) == glacier.grid.shape else v, here)
     return np.asarray(_means(here, forcing, inside))
 
 
 def annual_balance(
-    model: Model, glacier: Glacier, period: tuple[Any, Any], hydro_month: int = HYDRO_MONTH
+    model: Model, glacier: Glacier, period: Period, hydro_month: int = HYDRO_MONTH
 ) -> dict[int, float]:
     """Glacier-wide balance of the hydrological years inside a period, on fixed geometry, {year: m
     w.e.}.
@@ -71,173 +68,200 @@ def annual_balance(
     months = months_between(*(decimal_year(t) for t in period))
     series = monthly_balance(model, glacier, months)
     years = np.array([hydrological_year(k, hydro_month) for k in months])
-    return {
-        int(y): float(series[years == y].sum())
-        for y in np.unique(years)
-        if (years == y).sum() == 12
-    }
+    # the first and the last may have lost months to the period
+    complete = [y for y in np.unique(years) if (years == y).sum() == 12]
+    return {int(y): float(series[years == y].sum()) for y in complete}
 
 
 def calibrate(
     model: Model,
-    glacier: Glacier,
-    target: float | None = None,
-    period: tuple[Any, Any] | None = None,
+    glacier: Glacier | Sequence[Glacier],
+    target: Target | Sequence[Target] | Mapping[str, Target] = None,
+    period: Period | None = None,
     vary: Vary = "melt_factor",
     *,
     bounds: tuple[float, float] | None = None,
 ) -> Model:
-    """A model whose mean balance over a period, on the glacier's present geometry, is the target.
+    """A model whose mean balance over a period, on a glacier's present geometry, is the target.
 
     Args:
-        model: with a monthly balance. glacier: with a climate that covers the period.
+        model: with a monthly balance.
+        glacier: one with a climate that covers the period, or a list of such.
         target: m w.e. yr⁻¹, the mean inside the outline; None takes the mean of the measured annual
-            balances of the hydrological years inside the period.
+            balances of the hydrological years inside the period. For a list one for all, a list, or
+            ``{rgi_id: target}``.
         period: (start, end), decimal years or dates, whole months; None takes the hydrological
             years that climate and measurements share.
         vary: the number to solve for. bounds: where to look; default melt_factor 0.5e-3 … 20e-3,
             precip_factor 0.1 … 10, temp_bias −15 … 15.
 
     Returns:
-        The model with that number replaced.
+        The model with that number replaced; for a list by ``{rgi_id: number}``, beside what it held
+        for other glaciers.
 
     Raises:
-        CalibrationError: no value within the bounds reaches the target; the message says what the
-            bounds give.
+        InputError: targets, period or model do not fit. CalibrationError: no value within the
+            bounds reaches the target; the message says what the bounds give. Both name the glacier.
 
     Root finding: Brent's method (``scipy.optimize.brentq``), as in OGGM's calibration (Maussion et
     al. 2019).
     """
-    from scipy.optimize import brentq
+    glaciers = as_list(glacier)
+    _check_varied(model, vary, glaciers[0])
+    if isinstance(target, Sequence) and (
+        isinstance(glacier, Glacier) or len(target) != len(glaciers)
+    ):
+        raise _error(
+            glaciers[0],
+            f"calibrate: {len(target)} targets for {len(glaciers)} glaciers in the list",
+        )
+    tasks = []
+    for position, own in enumerate(glaciers):
+        wanted = target[position] if isinstance(target, Sequence) else target
+        tasks.append(_task(own, for_glacier(wanted, own.rgi_id, "calibrate: target"), period))
+    low, high = bounds or BOUNDS[vary]
+    found = {
+        task.glacier.rgi_id: jnp.asarray(_root(model, task, vary, low, high)) for task in tasks
+    }
+    if isinstance(glacier, Glacier):
+        return _with_number(model, vary, found[glacier.rgi_id])
+    # glaciers may be calibrated list by list
+    before = getattr(model.mass_balance, vary)
+    others = dict(before) if isinstance(before, Mapping) else {}
+    return _with_number(model, vary, others | found)
 
-    if vary not in BOUNDS:
-        raise InputError(
-            where(glacier.rgi_id, f"vary={vary!r}: expected one of {', '.join(BOUNDS)}")
-        )
-    if model.mass_balance is None or not hasattr(model.mass_balance, vary):
-        kind = type(model.mass_balance).__name__
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"calibrate varies {vary} of a TemperatureIndex; the model has {kind}",
-            )
-        )
-    if isinstance(getattr(model.mass_balance, vary), AbstractLaw):
-        message = f"calibrate would replace the law in {vary}; vary another number, or calibrate first and put the law in then"
-        raise InputError(where(glacier.rgi_id, message))
+
+class _Task(eqx.Module):
+    """What one glacier is calibrated to: a mean balance (m w.e. yr⁻¹) over months."""
+
+    glacier: Glacier
+    target: float
+    period: Period
+    months: np.ndarray
+
+
+def _task(glacier: Glacier, target: Target, period: Period | None) -> _Task:
     target, period = measured_target(glacier, target, period)
     start, end = (decimal_year(t) for t in period)
     if not end > start:
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"calibrate: the period ends at {period[1]}, not after its start {period[0]}",
-            )
+        raise _error(
+            glacier, f"calibrate: the period ends at {period[1]}, not after its start {period[0]}"
         )
     for t in (start, end):
+        # decimal years of dates carry round-off
         if abs(12 * t - round(12 * t)) > 1e-6:
-            raise InputError(
-                where(
-                    glacier.rgi_id, f"calibrate: the period needs whole months; {t} is within one"
-                )
-            )
-    months = months_between(*(decimal_year(t) for t in period))
-    low, high = bounds or BOUNDS[vary]
+            raise _error(glacier, f"calibrate: the period needs whole months; {t} is within one")
+    return _Task(glacier, target, period, months_between(start, end))
 
-    def with_value(value: float) -> Model:
-        return eqx.tree_at(
-            lambda m: getattr(m.mass_balance, vary), model, jnp.asarray(float(value))
+
+def _check_varied(model: Model, vary: str, glacier: Glacier) -> None:
+    """Raise :class:`InputError` where the model has no such number to vary."""
+    if vary not in BOUNDS:
+        raise _error(glacier, f"vary={vary!r}: expected one of {', '.join(BOUNDS)}")
+    balance = model.mass_balance
+    if balance is None or not hasattr(balance, vary):
+        kind = type(balance).__name__
+        raise _error(
+            glacier, f"calibrate varies {vary} of a TemperatureIndex; the model has {kind}"
         )
+    if isinstance(getattr(balance, vary), AbstractLaw):
+        raise _error(
+            glacier,
+            f"calibrate would replace the law in {vary}; vary another number, or calibrate first "
+            "and put the law in then",
+        )
+
+
+def _with_number(model: Model, vary: str, number: Number) -> Model:
+    return eqx.tree_at(lambda m: getattr(m.mass_balance, vary), model, number)
+
+
+def _root(model: Model, task: _Task, vary: str, low: float, high: float) -> float:
+    """The number between low and high that meets a glacier's target."""
+    from scipy.optimize import brentq
 
     def misfit(value: float) -> float:
-        return (
-            float(monthly_balance(with_value(value), glacier, months).sum()) * 12.0 / len(months)
-            - target
-        )
+        # an array, so that another value compiles nothing
+        trial = _with_number(model, vary, jnp.asarray(float(value)))
+        balance = monthly_balance(trial, task.glacier, task.months)
+        return float(balance.sum()) * 12.0 / len(task.months) - task.target
 
-    ends = misfit(low), misfit(high)
-    if not ends[0] * ends[1] <= 0:
-        raise CalibrationError(
-            where(
-                glacier.rgi_id,
-                f"no {vary} between {low:g} and {high:g} gives {target:+.3f} m w.e. yr-1 over "
-                f"{period[0]} to {period[1]}: "
-                f"the bounds give {ends[0] + target:+.3f} and {ends[1] + target:+.3f}; vary "
-                "another number "
-                f"({', '.join(v for v in BOUNDS if v != vary)}) or change the others first",
-            )
+    at_low, at_high = misfit(low), misfit(high)
+    # written so that a misfit that is not a number is an error, too
+    if not at_low * at_high <= 0:
+        start, end = task.period
+        message = (
+            f"no {vary} between {low:g} and {high:g} gives {task.target:+.3f} m w.e. yr-1 over "
+            f"{start} to {end}: the bounds give {at_low + task.target:+.3f} and "
+            f"{at_high + task.target:+.3f}; vary another number "
+            f"({', '.join(v for v in BOUNDS if v != vary)}) or change the others first"
         )
-    return with_value(brentq(misfit, low, high, xtol=1e-12, rtol=1e-10))
+        raise CalibrationError(where(task.glacier.rgi_id, message))
+    return float(brentq(misfit, low, high, xtol=1e-12, rtol=1e-10))
 
 
 def measured_target(
-    glacier: Glacier, target: float | None, period: tuple[Any, Any] | None
-) -> tuple[float, tuple[Any, Any]]:
+    glacier: Glacier, target: Target, period: Period | None
+) -> tuple[float, Period]:
     """Target and period, filled from the glacier's measured annual balances where they are not
     given.
     """
-    record = glacier.observations.mass_balance
-    if (
-        glacier.climate is not None
-        and glacier.climate.scenario is not None
-        and (target is None or period is None)
-    ):
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                "measured balances belong to the climate of their years, not to "
-                f"{glacier.climate}: calibrate with the series "
-                "first and replace the climate then, or give target= and period=",
-            )
+    climate = glacier.climate
+    is_scenario = climate is not None and climate.scenario is not None
+    if is_scenario and (target is None or period is None):
+        raise _error(
+            glacier,
+            f"measured balances belong to the climate of their years, not to {climate}: calibrate "
+            "with the series first and replace the climate then, or give target= and period=",
         )
     if period is None:
-        if record is None or glacier.climate is None:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    "no measured balances: give target= (m w.e. yr-1) and period=(start, end)",
-                )
-            )
-        measured = {
-            int(y) for y, b in zip(record.years, record.annual, strict=True) if np.isfinite(b)
-        }
-        years = sorted(measured & set(glacier.climate.complete_years(HYDRO_MONTH)))
-        if not years:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    "climate and measured balances share no hydrological year: give period=",
-                )
-            )
-        period = (years[0] - 1 + (HYDRO_MONTH - 1) / 12, years[-1] + (HYDRO_MONTH - 1) / 12)
+        period = _measured_period(glacier)
     if target is None:
-        shared = measured_years(glacier, period)
-        if not shared:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    f"no measured annual balance within {period[0]} to {period[1]}: give target=",
-                )
+        measured = measured_years(glacier, period)
+        if not measured:
+            raise _error(
+                glacier,
+                f"no measured annual balance within {period[0]} to {period[1]}: give target=",
             )
-        target = float(np.mean(list(shared.values())))
+        target = float(np.mean(list(measured.values())))
     return float(target), period
 
 
+def _measured_period(glacier: Glacier) -> Period:
+    """From the first to the last hydrological year that climate and measurements share."""
+    record = glacier.observations.mass_balance
+    if record is None or glacier.climate is None:
+        raise _error(
+            glacier, "no measured balances: give target= (m w.e. yr-1) and period=(start, end)"
+        )
+    covered = glacier.climate.complete_years(HYDRO_MONTH)
+    measured = np.asarray(record.years)[np.isfinite(record.annual)]
+    shared = np.intersect1d(measured, covered)
+    if not shared.size:
+        raise _error(
+            glacier, "climate and measured balances share no hydrological year: give period="
+        )
+    # a hydrological year is labelled by its end and starts in the calendar year before
+    offset = (HYDRO_MONTH - 1) / 12
+    return int(shared[0]) - 1 + offset, int(shared[-1]) + offset
+
+
 def measured_years(
-    glacier: Glacier, period: tuple[Any, Any], hydro_month: int = HYDRO_MONTH
+    glacier: Glacier, period: Period, hydro_month: int = HYDRO_MONTH
 ) -> dict[int, float]:
     """Measured annual balances of the hydrological years inside a period, {year: m w.e.}."""
     record = glacier.observations.mass_balance
     if record is None:
         return {}
     start, end = (decimal_year(t) for t in period)
+    # year y runs from month hydro_month of y - 1; the margins are for round-off
     offset = (hydro_month - 1) / 12
-    inside = lambda y: y - 1 + offset >= start - 1e-6 and y + offset <= end + 1e-6
-    return {
-        int(y): float(b)
-        for y, b in zip(record.years, record.annual, strict=True)
-        if np.isfinite(b) and inside(int(y))
-    }
+    measured = {}
+    for year, balance in zip(record.years, record.annual, strict=True):
+        is_inside = year - 1 + offset >= start - 1e-6 and year + offset <= end + 1e-6
+        if is_inside and np.isfinite(balance):
+            measured[int(year)] = float(balance)
+    return measured
 
 
 class Comparison(eqx.Module):
@@ -267,9 +291,7 @@ class Comparison(eqx.Module):
         return float(np.std(self.measured))
 
 
-def compare_with_measurements(
-    model: Model, glacier: Glacier, period: tuple[Any, Any]
-) -> Comparison | None:
+def compare_with_measurements(model: Model, glacier: Glacier, period: Period) -> Comparison | None:
     """Annual balances on fixed geometry beside those measured; None where fewer than three years
     are shared.
     """
@@ -278,8 +300,15 @@ def compare_with_measurements(
     years = sorted(set(modelled) & set(measured))
     if len(years) < 3:
         return None
-    pick = lambda series: np.array([series[y] for y in years])
-    return Comparison(np.array(years), pick(modelled), pick(measured))
+    return Comparison(
+        years=np.array(years),
+        modelled=np.array([modelled[y] for y in years]),
+        measured=np.array([measured[y] for y in years]),
+    )
+
+
+def _error(glacier: Glacier, message: str) -> InputError:
+    return InputError(where(glacier.rgi_id, message))
 
 
 @eqx.filter_jit

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from odinn.constants import WATER_DENSITY
-from odinn.dates import decimal_year
+from odinn.dates import Date, decimal_year
 from odinn.errors import InputError
-from odinn.glacier import Glacier, Observations
+from odinn.glacier import Glacier, Observations, When
 from odinn.learning.choices import Time, as_dates, as_intervals
 from odinn.learning.fields import AbstractFieldLoss, Moment
 from odinn.learning.losses import ElevationChange, Thickness, Velocity
@@ -22,15 +23,19 @@ from odinn.run.driver import simulate
 
 KINDS = ("thickness", "velocity", "elevation_change", "geodetic")
 
-_THICKNESS, _VELOCITY, _CHANGE = Thickness(), Velocity(), ElevationChange()  # type: ignore[call-arg]  # equinox's defaults
+# Equinox's defaults are unknown to the checker of types.
+_THICKNESS = Thickness()  # type: ignore[call-arg]
+_VELOCITY = Velocity()  # type: ignore[call-arg]
+_CHANGE = ElevationChange()  # type: ignore[call-arg]
 
-Runs = dict[Moment, tuple[Simulation, int]]  # of each moment, the run that has it, and in which row
+# Of each moment, the run that has it, and in which row.
+Runs = dict[Moment, tuple[Simulation, int]]
 
 
 def synthetic_observations(
     model: Model,
     glaciers: Glacier | Sequence[Glacier],
-    span: tuple[Any, Any],
+    span: tuple[Date, Date],
     *,
     of: Sequence[str] = ("thickness", "velocity"),
     at: Any = None,
@@ -54,6 +59,7 @@ def synthetic_observations(
             "velocity": 0.05}.
         options: keywords of :func:`odinn.simulate`.
 
+    A learned thickness or bed is run at its present values, and stays learned in what is returned.
     Fields are where the run has ice inside the outline (at their date, else at the last of ``at``),
     NaN elsewhere; of a list of K dates or intervals they are (K, ny, nx). Each kind is made by a
     run that stops where its loss does, so that without noise the loss is 0 at the truth. A loss
@@ -71,52 +77,90 @@ def synthetic_observations(
     t0, t1 = (decimal_year(t) for t in span)
     dated = [(t1,)] if at is None else list(as_dates(at) or ())
     intervals = as_intervals(between)
-    for t in (*(t for (t,) in dated), *(t for interval in intervals or () for t in interval)):
+    for t in itertools.chain(*dated, *(intervals or ())):
         if not t0 <= t <= t1:
             raise InputError(
                 f"synthetic_observations: {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}"
             )
-    water = model.ice_density / WATER_DENSITY
+    wanted = _Wanted(of, (t0, t1), dated, intervals)
     out = []
     for position, glacier in enumerate(as_list(glaciers)):
-        random = np.random.default_rng((seed, position))
-        runs = cache(partial(_runs, model, glacier, t0, t1, options))
-        thickness = _seen(_THICKNESS, dated, _thickness, runs)
-        ice = glacier.mask & (thickness > 0)
-        last = ice if len(dated) == 1 else ice[-1]
-
-        def noisy(values: Any, kind: str, rng: Any = random) -> Any:
-            return values * (1.0 + (noise or {}).get(kind, 0.0) * rng.normal(size=np.shape(values)))
-
-        found: dict[str, Any] = {}
-        dates: dict[str, Any] = {}
-        if "thickness" in of:
-            found["thickness"] = noisy(thickness, "thickness")
-            dates["thickness"] = _single([t for (t,) in dated])
-        if "velocity" in of:
-            vx, vy = np.moveaxis(_seen(_VELOCITY, intervals or dated, _velocity, runs), -3, 0)
-            factor = noisy(np.ones_like(vx), "velocity")
-            found |= {
-                "vx": vx * factor,
-                "vy": vy * factor,
-                "speed": np.sqrt(vx**2 + vy**2) * factor,
-            }
-            own = [t for (t,) in dated] if intervals is None else intervals
-            dates |= dict.fromkeys(("vx", "vy", "speed"), _single(own))
-        if "elevation_change" in of:
-            change = _seen(_CHANGE, intervals or [(t0, t1)], _thickness, runs)
-            found["elevation_change"] = noisy(change, "elevation_change")
-            dates |= {} if intervals is None else {"elevation_change": _single(intervals)}
-        dated_fields = ("thickness",) if intervals else ("thickness", "vx", "vy", "speed")
-        found = {
-            name: np.where(ice if name in dated_fields else last, f, np.nan)
-            for name, f in found.items()
-        }
-        if "geodetic" in of:
-            rate = water * _balance(runs(t1)[t1, False][0])[glacier.mask].mean() / (t1 - t0)
-            found["geodetic"] = (float(noisy(rate, "geodetic")), t0, t1)
-        out.append(glacier.replace(observations=Observations(**found, dates=dates)))
+        runs = cache(partial(_runs, model, glacier.settled(), t0, t1, options))
+        errors = _Errors(np.random.default_rng((seed, position)), noise or {})
+        found = _observed(wanted, runs, glacier.mask, errors)
+        out.append(glacier.replace(observations=found))
     return out
+
+
+class _Wanted(NamedTuple):
+    """Kinds of observations, the span of the run, and when they are made."""
+
+    kinds: Sequence[str]
+    span: tuple[float, float]
+    dates: Sequence[Time]
+    intervals: Sequence[Time] | None
+
+
+class _Errors(NamedTuple):
+    """Draws of relative errors; each call draws, so that kinds do not shift each other's."""
+
+    random: np.random.Generator
+    deviations: Mapping[str, float]
+
+    def on(self, values: np.ndarray, kind: str) -> np.ndarray:
+        """Values times 1 plus an error."""
+        draw = self.random.normal(size=np.shape(values))
+        return values * (1.0 + self.deviations.get(kind, 0.0) * draw)
+
+
+def _observed(
+    wanted: _Wanted, runs: Callable[..., Runs], mask: np.ndarray, errors: _Errors
+) -> Observations:
+    """What these runs show of one glacier, where there is ice inside the outline."""
+    thickness = _seen(_THICKNESS, wanted.dates, _thickness, runs)
+    ice = mask & (thickness > 0)
+    last = ice if len(wanted.dates) == 1 else ice[-1]
+    fields: dict[str, np.ndarray] = {}
+    dates: dict[str, When] = {}
+    if "thickness" in wanted.kinds:
+        fields["thickness"] = np.where(ice, errors.on(thickness, "thickness"), np.nan)
+        dates["thickness"] = _stated(wanted.dates)
+    if "velocity" in wanted.kinds:
+        times = wanted.intervals or wanted.dates
+        vx, vy = np.moveaxis(_seen(_VELOCITY, times, _velocity, runs), -3, 0)
+        # one error for a vector: a wrong displacement, not a wrong direction
+        factor = errors.on(np.ones_like(vx), "velocity")
+        there = last if wanted.intervals else ice
+        for name, component in (("vx", vx), ("vy", vy), ("speed", np.sqrt(vx**2 + vy**2))):
+            fields[name] = np.where(there, component * factor, np.nan)
+            dates[name] = _stated(times)
+    if "elevation_change" in wanted.kinds:
+        change = _seen(_CHANGE, wanted.intervals or [wanted.span], _thickness, runs)
+        change = errors.on(change, "elevation_change")
+        fields["elevation_change"] = np.where(last, change, np.nan)
+        if wanted.intervals:
+            dates["elevation_change"] = _stated(wanted.intervals)
+    geodetic = None
+    if "geodetic" in wanted.kinds:
+        rate = errors.on(_geodetic(wanted.span, runs, mask), "geodetic")
+        geodetic = (float(rate), *wanted.span)
+    return Observations(
+        thickness=fields.get("thickness"),
+        speed=fields.get("speed"),
+        vx=fields.get("vx"),
+        vy=fields.get("vy"),
+        elevation_change=fields.get("elevation_change"),
+        dates=dates,
+        geodetic=geodetic,
+    )
+
+
+def _geodetic(span: tuple[float, float], runs: Callable[..., Runs], mask: np.ndarray) -> np.ndarray:
+    """The glacier-wide balance of a span, m w.e. yr⁻¹."""
+    start, end = span
+    run, _ = runs(end)[end, False]
+    water = run.model.ice_density / WATER_DENSITY
+    return water * _balance(run)[mask].mean() / (end - start)
 
 
 def _runs(
@@ -129,11 +173,12 @@ def _runs(
     found: Runs = {}
     start, state = t0, options.pop("initial", None)
     for stop in [t for t in stops if t > t0] or [t1]:
-        run = simulate(
-            model, glacier, start, stop, **{"initial": state, "save_every": stop - start, **options}
-        )
+        own = {"initial": state, "save_every": stop - start, **options}
+        run = simulate(model, glacier, start, stop, **own)
+        # at a stop the laws of the month that ends hold, or those of the month that begins
         found |= {(stop, False): (run, -1), (start, True): (run, 0)}
-        found |= {(t0, False): (run, 0)} if start == t0 else {}
+        if start == t0:
+            found[t0, False] = (run, 0)
         start, state = stop, run.state
     return found
 
@@ -142,22 +187,26 @@ def _seen(
     loss: AbstractFieldLoss,
     times: Sequence[Time],
     field: Callable[[Simulation, int], np.ndarray],
-    runs: Any,
-) -> Any:
+    runs: Callable[..., Runs],
+) -> np.ndarray:
     """What a loss looks at, at each of K dates or over each of K intervals: (K, ...), or without K
     if there is one.
     """
     moments = [loss.moments(time) for time in times]
     rows = runs(*sorted({t for own in moments for t, _ in own}))
-    at = {moment: field(*rows[moment]) for own in moments for moment in own}
-    return _single([sum(factor * at[moment] for moment, factor in own.items()) for own in moments])
+    needed = set().union(*moments)
+    at = {moment: field(*rows[moment]) for moment in needed}
+    seen = []
+    for own in moments:
+        parts = [factor * at[moment] for moment, factor in own.items()]
+        seen.append(sum(parts[1:], start=parts[0]))
+    return seen[0] if len(seen) == 1 else np.stack(seen)
 
 
-def _single(listed: Sequence[Any]) -> Any:
-    """The only one of a list, else the list; arrays stacked."""
-    if len(listed) == 1:
-        return listed[0]
-    return np.stack(listed) if isinstance(listed[0], np.ndarray) else list(listed)
+def _stated(times: Sequence[Time]) -> When:
+    """Dates as numbers and intervals as pairs; the only one, else a list."""
+    listed: list[Any] = [time[0] if len(time) == 1 else time for time in times]
+    return listed[0] if len(listed) == 1 else listed
 
 
 def _thickness(run: Simulation, row: int) -> np.ndarray:

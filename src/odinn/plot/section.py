@@ -134,7 +134,7 @@ def cross_section(
     ax = Figure(figsize=(8.0, 4.8), layout="constrained").subplots() if ax is None else ax
     grid = sim.glacier.grid
     line = line_of(sim, line)
-    along, bed = distance(line) / 1000, sample(sim.glacier.bed, grid, line)
+    along, bed = distance(line) / 1000, sample(np.asarray(sim.glacier.bed), grid, line)
     chosen = np.unique(np.linspace(0, len(sim.times) - 1, max(surfaces, 2)).round().astype(int))
     thickness = np.stack([sample(sim.thickness[i], grid, line) for i in chosen])
     norm = Normalize(sim.times[0], sim.times[-1])

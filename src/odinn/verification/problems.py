@@ -241,7 +241,9 @@ def _velocity() -> Mapping[str, float]:
         there = (r > 0.2 * dome.margin(t)) & (r < 0.8 * dome.margin(t))
         vx, vy, _ = (
             v[0][there]
-            for v in velocity_of(Model(flow=dome.flow), glacier, glacier.thickness[None])
+            for v in velocity_of(
+                Model(flow=dome.flow), glacier, np.asarray(glacier.thickness)[None]
+            )
         )
         x, y = (np.broadcast_to(a, grid.shape)[there] for a in (grid.x, grid.y[:, None]))
         speed, r = np.asarray(dome.surface_speed(r[there], t)), r[there]

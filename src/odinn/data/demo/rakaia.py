@@ -1,4 +1,4 @@
-"""The embedded glaciers, their idealised climate, and the model that goes with them.
+"""The embedded glaciers and their idealised climate.
 
 Nine glaciers at the head of the Rakaia, New Zealand. Outlines and precipitation are real; thickness
 is an estimate, the surface a model state, temperature idealised; debris and lakes are left out.
@@ -14,6 +14,7 @@ import numpy as np
 
 from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
+from odinn.data.opening import open_glacier
 from odinn.glacier import Glacier
 
 FOLDER: Final = Path(__file__).parent
@@ -39,7 +40,8 @@ REFERENCE_HEIGHT: Final = 765.0  # m, of the village
 AMPLITUDE: Final = 6.5  # K, half the range of the year
 WARMEST: Final = 1  # February, counted from 0
 EQUILIBRIUM_LINE: Final = 1860.0  # m, where the demo's balance is 0
-MEAN_TEMPERATURE: Final = 8.2014  # °C at 765 m: what puts the equilibrium line there (tools/build_demo_data.py solves for it)
+# °C at 765 m: what puts the equilibrium line there (tools/build_demo_data.py solves for it).
+MEAN_TEMPERATURE: Final = 8.2014
 
 
 def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
@@ -55,13 +57,13 @@ def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
     months = 12 * (YEARS[1] - YEARS[0])
     month = np.arange(months) % 12
     return Climate(
-        "idealised",
-        "monthly",
-        REFERENCE_HEIGHT,
-        12 * YEARS[0],
-        mean + AMPLITUDE * np.cos(2 * np.pi * (month - WARMEST) / 12.0),
-        np.array(PRECIPITATION)[month],
-        np.full(months, DEFAULT_LAPSE_RATE),
+        name="idealised",
+        step="monthly",
+        ref_height=REFERENCE_HEIGHT,
+        first_month=12 * YEARS[0],
+        temp=mean + AMPLITUDE * np.cos(2 * np.pi * (month - WARMEST) / 12.0),
+        precip=np.array(PRECIPITATION)[month],
+        gradient=np.full(months, DEFAULT_LAPSE_RATE),
         source="precipitation normals of Aoraki/Mount Cook; temperature idealised",
     )
 
@@ -87,8 +89,6 @@ def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
     ('RGI60-18.03156', 'Ramsay Glacier')
     >>> sim = odinn.simulate(odinn.demo_model(), ramsay, "2000-04-01", "2000-05-01")
     """
-    from odinn.data.opening import open_glacier
-
     climate = demo_climate()
     glaciers = [
         open_glacier(path, climate=climate, coarsen=coarsen) for path in FOLDER.glob("*.nc")
