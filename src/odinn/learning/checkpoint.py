@@ -43,7 +43,7 @@ class InversionState(eqx.Module):
     covariance: Float[np.ndarray, "n n"] | None = None
 
     def __check_init__(self) -> None:
-        for name in ("x", "value", "gradient", "best", "best_value", "best_gradient"):
+        for name in ("x", "best"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name} is not finite")
         for name in ("stage", "step", "total"):
@@ -91,5 +91,4 @@ def read_checkpoint(path: Path, signature: str | None = None) -> dict[str, Any] 
     state = codec.decode(codec.parse(str(content[_TREE]), str(path)), content, str(path))
     if not isinstance(state, InversionState):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a checkpoint")
-    fields = {name: value for name, value in vars(state).items()}
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in vars(state).items() if value is not None}

@@ -101,6 +101,8 @@ def load(path: str | Path) -> Any:
     path = _file_in(path) if path.is_dir() else path
     group = _read_group(path)
     tree = _tree_of(group, path)
+    if codec.name_in(tree) is None:
+        raise InputError(f"{path}: holds no object; make the file again")
     if codec.name_in(tree) != _SIMULATION:
         return codec.decode(tree, group, str(path))
     sim = codec.decode(tree, group, str(path), elsewhere=_from_dataset(group, path))
