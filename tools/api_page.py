@@ -69,7 +69,7 @@ def _members(module: ModuleType) -> list[str]:
     """Public classes and functions that a module defines or, if it says so, exports."""
     exported = getattr(module, "__all__", None)
     if exported is not None:
-        return sorted(exported)
+        return sorted(name for name in exported if callable(getattr(module, name)))
     own = lambda m: (
         (inspect.isclass(m) or inspect.isfunction(m)) and m.__module__ == module.__name__
     )

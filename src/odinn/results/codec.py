@@ -20,7 +20,7 @@ import numpy as np
 
 from odinn.errors import InputError
 from odinn.registry import class_of, public_name
-from odinn.results.declared import declared, shown, wrong_fields
+from odinn.results.declared import declared, is_incomplete, shown, wrong_fields
 from odinn.results.lost import LostClass, LostError, LostFormula
 
 FORMAT: Final = 2  # 1 named classes by module; it was in files of the first 0.1.0.dev0
@@ -115,12 +115,12 @@ def refuse_earlier(file: str) -> NoReturn:
 
 
 def decode(
-    tree: Any, arrays: Mapping[str, Any], file: str, *, elsewhere: Fields | None = None
+    tree: Any, arrays: Mapping[str, np.ndarray], file: str, *, elsewhere: Fields | None = None
 ) -> Any:
     """The object that was encoded.
 
     Args:
-        tree, arrays: of :class:`Encoded`; an array may also be an ``xarray.DataArray``.
+        tree, arrays: of :class:`Encoded`.
         file: named in errors.
         elsewhere: by public name of a class, the fields that were skipped.
 
@@ -207,7 +207,7 @@ class _Reader:
     """Turns a tree into objects; ``place`` says where in it an error is."""
 
     file: str
-    arrays: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
     elsewhere: Fields
 
     def fail(self, place: str, text: str) -> InputError:
@@ -253,7 +253,7 @@ class _Reader:
             raise self.fail(place, f"its array '{name}' is not in the file")
         try:
             values, wanted = np.array(self.arrays[name]), np.dtype(dtype)
-        except Exception as error:  # what NumPy, NetCDF and Zarr make of damaged bytes
+        except Exception as error:  # what NumPy makes of a name that is no type
             raise self.fail(place, f"its array '{name}' cannot be read ({error})") from error
         kinds = _KINDS if is_jax else _KINDS + "mM"
         if wanted.kind not in kinds or values.dtype != _stored(wanted):
@@ -292,7 +292,7 @@ class _Reader:
             obj: Any = object.__new__(cls)
             for field, value in values.items():
                 object.__setattr__(obj, field, value)
-            for base in cls.__mro__:
+            for base in () if is_incomplete(cls, values) else cls.__mro__:
                 if "__check_init__" in vars(base):
                     vars(base)["__check_init__"](obj)
         except LostError:  # a check of what the file did not keep

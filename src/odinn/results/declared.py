@@ -17,7 +17,7 @@ import numpy as np
 
 from odinn.results.lost import LostClass, LostFormula
 
-_CONTAINERS = {tuple: list | tuple, list: list | tuple, dict: Mapping}
+_CONTAINERS: dict[Any, Any] = {tuple: list | tuple, list: list | tuple, dict: Mapping}
 
 
 @functools.cache
@@ -38,6 +38,20 @@ def wrong_fields(cls: type, values: Mapping[str, Any]) -> list[str]:
     """
     with jaxtyping.jaxtyped("context"):  # an axis has one length in all fields
         return [name for name, hint in declared(cls).items() if not _fits(values[name], hint)]
+
+
+def is_incomplete(cls: type, values: Mapping[str, Any]) -> bool:
+    """Whether something was lost that the class needs of a certain interface, so that its own check
+    would stumble over the place that is empty.
+    """
+    hints = declared(cls)
+    lost = [name for name, value in values.items() if isinstance(value, LostClass)]
+    return any(not _may_be_anything(hints[name]) for name in lost)
+
+
+def _may_be_anything(hint: Any) -> bool:
+    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return Any in alternatives
 
 
 def shown(hint: Any) -> str:

@@ -74,14 +74,15 @@ def save(obj: Any, path: str | Path) -> Path:
     if public_name(type(obj)) is None:
         name = type(obj).__name__
         raise InputError(f"save: the class {name} is not registered: call odinn.register({name})")
-    is_run = isinstance(obj, Simulation)
-    encoded = codec.encode(obj, _IN_DATASET if is_run else {})
+    root, skip = xr.Dataset(attrs={"Conventions": "CF-1.11"}), {}
+    if isinstance(obj, Simulation):
+        root, skip = obj.to_dataset(), _IN_DATASET
+    encoded = codec.encode(obj, skip)
     if encoded.left_out:
         _warn(encoded, path)
-    root = obj.to_dataset() if is_run else xr.Dataset(attrs={"Conventions": "CF-1.11"})
     group = xr.Dataset({name: _variable(name, a) for name, a in encoded.arrays.items()})
     group.attrs[_TREE] = encoded.text
-    if is_run:
+    if isinstance(obj, Simulation):
         group.attrs[_DENSITY] = float(obj.model.ice_density)
     with whole_or_nothing(path) as partial:
         _write(root, group, partial, zarr=path.suffix == ".zarr")
@@ -104,8 +105,9 @@ def load(path: str | Path) -> Any:
     if codec.name_in(tree) is None:
         raise InputError(f"{path}: holds no object; make the file again")
     if codec.name_in(tree) != _SIMULATION:
-        return codec.decode(tree, group, str(path))
-    sim = codec.decode(tree, group, str(path), elsewhere=_from_dataset(group, path))
+        return codec.decode(tree, _arrays(group), str(path))
+    elsewhere = _from_dataset(group, path)
+    sim = codec.decode(tree, _arrays(group), str(path), elsewhere=elsewhere)
     if sim.thickness.shape[1:] != sim.glacier.grid.shape:
         raise InputError(
             f"{path}: thickness has shape {sim.thickness.shape}, the grid {sim.glacier.grid.shape}"
@@ -125,13 +127,12 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
     tree = _tree_of(group, path)
     if codec.name_in(tree) != _SIMULATION:
         raise InputError(f"{path}: holds {codec.name_in(tree)}, expected a saved simulation")
-    parts = (("glacier", Glacier), ("state", State))
+    arrays = _arrays(group)
     glacier, state = (
-        codec.decode(codec.field_in(tree, name), group, str(path)) for name, _ in parts
+        codec.decode(codec.field_in(tree, name), arrays, str(path)) for name in ("glacier", "state")
     )
-    for part, (name, cls) in zip((glacier, state), parts, strict=True):
-        if not isinstance(part, cls):
-            raise InputError(f"{path}: {name} is a {type(part).__name__}; make the file again")
+    if not (isinstance(glacier, Glacier) and isinstance(state, State)):
+        raise InputError(f"{path}: the glacier or the state is something else; make the file again")
     return glacier, state
 
 
@@ -161,6 +162,10 @@ def _warn(encoded: codec.Encoded, path: Path) -> None:
 
 def _variable(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(f"{name}_{axis}" for axis in range(values.ndim)), values
+
+
+def _arrays(group: xr.Dataset) -> dict[str, np.ndarray]:
+    return {str(name): variable.values for name, variable in group.data_vars.items()}
 
 
 def _tree_of(group: xr.Dataset, path: Path) -> Any:
