@@ -19,7 +19,7 @@ GROUPS = {
         "OdinnBalance calibrate demo_model slot"
     ),
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
-    "Results": "save load restart to_geotiff",
+    "Results": "save load restart register to_geotiff",
     "Learning": (
         "Parameter invert Inversion value_and_gradient misfits synthetic_observations bind "
         "trainable combine "

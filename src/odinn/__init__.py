@@ -36,6 +36,7 @@ from odinn.physics.flow.base import AbstractFlow as _AbstractFlow
 from odinn.physics.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
 from odinn.physics.processes.state import State
 from odinn.printing import print_as_calls as _print_as_calls
+from odinn.registry import register
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
 from odinn.stepping.euler import Euler
@@ -140,6 +141,7 @@ __all__ = [
     "open_glaciers",
     "optimizers",
     "plot",
+    "register",
     "regularization",
     "restart",
     "save",

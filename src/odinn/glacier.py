@@ -184,6 +184,11 @@ class Glacier(eqx.Module):
                 raise self._error(
                     f"{label} has shape {np.shape(field)}, expected {self.grid.shape} (ny, nx)"
                 )
+            if isinstance(field, np.ndarray) and not np.isfinite(field).all():
+                missing = int((~np.isfinite(field)).sum())
+                raise InputError(
+                    where(self.rgi_id, f"{label} is not finite in {missing} cells; fill them")
+                )
 
     @property
     def surface(self) -> Float[np.ndarray, "ny nx"]:

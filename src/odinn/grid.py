@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from odinn.errors import InputError
+
 Array = jax.Array | np.ndarray
 Cell = Float[Array, "ny nx"]
 Corner = Float[Array, "cy cx"]
@@ -39,6 +41,16 @@ class Grid(eqx.Module):
     x0: float = eqx.field(static=True, default=0.0)
     y0: float = eqx.field(static=True, default=0.0)
     crs: str = eqx.field(static=True, default="")
+
+    def __check_init__(self) -> None:
+        for name, number in (("nx", self.nx), ("ny", self.ny)):
+            if not number >= 1:
+                raise InputError(f"Grid({name}={number}): expected at least one cell")
+        for name, size in (("dx", self.dx), ("dy", self.dy)):
+            if not 0 < size < np.inf:
+                raise InputError(f"Grid({name}={size}): expected a size > 0, m")
+        if not (np.isfinite(self.x0) and np.isfinite(self.y0)):
+            raise InputError(f"Grid(x0={self.x0}, y0={self.y0}): expected finite numbers, m")
 
     @property
     def x(self) -> Float[np.ndarray, " nx"]:

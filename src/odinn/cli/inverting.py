@@ -117,16 +117,10 @@ def steps_done(checkpoint: Path) -> int | None:
     """How many steps a checkpoint has, or None if there is none."""
     from odinn.learning.checkpoint import read_checkpoint
 
-    if not checkpoint.exists():
-        return None
     try:
-        with np.load(checkpoint, allow_pickle=False) as file:
-            signature = str(file["__signature__"])
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{checkpoint}: not a checkpoint of odinn invert ({error}); remove it, or --fresh"
-        ) from error
-    state = read_checkpoint(checkpoint, signature)
+        state = read_checkpoint(checkpoint)
+    except InputError as error:
+        raise InputError(f"{error} (--fresh does)") from error
     return None if state is None else int(state["total"])
 
 

@@ -65,6 +65,7 @@ def run(
         to_yaml,
     )
     from odinn.cli.planning import plan
+    from odinn.results.codec import require_registered
 
     settings = read_config(config, overrides or [])
     if settings.run is None:
@@ -97,6 +98,7 @@ def run(
                 if settings.calibrate is None
                 else _calibrated(model, glacier, settings.calibrate)
             )
+            require_registered([own, under], "output.directory")
             sim = odinn.simulate(
                 own,
                 under,
@@ -172,6 +174,7 @@ def invert(
     from odinn.cli import inverting, pictures
     from odinn.cli.config import to_yaml
     from odinn.cli.learning import build_optimizer, read_invert_config
+    from odinn.results.codec import require_registered
 
     settings, place = read_invert_config(config, overrides or []), str(config)
     if not check:
@@ -182,6 +185,7 @@ def invert(
     if check:
         console.print("Nothing was run. Without --check this inversion starts.")
         return
+    require_registered(study, "output.directory")
     checkpoint = settings.checkpoint_path
     if done is None:
         inverting.begin_checkpoint(settings)
@@ -445,13 +449,11 @@ def main() -> None:
 def _saved(path: Path) -> Any:
     """What odinn.save has put there; None for anything else."""
     import odinn
+    from odinn.results.snapshot import is_saved
 
-    if not path.exists() or (path / "gridded_data.nc").exists():
+    if not path.exists() or (path / "gridded_data.nc").exists() or not is_saved(path):
         return None
-    try:
-        return odinn.load(path)
-    except InputError:
-        return None
+    return odinn.load(path)
 
 
 def _names(given: list[str] | None) -> list[str]:

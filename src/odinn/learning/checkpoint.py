@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import equinox as eqx
 import numpy as np
+from jaxtyping import Float
 
+from odinn.atomic import whole_or_nothing
 from odinn.errors import InputError
+from odinn.results import codec
+
+_TREE: Final = "__objects__"
+_EARLIER_TREE: Final = "__tree__"
+_SIGNATURE: Final = "__signature__"
+
+
+class InversionState(eqx.Module):
+    """Where an inversion is: what the next step starts from.
+
+    Args:
+        x: unconstrained numbers, with the value and gradient of the loss there.
+        best: those of the lowest loss so far.
+        stage, step, total: the stage, steps done in it, steps done in all.
+        memory: what the stage's method carries. records: the history, a list for each column.
+        covariance: that of the last Gauss–Newton step.
+    """
+
+    x: Float[np.ndarray, " n"]
+    value: float
+    gradient: Float[np.ndarray, " n"]
+    best: Float[np.ndarray, " n"]
+    best_value: float
+    best_gradient: Float[np.ndarray, " n"]
+    stage: int
+    step: int
+    total: int
+    memory: dict[str, Any]
+    records: dict[str, list[float]]
+    covariance: Float[np.ndarray, "n n"] | None = None
+
+    def __check_init__(self) -> None:
+        for name in ("x", "best"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"{name} is not finite")
+        for name in ("stage", "step", "total"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}, expected >= 0")
+        if len({len(column) for column in self.records.values()}) > 1:
+            raise InputError("the columns of the history are of several lengths")
 
 
 def write_checkpoint(path: Path, state: dict[str, Any], signature: str) -> None:
-    """Write a state (a nested dictionary of arrays, numbers and lists of them)."""
-    arrays: dict[str, np.ndarray] = {}
-    tree = _encode(state, arrays)
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("wb") as file:
-        content: dict[str, Any] = {
-            "__tree__": json.dumps(tree),
-            "__signature__": signature,
-            **arrays,
-        }
+    """Write a state, the fields of :class:`InversionState` by name."""
+    encoded = codec.encode(InversionState(**state))
+    content: dict[str, Any] = {_TREE: encoded.text, _SIGNATURE: signature, **encoded.arrays}
+    with whole_or_nothing(path) as partial, partial.open("wb") as file:
         np.savez(file, **content)
-    os.replace(partial, path)
 
 
-def read_checkpoint(path: Path, signature: str) -> dict[str, Any] | None:
-    """The state in a file, or None if there is no file; one of another inversion is an error."""
+def read_checkpoint(path: Path, signature: str | None = None) -> dict[str, Any] | None:
+    """The state in a file, or None if there is no file.
+
+    Args:
+        signature: of the inversion; one of another inversion is an error. None: of any.
+
+    Raises:
+        InputError: another inversion's, another format, or damaged.
+    """
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            found, tree = str(file["__signature__"]), json.loads(str(file["__tree__"]))
-            arrays = {k: file[k] for k in file.files}
-    except (OSError, KeyError, ValueError) as error:
+            content = {name: file[name] for name in file.files}
+    except Exception as error:  # what zipfile and NumPy make of damaged bytes
         raise InputError(
             f"{path}: not a checkpoint of odinn.invert ({error}); remove it to start anew"
         ) from error
-    if found != signature:
+    if _TREE not in content and _EARLIER_TREE in content:
+        codec.refuse_earlier(str(path))
+    if not {_TREE, _SIGNATURE} <= set(content):
+        raise InputError(f"{path}: not a checkpoint of odinn.invert; remove it to start anew")
+    if signature is not None and str(content[_SIGNATURE]) != signature:
         raise InputError(
             f"{path}: belongs to another inversion (glaciers, span, loss, optimizer or seed "
             "differ); remove it"
         )
-    return _decode(tree, arrays)
-
-
-def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, dict):
-        return {"dict": {k: _encode(v, arrays) for k, v in value.items()}}
-    if isinstance(value, list) and not all(isinstance(v, float | int) for v in value):
-        return {"list": [_encode(v, arrays) for v in value]}
-    name = f"a{len(arrays)}"
-    arrays[name] = np.asarray(value)
-    return {"array": name, "kind": "list" if isinstance(value, list) else type(value).__name__}
-
-
-def _decode(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if "dict" in tree:
-        return {k: _decode(v, arrays) for k, v in tree["dict"].items()}
-    if "list" in tree:
-        return [_decode(v, arrays) for v in tree["list"]]
-    value = arrays[tree["array"]]
-    if tree["kind"] == "list":
-        return value.tolist()
-    return value.item() if tree["kind"] in ("int", "float") else value
+    state = codec.decode(codec.parse(str(content[_TREE]), str(path)), content, str(path))
+    if not isinstance(state, InversionState):
+        raise InputError(f"{path}: holds a {type(state).__name__}, expected a checkpoint")
+    return {name: value for name, value in vars(state).items() if value is not None}

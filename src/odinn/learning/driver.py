@@ -30,6 +30,7 @@ from odinn.learning.progress import InversionProgress
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, trainable
 from odinn.model.model import Model
+from odinn.results.codec import require_registered
 from odinn.run.settings import Settings
 
 _MOST_GAUSS_NEWTON = 100
@@ -106,7 +107,8 @@ def invert(
         optimizer: a stage or several, each starting where the last one ended; default adam(1e-2,
             50), then lbfgs(30).
         checkpoint: a file; written after every step, and continued from if it exists: a run that
-            was killed ends bit for bit as one that was not (same machine, same arguments).
+            was killed ends bit for bit as one that was not (same machine, same arguments). Classes
+            of your own have to be registered (:func:`odinn.register`).
         seed: of the draws of mini-batches. progress: a line per step.
         options: keywords of :func:`odinn.simulate`.
 
@@ -115,10 +117,13 @@ def invert(
         about.
 
     Raises:
-        InputError: nothing to learn, data missing. SolverError: the first evaluation already fails.
+        InputError: nothing to learn, data missing, or a checkpoint of what a file would not keep.
+        SolverError: the first evaluation already fails.
     """
     enable_compilation_cache()
     loss, listed = as_total(loss), as_list(glaciers)
+    if checkpoint is not None:
+        require_registered([model, listed, options], f"checkpoint={checkpoint}")
     model = bind(model, listed)
     params, static = trainable(model, listed)
     if not jax.tree.leaves(params):
@@ -147,11 +152,14 @@ def invert(
     settings = make_settings(span, **options)
     problems = prepare_all(model, listed, loss, settings)
     search = _Search(params, static, problems, loss, settings)
-    state = (
-        None
-        if checkpoint is None
-        else read_checkpoint(Path(checkpoint), search.signature(stages, seed))
-    )
+    state = None
+    if checkpoint is not None:
+        state = read_checkpoint(Path(checkpoint), search.signature(stages, seed))
+    if state is not None and state["x"].shape != search.start.shape:
+        raise InputError(
+            f"{checkpoint}: holds {state['x'].size} numbers, expected {search.start.size}; remove "
+            "it to start anew"
+        )
     with InversionProgress(sum(s.steps for s in stages), progress) as bar:
         if state is None:
             state = search.first_state(stages[0])
@@ -455,7 +463,12 @@ _STEPS = {"adam": _adam_step, "lbfgs": _lbfgs_step, "gauss-newton": _gauss_newto
 
 def _restored(template: Any, leaves: list) -> Any:
     """An optimiser's state from the list of its arrays."""
-    return jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(leaf) for leaf in leaves])
+    wanted, structure = jax.tree.flatten(template)
+    if [np.shape(leaf) for leaf in leaves] != [np.shape(leaf) for leaf in wanted]:
+        raise InputError(
+            "the checkpoint's optimiser is of another inversion; remove the checkpoint"
+        )
+    return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in leaves])
 
 
 def _moved(

@@ -2,41 +2,43 @@
 pickle.
 
 A simulation's file is a CF dataset; a group ``odinn`` beside it holds what is needed to go on: the
-tree of modules as JSON, its arrays as variables.
+tree of objects as JSON, its arrays as variables (:mod:`odinn.results.codec`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import json
-import os
-import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from odinn.atomic import whole_or_nothing
 from odinn.data.netcdf import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.physics.processes.state import State
+from odinn.registry import public_name
+from odinn.results import codec
 from odinn.results.dataset import WATER_FIELDS
-from odinn.results.hydrology import Hydrology
 from odinn.results.simulation import Simulation
 
-_GROUP = "odinn"
-_IN_DATASET: Final[dict[type, tuple[str, ...]]] = {
-    Simulation: ("thickness", "smb"),
-    Hydrology: tuple(WATER_FIELDS),
+_GROUP: Final = "odinn"
+_TREE: Final = "objects"
+_EARLIER_TREE: Final = "tree"
+_DENSITY: Final = "ice_density"
+_SIMULATION: Final = "odinn.Simulation"
+_IN_DATASET: Final[dict[str, tuple[str, ...]]] = {
+    _SIMULATION: ("thickness", "smb"),
+    "odinn.Hydrology": tuple(WATER_FIELDS),
 }
-_INVERSION = "inversion.nc"
-_PACKAGES = ("odinn.", "diffrax.")  # modules whose classes a file may name
+_INVERSION: Final = "inversion.nc"
+# of a Zarr store; others, such as numcodecs' pickle, run what is in the file
+_CODECS: Final = {"bytes", "vlen-utf8", "zstd", "blosc", "gzip", "crc32c", "transpose"}
 
 
 def save(obj: Any, path: str | Path) -> Path:
@@ -46,101 +48,102 @@ def save(obj: Any, path: str | Path) -> Path:
         path: ending in ``.nc`` (NetCDF-4) or ``.zarr``, or, for an inversion, a folder, in which it
             becomes ``inversion.nc``. An existing file is replaced when the new one is complete.
 
-    Functions of one's own, as in :class:`odinn.laws.Function`, are kept by name only: all else can
-    be read back, and using the law then is an error that says so.
+    Functions of one's own, as in :class:`odinn.laws.Function`, are kept by name only, and so are
+    objects of a class of one's own that is not registered (:func:`odinn.register`), which is warned
+    about: all else can be read back, and using what is lost then is an error that says so.
 
     Returns:
         The path.
+
+    Raises:
+        InputError: nothing that can be kept, or a path of another kind.
     """
-    path = _file_in(Path(path)) if type(obj).__name__ == "Inversion" else Path(path)
+    path = Path(path)
+    path = _file_in(path) if public_name(type(obj)) == "odinn.Inversion" else path
     if path.suffix not in (".nc", ".zarr"):
         raise InputError(
             f"{path}: expected a name that ends in .nc or .zarr (for one map as GeoTIFF: "
             "odinn.to_geotiff)"
         )
+    if path.suffix == ".nc" and path.is_dir():
+        raise InputError(f"{path}: is a folder; choose another name")
     if not isinstance(obj, eqx.Module):
         raise InputError(
             f"save: found {type(obj).__name__}; expected a Simulation, Model, Glacier or State"
         )
-    root = (
-        obj.to_dataset()
-        if isinstance(obj, Simulation)
-        else xr.Dataset(attrs={"Conventions": "CF-1.11"})
-    )
-    arrays: dict[str, np.ndarray] = {}
-    spec = _encode(obj, arrays, _IN_DATASET if isinstance(obj, Simulation) else {})
-    group = xr.Dataset(
-        {k: (tuple(f"{k}_{i}" for i in range(np.ndim(v))), v) for k, v in arrays.items()}
-    )
-    group.attrs["tree"] = json.dumps(spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    _remove(partial)
-    try:
+    if public_name(type(obj)) is None:
+        name = type(obj).__name__
+        raise InputError(f"save: the class {name} is not registered: call odinn.register({name})")
+    root, skip = xr.Dataset(attrs={"Conventions": "CF-1.11"}), {}
+    if isinstance(obj, Simulation):
+        root, skip = obj.to_dataset(), _IN_DATASET
+    encoded = codec.encode(obj, skip)
+    if encoded.left_out:
+        _warn(encoded, path)
+    group = xr.Dataset({name: _variable(name, a) for name, a in encoded.arrays.items()})
+    group.attrs[_TREE] = encoded.text
+    if isinstance(obj, Simulation):
+        group.attrs[_DENSITY] = float(obj.model.ice_density)
+    with whole_or_nothing(path) as partial:
         _write(root, group, partial, zarr=path.suffix == ".zarr")
-        _remove(path) if path.is_dir() else None
-        os.replace(partial, path)
-    finally:
-        _remove(partial)
     return path
 
 
 def load(path: str | Path) -> Any:
-    """What :func:`save` saved; of an inversion the folder will do."""
+    """What :func:`save` saved; of an inversion the folder will do.
+
+    A file makes nothing but objects of odinn and of classes registered by
+    :func:`odinn.register`, whatever is in it.
+
+    Raises:
+        InputError: not such a file, a damaged one, or one of an earlier or later format.
+    """
     path = Path(path)
     path = _file_in(path) if path.is_dir() else path
     group = _read_group(path)
-    try:
-        tree = json.loads(group.attrs["tree"])
-    except (KeyError, ValueError) as error:
+    tree = _tree_of(group, path)
+    if codec.name_in(tree) is None:
+        raise InputError(f"{path}: holds no object; make the file again")
+    if codec.name_in(tree) != _SIMULATION:
+        return codec.decode(tree, _arrays(group), str(path))
+    elsewhere = _from_dataset(group, path)
+    sim = codec.decode(tree, _arrays(group), str(path), elsewhere=elsewhere)
+    if sim.thickness.shape[1:] != sim.glacier.grid.shape:
         raise InputError(
-            f"{path}: no tree of modules in it; it was not written by odinn.save"
-        ) from error
-    obj_class = tree.get("class", "")
-    extra: dict[str, dict[str, Any]] = {}
-    if obj_class == "odinn.run.driver:Simulation":
-        root = _read_root(path)
-        thickness = np.array(root["thickness"].values, float)
-        density = float(_decode(tree["fields"]["model"], group).ice_density)
-        smb = np.array(root["smb"].values, float) / density  # stored in single precision
-        extra = {obj_class: {"thickness": thickness, "smb": smb}}
-        if "snowfall_amount" in root:
-            kinds = {field: bool if field == "on_glacier" else float for field in WATER_FIELDS}
-            water = {
-                field: np.array(root[name].values, kinds[field])
-                for field, name in WATER_FIELDS.items()
-            }
-            extra["odinn.results.hydrology:Hydrology"] = (
-                water  # stored in single precision; the sums are whole
-            )
-    return _decode(tree, group, extra)
+            f"{path}: thickness has shape {sim.thickness.shape}, the grid {sim.glacier.grid.shape}"
+        )
+    return sim
 
 
 def restart(path: str | Path) -> tuple[Glacier, State]:
     """The glacier and the last state of a saved simulation, to go on with ``simulate(...,
     initial=state)``.
+
+    Raises:
+        InputError: see :func:`load`.
     """
     path = Path(path)
     group = _read_group(path)
-    tree = json.loads(group.attrs.get("tree", "{}"))
-    if tree.get("class") != "odinn.run.driver:Simulation":
-        raise InputError(
-            f"{path}: holds {tree.get('class', 'nothing of odinn')}, expected a saved simulation"
-        )
-    return _decode(tree["fields"]["glacier"], group), _decode(tree["fields"]["state"], group)
+    tree = _tree_of(group, path)
+    if codec.name_in(tree) != _SIMULATION:
+        raise InputError(f"{path}: holds {codec.name_in(tree)}, expected a saved simulation")
+    arrays = _arrays(group)
+    glacier, state = (
+        codec.decode(codec.field_in(tree, name), arrays, str(path)) for name in ("glacier", "state")
+    )
+    if not (isinstance(glacier, Glacier) and isinstance(state, State)):
+        raise InputError(f"{path}: the glacier or the state is something else; make the file again")
+    return glacier, state
 
 
-@dataclasses.dataclass(frozen=True)
-class LostFormula:
-    """In the place of a function of one's own, which a file does not keep."""
-
-    name: str
-
-    def __call__(self, *values: Any) -> Any:
-        raise InputError(
-            f"the formula '{self.name}' of a law was not kept in the file; put the law in again: "
-            "odinn.laws.Function(formula, inputs)"
-        )
+def is_saved(path: str | Path) -> bool:
+    """Whether a file or folder is one of :func:`save`, of any version, be it readable or not."""
+    path = Path(path)
+    path = _file_in(path) if path.is_dir() else path
+    try:
+        return bool({_TREE, _EARLIER_TREE} & set(_read_group(path).attrs))
+    except InputError:
+        return False
 
 
 def _file_in(path: Path) -> Path:
@@ -148,84 +151,60 @@ def _file_in(path: Path) -> Path:
     return path if path.suffix in (".nc", ".zarr") else path / _INVERSION
 
 
-def _encode(obj: Any, arrays: dict[str, np.ndarray], skip: Mapping[type, tuple[str, ...]]) -> Any:
-    """A tree for JSON; arrays go to ``arrays``, and the fields of a class in ``skip`` are left
-    out.
-    """
-    if obj is None or isinstance(obj, bool | int | float | str):
-        return obj
-    if isinstance(obj, np.ndarray | jax.Array | np.generic):
-        name = f"a{len(arrays)}"
-        arrays[name] = np.asarray(obj)
-        if arrays[name].dtype == bool:
-            arrays[name] = arrays[name].astype(np.int8)
-            return {"array": name, "bool": True}
-        return {"array": name, "jax": isinstance(obj, jax.Array)}
-    if isinstance(obj, eqx.Module):
-        kind = type(obj)
-        left_out = skip.get(kind, ())
-        kept = [f.name for f in dataclasses.fields(obj) if f.init and f.name not in left_out]
-        fields = {name: _encode(getattr(obj, name), arrays, skip) for name in kept}
-        return {"class": f"{kind.__module__}:{kind.__qualname__}", "fields": fields}
-    if isinstance(obj, Mapping):
-        return {"dict": {str(k): _encode(v, arrays, skip) for k, v in obj.items()}}
-    if isinstance(obj, tuple | list):
-        return {type(obj).__name__: [_encode(v, arrays, skip) for v in obj]}
-    if callable(obj):
-        return {"formula": getattr(obj, "__qualname__", type(obj).__name__)}
-    raise InputError(f"save: cannot store {type(obj).__name__} {obj!r} without pickle")
+def _warn(encoded: codec.Encoded, path: Path) -> None:
+    names = encoded.names_left_out
+    warnings.warn(
+        f"{path}: written without {', '.join(names)}, a class that is not registered: call "
+        f"odinn.register({names[0]}) and save again",
+        stacklevel=3,
+    )
 
 
-def _decode(
-    spec: Any, group: xr.Dataset, extra: Mapping[str, Mapping[str, Any]] | None = None
-) -> Any:
-    """What was encoded; ``extra`` has, by class, the fields that were left out."""
-    extra = {} if extra is None else extra
-    if not isinstance(spec, dict):
-        return spec
-    if "array" in spec:
-        values = group[spec["array"]].values
-        if spec.get("bool"):
-            return values.astype(bool)
-        return jnp.asarray(values) if spec.get("jax") else np.array(values)
-    if "formula" in spec:
-        return LostFormula(spec["formula"])
-    if "class" in spec:
-        kind = _class_named(spec["class"])
-        obj: Any = object.__new__(kind)
-        for field, value in spec["fields"].items():
-            object.__setattr__(obj, field, _decode(value, group, extra))
-        for field, value in extra.get(spec["class"], {}).items():
-            object.__setattr__(obj, field, value)
-        return obj
-    if "dict" in spec:
-        return {k: _decode(v, group, extra) for k, v in spec["dict"].items()}
-    ((kind_name, items),) = spec.items()
-    decoded = [_decode(v, group, extra) for v in items]
-    return tuple(decoded) if kind_name == "tuple" else decoded
+def _variable(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    return tuple(f"{name}_{axis}" for axis in range(values.ndim)), values
 
 
-def _class_named(name: Any) -> Any:
-    """The class of a module that a file names: one of ours, found in one step, never a path that is walked."""
-    module, _, own = str(name).partition(":")
-    if not f"{module}.".startswith(_PACKAGES) or not own.isidentifier():
-        raise InputError(f"the file names a class of '{module}', which is not loaded")
+def _arrays(group: xr.Dataset) -> dict[str, np.ndarray]:
+    return {str(name): variable.values for name, variable in group.data_vars.items()}
+
+
+def _tree_of(group: xr.Dataset, path: Path) -> Any:
+    """The tree of objects in a group."""
+    if _TREE not in group.attrs and _EARLIER_TREE in group.attrs:
+        codec.refuse_earlier(str(path))
+    if _TREE not in group.attrs:
+        raise InputError(f"{path}: no objects in it; it was not written by odinn.save")
+    return codec.parse(group.attrs[_TREE], str(path))
+
+
+def _from_dataset(group: xr.Dataset, path: Path) -> dict[str, Mapping[str, Any]]:
+    """The fields of a simulation and its water that are in the dataset, not in the tree."""
     try:
-        kind = vars(importlib.import_module(module)).get(own)
-    except ImportError:
-        kind = None
-    ours = isinstance(kind, type) and issubclass(kind, eqx.Module) and kind.__module__ == module
-    if not ours:
-        raise InputError(
-            f"the file names a class {name!r}, which is not one of a model, law or result"
-        )
-    return kind
+        root = _read_root(path)
+        density = float(group.attrs[_DENSITY])
+        if not 0 < density < np.inf:
+            raise ValueError(f"an ice density of {density}")
+        smb = np.array(root["smb"].values, float) / density  # stored in single precision
+        fields = {"thickness": np.array(root["thickness"].values, float), "smb": smb}
+        found: dict[str, Mapping[str, Any]] = {_SIMULATION: fields}
+        if "snowfall_amount" in root:
+            # stored in single precision; the sums are whole
+            kinds = {field: bool if field == "on_glacier" else float for field in WATER_FIELDS}
+            found["odinn.Hydrology"] = {
+                field: np.array(root[name].values, kinds[field])
+                for field, name in WATER_FIELDS.items()
+            }
+    except InputError:
+        raise
+    except Exception as error:  # KeyError, or what xarray makes of damaged bytes
+        raise InputError(f"{path}: the fields of the run cannot be read ({error})") from error
+    return found
 
 
 def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> None:
     if zarr:
-        root.to_zarr(path, mode="w", consolidated=False)
-        group.to_zarr(path, mode="a", group=_GROUP, consolidated=False)
+        root.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
+        group.to_zarr(path, mode="a", group=_GROUP, consolidated=False, zarr_format=3)
         return
     packed = {
         k: {"zlib": True, "complevel": 2}
@@ -244,13 +223,16 @@ def _read_root(path: Path) -> xr.Dataset:
 
 
 def _read_group(path: Path) -> xr.Dataset:
+    """The group of objects, its arrays as they were written."""
     if not path.exists():
         raise InputError(f"{path}: no such file or directory")
     try:
         if path.suffix == ".zarr":
-            return xr.open_zarr(path, group=_GROUP, consolidated=False).load()
-        with xr.open_dataset(path, engine="netcdf4", group=_GROUP) as group:
-            return group.load()
+            _check_store(path)
+            kept = xr.open_zarr(path, group=_GROUP, consolidated=False, decode_cf=False)
+            return kept.load()
+        with xr.open_dataset(path, engine="netcdf4", group=_GROUP, decode_cf=False) as kept:
+            return kept.load()
     except Exception as error:
         raise InputError(
             f"{path}: cannot be read as a file of odinn.save ({type(error).__name__}); it may be "
@@ -258,8 +240,13 @@ def _read_group(path: Path) -> xr.Dataset:
         ) from error
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _check_store(path: Path) -> None:
+    """Refuse a Zarr store that names a codec which could run code, or is of a version that can."""
+    for file in path.rglob("*"):
+        if file.name in (".zarray", ".zgroup", ".zmetadata"):
+            raise InputError(f"{path}: a Zarr store of version 2, expected 3")
+        if file.name == "zarr.json":
+            used = json.loads(file.read_text()).get("codecs", [])
+            odd = {one["name"] for one in used} - _CODECS
+            if odd:
+                raise InputError(f"{path}: the codec {sorted(odd)[0]} is not used by odinn")

@@ -20,6 +20,8 @@ from odinn.physics.flow.power import Exponent, is_static, power
 # Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glacier, but what A in Pa⁻³ s⁻¹ is like
 _PER_SECOND = 1e-20
 
+Power = Any  # a Number as the user gives it, an Exponent on a glacier
+
 
 def _rate_factor(default: Any, unit: str, label: str, symbol: str, *, kind: Kind = "number") -> Any:
     """A slot on corners for what is never negative and spans orders of magnitude."""
@@ -84,9 +86,9 @@ class AbstractGlenFlow(AbstractShallowIce):
     """Creep by Glen's law, whose form is up to the class, and sliding by Weertman and Budd's."""
 
     C: eqx.AbstractVar[Number]
-    n: eqx.AbstractVar[Exponent]
-    p: eqx.AbstractVar[Exponent]
-    q: eqx.AbstractVar[Exponent]
+    n: eqx.AbstractVar[Power]
+    p: eqx.AbstractVar[Power]
+    q: eqx.AbstractVar[Power]
 
     @abc.abstractmethod
     def creep(self, thickness: Corner, slope_squared: Corner) -> Corner:
@@ -146,9 +148,9 @@ class SIA2D(AbstractGlenFlow):
 
     A: Number = _rate_factor(4e-17, "Pa⁻ⁿ yr⁻¹", "rate factor", "A")
     C: Number = _rate_factor(0.0, "m yr⁻¹ Pa^(q−p)", "sliding coefficient", "C", kind="term")
-    n: Exponent = _exponent(3.0, "exponent", "n")
-    p: Exponent = _exponent(3.0, "exponent of basal stress", "p")
-    q: Exponent = _exponent(2.0, "exponent of overburden", "q")
+    n: Power = _exponent(3.0, "exponent", "n")
+    p: Power = _exponent(3.0, "exponent of basal stress", "p")
+    q: Power = _exponent(2.0, "exponent of overburden", "q")
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
     reference_stress: float | None = None
@@ -193,11 +195,11 @@ class HybridSIA2D(AbstractGlenFlow):
 
     Y: Number = _rate_factor(..., "unit of its exponents", "rate factor", "Y")
     C: Number = _rate_factor(0.0, "m yr⁻¹ Pa^(q−p)", "sliding coefficient", "C", kind="term")
-    n: Exponent = _exponent(3.0, "exponent", "n")
-    p: Exponent = _exponent(3.0, "exponent of basal stress", "p")
-    q: Exponent = _exponent(2.0, "exponent of overburden", "q")
-    n_H: Exponent | None = _exponent(None, "exponent of thickness", "n_H")
-    n_S: Exponent | None = _exponent(None, "exponent of slope", "n_S")
+    n: Power = _exponent(3.0, "exponent", "n")
+    p: Power = _exponent(3.0, "exponent of basal stress", "p")
+    q: Power = _exponent(2.0, "exponent of overburden", "q")
+    n_H: Power = _exponent(None, "exponent of thickness", "n_H")
+    n_S: Power = _exponent(None, "exponent of slope", "n_S")
     ice_density: float = ICE_DENSITY
     gravity: float = GRAVITY
 

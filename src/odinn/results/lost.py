@@ -1,0 +1,41 @@
+"""What stands in the place of what a file does not keep: an error that says so when it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NoReturn
+
+from odinn.errors import InputError
+
+
+class LostError(InputError):
+    """Something was used that its file did not keep."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LostFormula:
+    """In the place of a function of one's own."""
+
+    name: str
+
+    def __call__(self, *values: Any) -> Any:
+        raise LostError(
+            f"the formula '{self.name}' of a law was not kept in the file; put the law in again: "
+            "odinn.laws.Function(formula, inputs)"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LostClass:
+    """In the place of an object whose class was not registered when it was saved."""
+
+    name: str
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        # Python, JAX and notebooks ask any object for names that begin with an underscore
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        raise LostError(
+            f"an object of class '{self.name}' was not kept in the file: the class was not "
+            f"registered. Put the object in again, and odinn.register({self.name}) before saving"
+        )
