@@ -11,7 +11,7 @@ from matplotlib.colors import LightSource, LogNorm
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.offsetbox import AnchoredText
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from odinn.errors import InputError, where
@@ -90,7 +90,7 @@ def color_bar(ax: Axes, image: AxesImage, label: str, extend: str, ratio: float)
     axis = place.yaxis
     axis.set_major_locator(wide if high > 10 * low else narrow)
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def scale_bar_length(width: float) -> float:
