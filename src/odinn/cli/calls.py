@@ -25,17 +25,18 @@ from odinn.learning.terms import AbstractTerm
 from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
 Kind = Literal["laws", "inputs", "losses", "optimizers"]
-_OWN = ("self", "weights", "ranges", "raw")  # what odinn sets itself
+_OWN = ("self", "weights", "ranges", "raw")  # what odinn sets itself, and methods have
 _TAKE_PYTHON = ("Function",)  # laws that YAML cannot say
 _PLAIN = (bool, int, float, str, type(None), Any, Ellipsis)
 
 
 class Call(NamedTuple):
-    """What is called, with which arguments, and what stands beside it in its entry."""
+    """What is called, with which arguments, what stands beside it in its entry, and its place."""
 
-    name: str
+    function: Callable[..., Any]
     arguments: Values
     beside: Values
+    place: str
 
 
 def snake(name: str) -> str:
@@ -47,6 +48,7 @@ def snake(name: str) -> str:
 def registry(kind: Kind) -> Mapping[str, Callable[..., Any]]:
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
     if kind == "optimizers":
+        # Optimizers are functions, and those of other modules are no optimizers.
         functions = inspect.getmembers(optimizers, inspect.isfunction)
         return {name: f for name, f in functions if f.__module__ == optimizers.__name__}
     if kind == "losses":
@@ -102,7 +104,14 @@ def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) 
         expected = "expected arguments: {name: value}"
         raise InputError(f"{place}.{names[0]}: found {arguments!r}, {expected}")
     extra = {key: value for key, value in entry.items() if key in beside}
-    return Call(snake(names[0]), dict(arguments or {}), extra)
+    name = snake(names[0])
+    return Call(known[name], dict(arguments or {}), extra, f"{place}.{name}")
+
+
+def made(entry: object, kind: Kind, place: str) -> Any:
+    """What an entry with nothing but a call makes."""
+    call = single(entry, kind, place)
+    return make(call.function, call.arguments, call.place)
 
 
 def make(call: Callable[..., Any], arguments: Values, place: str) -> Any:

@@ -20,6 +20,7 @@ def steps_done(checkpoint: Path) -> int | None:
         return None
     try:
         with np.load(checkpoint, allow_pickle=False) as file:
+            # Its own, so that it is read whatever inversion it is of.
             signature = str(file["__signature__"])
     except (OSError, KeyError, ValueError) as error:
         message = f"not a checkpoint of odinn invert ({error}); remove it, or --fresh"
@@ -65,7 +66,7 @@ def begin_checkpoint(config: InvertConfig) -> None:
 
 def _settings(config: InvertConfig) -> Values:
     """What an inversion depends on: the configuration but for where it is written to."""
-    settings = yaml.safe_load(to_yaml(config))
+    settings = yaml.safe_load(to_yaml(config))  # as they are read back from the file beside
     return {key: settings[key] for key in settings if key not in ("checkpoint", "output")}
 
 
@@ -75,6 +76,7 @@ def _first_difference(theirs: object, mine: object, place: str = "") -> str:
         keys = dict.fromkeys([*theirs, *mine])
         pairs = [(str(key), theirs.get(key), mine.get(key)) for key in keys]
     elif isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
+        # Lists of different length differ as a whole.
         pairs = [(str(i), *both) for i, both in enumerate(zip(theirs, mine, strict=True))]
     else:
         return f"{place[1:]}: {theirs!r} there, {mine!r} here"

@@ -38,6 +38,7 @@ def _sections(*kinds: type) -> dict[str, type[Section]]:
     return {kind.__name__: section_of_module(kind) for kind in kinds}
 
 
+# What these fields take is more than their default tells.
 _SPREAD = (float | list[float], 3.0)
 _THRESHOLD = (float | None, 10.0)
 FLOWS = _sections(odinn.SIA2D, odinn.HybridSIA2D, odinn.DiffusiveSIA2D)
@@ -118,7 +119,7 @@ class GlacierSection(Section):
 
     @field_validator("climate", mode="before")
     @classmethod
-    def _named(cls, climate: object) -> object:
+    def _named(cls, climate: object) -> object:  # before pydantic looks for a section
         return long_form(climate)
 
 
@@ -267,6 +268,7 @@ def build_model(config: RunConfig) -> odinn.Model:
 def build_part(section: Values) -> Any:
     """A flow, mass balance or stepper from its section: ``type`` and arguments."""
     arguments = {key: value for key, value in section.items() if key != "type"}
+    # One for each month, as an array; the schema has made sure of numbers.
     if isinstance(arguments.get("temperature_std"), list):
         arguments["temperature_std"] = np.asarray(arguments["temperature_std"], float)
     return getattr(odinn, str(section["type"]))(**arguments)
@@ -276,7 +278,7 @@ def build_stepper(section: Values) -> AbstractStepper:
     """The stepper of a ``run.stepper`` section."""
     if section["type"] != "Diffrax":
         return build_part(section)
-    import diffrax
+    import diffrax  # which takes a second to load
 
     made = DiffraxSection.model_validate(section)
     return odinn.Diffrax(getattr(diffrax, made.solver)(), made.atol, made.rtol)

@@ -90,6 +90,7 @@ def run_demo(
     names = " and ".join(glacier.name for glacier in glaciers)
     show.tell(f"{names}, New Zealand, in cells of {glaciers[0].grid.dx:g} m")
     show.note(demo_pictures.CAPTION)
+    # The picture that needs no run comes first.
     show.draw("1_maps.png", "thickness and speed", demo_pictures.maps_of, glaciers, model)
     _show_futures(show, glaciers, model, years)
     _show_argentiere(show)
@@ -116,7 +117,7 @@ def _show_futures(show: _Show, glaciers: list[Glacier], model: Model, years: int
             balance = f"balance of the first year {first:+.1f} m w.e."
             text = f"{CLIMATES[key]}: volume {change}, {balance}; {sim.seconds:.0f} s"
             show.note(text.replace("-", "−"))
-            stem = name.split()[0].lower()
+            stem = name.split()[0].lower()  # "Ramsay Glacier" is ramsay in file names
             show.data.append(odinn.save(sim, show.folder / f"{stem}_{key}.nc"))
     show.data.append(_table(yearly, show.folder / "yearly.csv"))
     file = f"2_{'fifty' if years == 50 else years}_years.png"
@@ -172,6 +173,7 @@ def _future(glacier: Glacier, model: Model, years: int) -> tuple[Simulation, xr.
         warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
         sim = odinn.simulate(model, glacier, START, START + years, save_every=1.0, hydrology=True)
     assert sim.hydrology is not None
+    # The runs begin with a balance year, so that every row is one.
     months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
     yearly = sim.annual("hydro", domain=glacier.mask)
     yearly = yearly.assign(runoff_of_months=(("year", "month"), months))

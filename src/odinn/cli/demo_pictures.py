@@ -78,6 +78,7 @@ def _future(
     first = next(iter(runs.values()))
     name, times = first.glacier.name, first.times
     ends = [sim.thickness[-1] for sim in runs.values()]
+    # One scale of colours and one cut-out, so that the maps can be compared.
     limits = maps.common_limits(first.thickness[0], *ends)
     ever = np.any([maps.ever_ice(sim) for sim in runs.values()], axis=0)
     view = maps.view_of(first.glacier, ever)
@@ -94,7 +95,7 @@ def _future(
             linewidth=2.0,
             label=climates[key],
         )
-    volumes.set_ylim(bottom=0.0)
+    volumes.set_ylim(bottom=0.0)  # heights are shares of the volume
     _time_axis(volumes, "ice volume (km³)", f"{name}: volume")
 
 
@@ -123,6 +124,7 @@ def _years(ax: Axes, own: Mapping[str, xr.Dataset], climates: Mapping[str, str])
     rain = next(iter(own.values())).precipitation / 1e6  # the same under both climates
     label = "precipitation (rain and snow)"
     ax.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label=label)
+    # Of the runoff alone: the precipitation is a reference, and may leave the picture.
     ax.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
 
 
@@ -169,8 +171,9 @@ def learned(twin: Twin) -> Figure:
     (temperature,) = twin.law.inputs
     field = np.asarray(twin.law(temperature.field(glacier)))
     shown = field[maps.ice_of(glacier)]
-    limits = float(shown.min()), float(shown.max())
+    limits = float(shown.min()), float(shown.max())  # all of them: the range is small
     label, title = plot.laws.SLOTS["flow.A"], f"{glacier.name}: the learned A"
+    # In the colours of a speed, which are by logarithm.
     maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
     return _captioned(fig, TWIN)
 

@@ -48,7 +48,7 @@ def plot(
         return
     sim = _simulation(found, path)
     writable(folder, "--output")
-    moving = cast("Moving", field)  # figures.check knows the names
+    moving = cast("Moving", field)  # figures.check has seen that it is one
     drawn = odinn.plot.save_all(sim, folder, names, format=format, line=corners, field=moving)
     report.listed(drawn)
 
@@ -68,7 +68,7 @@ def export(path: Path, fields: list[str], output: Path | None, at: str | None) -
     time = None if at is None else _time(at)
     sim = _simulation(odinn.load(path), path)
     writable(folder, "--output")
-    ds = sim.to_dataset()
+    ds = sim.to_dataset()  # once: it computes velocities
     written = []
     for field, target in zip(fields, targets, strict=True):
         written.append(odinn.to_geotiff(ds, field, target, at=time))
@@ -79,7 +79,7 @@ def _corners(line: str) -> list[tuple[float, ...]]:
     """The corners of a line written as 'x,y x,y ...'."""
     try:
         corners = [tuple(map(float, corner.split(","))) for corner in line.split()]
-    except ValueError:
+    except ValueError:  # what is no number is reported with what are no two
         corners = []
     if len(corners) < 2 or any(len(corner) != 2 for corner in corners):
         raise InputError(

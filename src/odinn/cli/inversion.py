@@ -7,6 +7,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import typer
+
 import odinn
 from odinn.cli import inverting, pictures, report
 from odinn.cli.checkpoints import begin_checkpoint, steps_done, steps_to_continue
@@ -20,14 +22,10 @@ from odinn.learning.driver import Inversion
 
 
 def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> None:
-    """Learn what a configuration says, or only say what would be learned.
-
-    Raises:
-        KeyboardInterrupt: after it was said how many steps are kept.
-    """
+    """Learn what a configuration says, or only say what would be learned."""
     settings = read_invert_config(path, overrides)
     done = None
-    if not check:
+    if not check:  # before the hours of work
         writable(settings.folder)
         done = None if fresh else steps_to_continue(settings)
     study = inverting.prepared(settings, str(path), trial=check, say=console.print)
@@ -44,11 +42,11 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
         console.print(f"Continuing from {checkpoint}: {done} steps are done (--fresh starts anew)")
     try:
         fit, written = _learned(settings, study, str(path))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # what is learned so far is in the checkpoint
         steps = steps_done(checkpoint)
         kept = f"{checkpoint} holds {steps} steps" if steps is not None else "no step was done yet"
         errors.print(f"Interrupted: {kept}. The same command continues from there.")
-        raise
+        raise typer.Exit(130) from None
     except SolverError as error:
         raise inverting.failing_glacier(study, error) from error
     report.listed(written)

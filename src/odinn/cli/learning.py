@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 import odinn
-from odinn.cli.calls import make, registry, section_of, single
+from odinn.cli.calls import made, make, section_of, single
 from odinn.cli.config import (
     BALANCES,
     FLOWS,
@@ -145,6 +145,7 @@ def read_invert_config(path: Path, overrides: Sequence[str]) -> InvertConfig:
             "stepper": chosen(config.stepper, STEPPERS, f"{path}: stepper"),
         }
     )
+    # What is built here is thrown away: it is built again when the glaciers are there.
     model = build_model(config.model, f"{path}: model")
     build_loss(config, path)
     build_optimizer(config, path)
@@ -200,11 +201,10 @@ def build_loss(config: InvertConfig, path: str | Path) -> Total:
     terms = []
     for i, entry in enumerate(config.loss):
         call = single(entry, "losses", f"{path}: loss.{i}", beside=("weight",))
-        place = f"{path}: loss.{i}.{call.name}"
         arguments = {}
         for key, value in call.arguments.items():
-            arguments[key] = _argument(key, value, f"{place}.{key}")
-        term = make(registry("losses")[call.name], arguments, place)
+            arguments[key] = _argument(key, value, f"{call.place}.{key}")
+        term = make(call.function, arguments, call.place)
         weight = call.beside.get("weight", 1.0)
         # True is an int of Python, and NaN is not at least 0.
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
@@ -218,13 +218,8 @@ def build_optimizer(config: InvertConfig, path: str | Path) -> list[Stage] | Non
     """The stages of ``optimizer``; None where it is left to ``odinn.invert``."""
     if config.optimizer is None:
         return None
-    stages = []
-    for i, entry in enumerate(config.optimizer):
-        place = f"{path}: optimizer.{i}"
-        call = single(entry, "optimizers", place)
-        make_stage = registry("optimizers")[call.name]
-        stages.append(make(make_stage, call.arguments, f"{place}.{call.name}"))
-    return stages
+    entries = enumerate(config.optimizer)
+    return [made(entry, "optimizers", f"{path}: optimizer.{i}") for i, entry in entries]
 
 
 def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Glacier:
@@ -234,7 +229,7 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
     guess = section.factor * np.asarray(glacier.thickness)
     bounds: tuple[float | None, float | None] = (0.0, None)
     name = "thickness"
-    if section.bed is not None:
+    if section.bed is not None:  # under the surface as it is, and without bounds
         guess, bounds, name = glacier.surface - guess, (None, None), "bed"
     arguments = {"bounds": bounds, "per": "cell"} | (getattr(section, name)["parameter"] or {})
     if arguments.get("initial") is not None:
@@ -244,7 +239,7 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
         parameter = make(odinn.Parameter, arguments, f"{path}: replace.{name}")
         return glacier.replace(**{name: parameter}, keep=section.keep)
     except InputError as error:
-        text = str(error)
+        text = str(error)  # of the parameter, or of the glacier, which names itself
         raise InputError(text if glacier.rgi_id in text else where(glacier.rgi_id, text)) from error
 
 
@@ -269,11 +264,12 @@ def _number(value: Any, place: str, glaciers: Sequence[Glacier] | None = None) -
 
 def _law(entry: object, place: str, glaciers: Sequence[Glacier] | None) -> AbstractLaw:
     call = single(entry, "laws", place, beside=("fit_to",))
-    place = f"{place}.{call.name}"
-    arguments = call.arguments
+    arguments, place = call.arguments, call.place
     if "inputs" in arguments:
-        arguments["inputs"] = _inputs(arguments["inputs"], f"{place}.inputs")
-    law = make(registry("laws")[call.name], arguments, place)
+        given = arguments["inputs"]
+        inputs = enumerate(given if isinstance(given, list) else [given])
+        arguments["inputs"] = [made(item, "inputs", f"{place}.inputs.{i}") for i, item in inputs]
+    law = make(call.function, arguments, place)
     if "fit_to" not in call.beside:
         return law
     if not hasattr(law, "fit_to"):
@@ -284,17 +280,9 @@ def _law(entry: object, place: str, glaciers: Sequence[Glacier] | None) -> Abstr
         names = section_of(type(law).fit_to).model_fields.keys() - {"formula", "glaciers"}
         options = {key: value for key, value in target.items() if key in names}
         target = {key: value for key, value in target.items() if key not in names}
+    # Built without glaciers, too, for its mistakes to be found.
     formula = _law(target, f"{place}.fit_to", None)
     return law if glaciers is None else law.fit_to(formula, list(glaciers), **options)
-
-
-def _inputs(entries: object, place: str) -> list[object]:
-    made = []
-    for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-        call = single(entry, "inputs", f"{place}.{i}")
-        make_input = registry("inputs")[call.name]
-        made.append(make(make_input, call.arguments, f"{place}.{i}.{call.name}"))
-    return made
 
 
 def _argument(name: str, value: object, place: str) -> object:

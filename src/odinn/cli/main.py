@@ -35,6 +35,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+# The commands load what they need themselves: `odinn --help` is not to wait for plots or xarray.
+
+
 @app.callback()
 def options(
     version: Annotated[
@@ -94,10 +97,7 @@ def invert(
     """
     from odinn.cli import inversion
 
-    try:
-        inversion.invert(config, overrides or [], check=check, fresh=fresh)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    inversion.invert(config, overrides or [], check=check, fresh=fresh)
 
 
 @app.command()

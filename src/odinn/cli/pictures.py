@@ -29,6 +29,7 @@ from odinn.plot.series import name_of
 from odinn.plot.surroundings import limits_of
 
 _DPI: Final = 130
+# Of the records; all else is a term of the loss.
 _NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
 _COLORS: Final = ("#1f4e79", "#b03a2e", "#c26a10", "#4f7f52", "#6c5b7b", "#8a9096")
 _RESIDUAL: Final = {
@@ -95,6 +96,7 @@ def history(fit: Inversion) -> Figure:
     if len(terms) == 1:
         terms = []  # a single term is the loss
     for i, name in enumerate(terms):
+        # The axis is logarithmic, and a term may be 0.
         values = np.where(records[name] > 0, records[name], np.nan)
         color = _COLORS[i % len(_COLORS)]
         ax.plot(steps, values, color=color, linewidth=1.2, label=name)
@@ -102,6 +104,7 @@ def history(fit: Inversion) -> Figure:
     ax.plot(steps, records["loss"], color="black", linewidth=2.0, label="loss", zorder=order)
     best = int(np.argmin(records["loss"]))
     ax.plot(best, records["loss"][best], "o", color="black", markersize=5)
+    # diff is one shorter: its entry k is the change from step k to step k + 1.
     for start in np.flatnonzero(np.diff(records["stage"]) > 0) + 1:
         ax.axvline(start - 0.5, color="#c8ccd0", linewidth=1.0, zorder=-1)
     ax.set(yscale="log", xlabel="step", ylabel="weighted misfit", title=f"{fit}")
@@ -118,6 +121,7 @@ def law(slot: str, value: AbstractLaw, study: Study, glaciers: list[Glacier]) ->
     part, _, name = slot.partition(".")
     start = getattr(getattr(study.model, part), name)
     truth = None if study.truth is None else getattr(getattr(study.truth, part), name, None)
+    # Where it started is drawn with curves, not with maps.
     initial = start if len(value.inputs) == 1 else None
     ax = plot.law(value, glaciers, _comparable(truth, value), initial=initial, label=slot)
     assert isinstance(ax.figure, Figure)
@@ -211,8 +215,9 @@ def _field(slot: str, value: Parameter | AbstractLaw, glacier: Glacier) -> np.nd
     if isinstance(value, Parameter) and value.per != "cell":
         return None
     of_flow = slot.startswith("flow.")
+    # Numbers of the flow live on corners, those of the balance on cells.
     field = (on_corners if of_flow else on_cells)(value, glacier, slot)
-    if callable(field):
+    if callable(field):  # a law of the state or of the month
         return None
     field = np.asarray(cell_mean(field) if of_flow else field)
     return field if np.ptp(field) > 0 else None

@@ -21,6 +21,7 @@ from odinn.results.simulation import Simulation
 if TYPE_CHECKING:  # optax takes its time, and most commands learn nothing
     from odinn.learning.driver import Inversion
 
+# Wide where nobody sees it, so that a log has a line for a line.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -92,6 +93,7 @@ def summarise(sim: Simulation) -> None:
         over = f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months)"
         residual = f"residual {sim.relative_water_residual:.0e}"
         _line("water", f"{', '.join(rates)} m yr-1 over {over}, {residual}")
+    # A thousandth of the ice: less is no reason for a larger grid.
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print(
             "[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid"
@@ -136,6 +138,7 @@ def print_fit(fit: Inversion) -> None:
     for slot, value in slots(fit.model, []).items():
         if isinstance(value, Parameter):
             learned = value.physical()
+            # One array for all glaciers, or one for each.
             numbers = learned if isinstance(learned, dict) else {"all glaciers": learned}
             for whose, number in numbers.items():
                 console.print(f"  {slot} = {_range(np.asarray(number))} ({whose})")
@@ -159,6 +162,7 @@ def print_where_to_look(fit: Inversion, folder: Path, *, plots: bool) -> None:
     if plots:
         learned = slots(fit.model, []).items()
         names = [slot for slot, value in learned if isinstance(value, AbstractLaw)]
+        # Laws of three inputs and more have no picture.
         paths = [folder / f"{name}.png" for name in [*names, "history"]]
         first = " and ".join(str(path) for path in paths if path.exists())
         maps = folder / fit.glaciers[0].rgi_id

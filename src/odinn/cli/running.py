@@ -56,7 +56,7 @@ def run(path: Path, overrides: list[str], *, check: bool) -> int:
                 raise
             failures += 1
             report.complain(error)
-        else:
+        else:  # a result that cannot be written is an error whatever on_error says
             if sim is not None:
                 _write(settings, sim)
     if check:
@@ -93,7 +93,7 @@ def writable(folder: Path, option: str = "output.directory") -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".odinn-probe"
+        probe = folder / ".odinn-probe"  # a folder that is there may still be read-only
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -123,7 +123,7 @@ def _one(
     if check:
         report.print_plan(plan(settings, model, glacier, under))
         return None
-    writable(Path(settings.output.directory))
+    writable(Path(settings.output.directory))  # before the calibration, which may take a while
     if settings.calibrate is not None:
         # On the series as it is: measurements know nothing of a scenario.
         model = _calibrated_and_compared(model, glacier, settings.calibrate)

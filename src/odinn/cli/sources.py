@@ -62,13 +62,14 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
 
 
 def _filled_in(path: str) -> str:
+    # Variables first: one may hold a path that begins with ~.
     return os.path.expanduser(os.path.expandvars(path))
 
 
 def _open(
     path: str | Path, section: GlacierSection, otherwise: odinn.Climate | None = None
 ) -> odinn.Glacier:
-    climate = climate_of(section)
+    climate = climate_of(section)  # None leaves the choice to open_glacier
     return odinn.open_glacier(
         path,
         climate=otherwise if climate is None else climate,

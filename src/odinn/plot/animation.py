@@ -15,7 +15,7 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.model.velocities import velocity_of
 from odinn.plot import maps
-from odinn.plot.parts import replacing
+from odinn.plot.parts import evenly, replacing
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
 from odinn.results.simulation import Simulation
@@ -69,7 +69,7 @@ def animate(
     if count < 2:
         message = f"animate: {count} frame; expected two or more"
         raise InputError(where(sim.glacier.rgi_id, message))
-    chosen = np.unique(np.linspace(0, len(sim.times) - 1, count).round().astype(int))
+    chosen = evenly(len(sim.times), count)
     fig, show = _stage(sim, what, chosen)
     label = f"{name_of(sim.glacier)}: {path.name}"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def check(what: Iterable[str], format: str = "png", field: str = "thickness") ->
     for name in what:
         if name not in known:
             raise InputError(f"no figure {name!r}: choose from {', '.join(known)}")
-        if name in MOVING:
+        if name in MOVING:  # an error without ffmpeg
             animation.writer_for(Path(f"{field}.{name}"))
     if format not in FORMATS:
         raise InputError(f"format {format!r}: choose from {', '.join(FORMATS)}")
@@ -113,9 +113,9 @@ def save_all(
     Raises:
         InputError: before anything is drawn, for an unknown name, or "mp4" without ffmpeg.
     """
-    what, folder = list(what), Path(folder)
+    what, folder = list(what), Path(folder)  # names may come from a generator, and are read twice
     check(what, format, field)
-    if line is not None:
+    if line is not None:  # checked once, before anything is drawn
         line = section.line_of(sim, line)
     folder.mkdir(parents=True, exist_ok=True)
     written = []

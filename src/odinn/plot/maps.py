@@ -135,6 +135,7 @@ def draw(
         remark(ax, "no data" if ice.any() else "no ice")
     if glacier.mask.any():
         outline(ax, glacier)
+    # Last, because images and contours set limits of their own.
     ax.set(xlim=(west, east), ylim=(south, north), aspect="equal", xticks=[], yticks=[])
     bar_and_arrow(ax, glacier, ice | glacier.mask, view)
     if title is not None:
@@ -163,6 +164,7 @@ def draw_run(
         title = f"{date_label(sim.times[0])} to {title}"
     elif what == "smb":
         title = f"mean of {period(sim)}"
+    # The same cut-out at every time, so that maps of a run can be compared.
     view = view_of(sim.glacier, ever_ice(sim))
     chosen: Drawing = {"view": view, "title": title, "ice": ice}
     # The hillshade is that of the surface at that time.
@@ -178,6 +180,7 @@ def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, 
         case "thickness":
             return thickness, ice
         case "speed":
+            # A stack of one: the laws of the flow may be renewed each month.
             months = sim.months[[index]]
             return velocity_of(sim.model, sim.glacier, thickness[None], months=months)[2][0], ice
         case "surface":
@@ -205,6 +208,7 @@ def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
 def before_after(sim: Simulation) -> Figure:
     """Thickness at the start and at the end, in the same colours, and the change between."""
     limits = common_limits(sim.thickness[0], sim.thickness[-1])
+    # One scale for both, so that thinning shows as a change of colour.
     fig, axes = panels(1, 3, view_of(sim.glacier, ever_ice(sim)), name_of(sim.glacier))
     draw_run(sim, "thickness", 0, axes[0, 0], limits=limits)
     draw_run(sim, "thickness", -1, axes[0, 1], limits=limits)
@@ -256,7 +260,7 @@ def repaint(ax: Axes, glacier: Glacier, field: Field, ice: Mask) -> None:
     """Put another field and the hillshade of another surface on a map that :func:`draw` drew;
     colours keep their limits.
     """
-    shade, image = ax.images
+    shade, image = ax.images  # in the order in which they were drawn
     shade.set_data(hillshade(glacier))
     _put(_masked(field, ice), image)
 

@@ -1,4 +1,6 @@
-"""What figures share: a remark where nothing can be drawn, and files that are replaced whole."""
+"""What figures share: a remark where nothing can be drawn, the times that are chosen, and files
+that are replaced whole.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int
 from matplotlib.axes import Axes
 
 
@@ -22,6 +26,16 @@ def remark(ax: Axes, text: str) -> None:
         fontsize=14,
         backgroundcolor="white",
     )
+
+
+def evenly(number: int, count: int) -> Int[np.ndarray, " chosen"]:
+    """Indices of ``count`` of so many saved times, evenly chosen with the first and the last.
+
+    >>> evenly(9, 3)
+    array([0, 4, 8])
+    """
+    # Where there are fewer times than are asked for, some would be chosen twice.
+    return np.unique(np.linspace(0, number - 1, count).round().astype(int))
 
 
 @contextmanager

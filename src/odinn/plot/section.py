@@ -23,6 +23,7 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.plot import maps
+from odinn.plot.parts import evenly
 from odinn.plot.series import name_of, period
 from odinn.results.simulation import Simulation
 
@@ -128,7 +129,7 @@ def cross_section(
     grid = sim.glacier.grid
     points = line_of(sim, line)
     along, bed = distance(points) / 1000, sample(sim.glacier.bed, grid, points)
-    chosen = np.unique(np.linspace(0, len(sim.times) - 1, max(surfaces, 2)).round().astype(int))
+    chosen = evenly(len(sim.times), max(surfaces, 2))
     thickness = np.stack([sample(sim.thickness[i], grid, points) for i in chosen])
     norm = Normalize(sim.times[0], sim.times[-1])
 
@@ -141,6 +142,7 @@ def cross_section(
         ax.plot(along, surface, **pen)
         below.plot(along, ice - thickness[0], **pen)
     top = (bed + thickness.max(axis=0)).max()
+    # Rock down to a little below the lowest bed.
     floor = bed.min() - 0.06 * (top - bed.min())
     ax.fill_between(along, floor, bed, color=_ROCK, linewidth=0)
     ax.plot(along, bed, color=_INK, linewidth=1.0)

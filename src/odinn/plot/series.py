@@ -119,6 +119,7 @@ def annual_balance(
     ax.bar(year, data, width=0.7, color=_GREY, label="measured")
     ax.plot(year, model, color=_BLUE, marker="o", markersize=3.5, label="modelled")
     ax.axhline(0.0, color="black", linewidth=0.8)
+    # Years with one of the two are drawn, and not compared.
     both = np.isfinite(model) & np.isfinite(data)
     if both.any():
         ax.set_title(_compared(model[both], data[both]), fontsize=10)
@@ -150,6 +151,7 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
         if ds[name].dims == ("time",):
             ax.plot(years, values, label=name)
         else:
+            # A window begins where the one before it ends, the first at the start of the run.
             edges = [years[0], *ds["window_end"].values]
             ax.stairs(values, edges, baseline=None, linewidth=1.5, label=name)
     in_windows = ds[names[0]].dims == ("window",)
@@ -178,6 +180,7 @@ def mean_balance(sim: Simulation) -> Float[np.ndarray, "ny nx"]:
     """Mean balance of the run, m w.e. yr⁻¹: the intervals between saved times count by their
     length.
     """
+    # The first balance is NaN: that of an interval stands at its end.
     ice = np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
     return ice * sim.model.ice_density / WATER_DENSITY
 
@@ -241,7 +244,7 @@ def _profile(
 
 def percent(series: np.ndarray) -> str:
     """Change from the first to the last value, signed."""
-    if not series[0] > 0:
+    if not series[0] > 0:  # a share of nothing
         return "from 0"
     return f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−")
 
@@ -251,6 +254,7 @@ def _compared(modelled: np.ndarray, measured: np.ndarray) -> str:
     difference = modelled - measured
     rms = np.sqrt(np.mean(difference**2))
     text = f"bias {difference.mean():+.2f}, rms {rms:.2f} m w.e. yr⁻¹"
+    # Two points lie on a line, and a constant series has no correlation.
     if len(modelled) > 2 and np.ptp(modelled) > 0 and np.ptp(measured) > 0:
         text += f", r = {np.corrcoef(modelled, measured)[0, 1]:.2f}"
     return f"{text} ({len(modelled)} years)".replace("-", "−")
@@ -260,7 +264,7 @@ def _one_unit(ds: xr.Dataset, names: tuple[str, ...]) -> str:
     """The unit that all the series have."""
     units = {}
     for key, variable in ds.data_vars.items():
-        if variable.dims in (("time",), ("window",)):
+        if variable.dims in (("time",), ("window",)):  # no fields, no months
             units[str(key)] = variable.attrs.get("units", "1")
     if not names:
         raise InputError("series: no name given")
@@ -283,6 +287,7 @@ def _readable(unit: str, largest: float) -> tuple[float, str]:
 
 
 def _time_axis(ax: Axes, years: np.ndarray) -> None:
+    # Whole years, unless that would leave two ticks; never as an offset from a number above.
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.ptp(years) > 3)))
     ax.ticklabel_format(axis="x", useOffset=False)
 
