@@ -24,6 +24,7 @@ from odinn.learning import losses, optimizers, regularization
 from odinn.learning.terms import AbstractTerm
 from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
+Function = Callable[..., Any]  # or a class, which is called alike
 Kind = Literal["laws", "inputs", "losses", "optimizers"]
 _OWN = ("self", "weights", "ranges", "raw")  # what odinn sets itself, and methods have
 _TAKE_PYTHON = ("Function",)  # laws that YAML cannot say
@@ -33,7 +34,7 @@ _PLAIN = (bool, int, float, str, type(None), Any, Ellipsis)
 class Call(NamedTuple):
     """What is called, with which arguments, what stands beside it in its entry, and its place."""
 
-    function: Callable[..., Any]
+    function: Function
     arguments: Values
     beside: Values
     place: str
@@ -45,7 +46,7 @@ def snake(name: str) -> str:
 
 
 @cache
-def registry(kind: Kind) -> Mapping[str, Callable[..., Any]]:
+def registry(kind: Kind) -> Mapping[str, Function]:
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
     if kind == "optimizers":
         # Optimizers are functions, and those of other modules are no optimizers.
@@ -59,7 +60,7 @@ def registry(kind: Kind) -> Mapping[str, Callable[..., Any]]:
     return _concrete(members, (AbstractLaw, AbstractInput))
 
 
-def section_of(call: Callable[..., Any], **special: tuple[object, object]) -> type[Section]:
+def section_of(call: Function, **special: tuple[object, object]) -> type[Section]:
     """A section with the arguments of a call as keys.
 
     Args:
@@ -114,7 +115,7 @@ def made(entry: object, kind: Kind, place: str) -> Any:
     return make(call.function, call.arguments, call.place)
 
 
-def make(call: Callable[..., Any], arguments: Values, place: str) -> Any:
+def make(call: Function, arguments: Values, place: str) -> Any:
     """The call with its arguments, those that YAML cannot say being made already; mistakes name the
     key.
     """
@@ -130,9 +131,9 @@ def make(call: Callable[..., Any], arguments: Values, place: str) -> Any:
 
 def _concrete(
     members: Iterable[tuple[str, Any]], bases: type | tuple[type, ...]
-) -> dict[str, Callable[..., Any]]:
+) -> dict[str, Function]:
     """The classes among members that can be made, by their name in YAML."""
-    found: dict[str, Callable[..., Any]] = {}
+    found: dict[str, Function] = {}
     for name, kind in members:
         if not inspect.isclass(kind) or not issubclass(kind, bases):
             continue
@@ -141,7 +142,7 @@ def _concrete(
     return found
 
 
-def _hints(call: Callable[..., Any]) -> dict[str, Any]:
+def _hints(call: Function) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for place in (call, getattr(call, "__init__", None)):
         try:
