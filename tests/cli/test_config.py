@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 import odinn
-from odinn.cli.config import climate_of, in_scenario, read_config, to_yaml
+from odinn.cli.config import read_config, to_yaml
+from odinn.cli.sources import climate_of, in_scenario
 from odinn.errors import ClimateError, InputError
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import odinn
-from odinn.cli import inverting, learning
+from odinn.cli import checkpoints, inverting, learning
 from odinn.cli.calls import registry, section_of, snake
 from odinn.cli.learning import build_loss, build_model, build_optimizer, read_invert_config
 from odinn.data.demo.rakaia import FOLDER, demo_climate
@@ -73,7 +73,7 @@ def changed(path, value):
 
 def test_a_configuration_builds_what_the_same_words_build_in_python(tmp_path):
     config = read(tmp_path, CONFIG)
-    model = build_model(config.model, "c", "model")
+    model = build_model(config.model, "c: model")
     wanted = odinn.laws.Neural(
         [odinn.inputs.LongTermTemperature("cell")], (1e-18, 1e-15), hidden=(3,), seed=1
     )
@@ -118,7 +118,7 @@ def test_laws_start_from_formulas_and_losses_take_tables_and_laws(tmp_path):
     assert thickness.error == {"RGI60-18.03141": 3.0}
     assert isinstance(prior.guess, odinn.laws.CuffeyPaterson)
     glacier = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", climate=demo_climate(), coarsen=4)
-    started = build_model(checked.model, "c", "model", [glacier]).flow.A
+    started = build_model(checked.model, "c: model", [glacier]).flow.A
     assert started.misfit(odinn.laws.CuffeyPaterson()) < 0.1
     with pytest.raises(
         InputError, match="law.basis.fit_to: 'cufey' is unknown; did you mean 'cuffey_paterson'"
@@ -143,7 +143,7 @@ def test_every_argument_of_what_may_be_named_is_a_key(kind):
 def test_numbers_may_be_written_as_people_write_them(tmp_path):
     text = yaml.safe_dump(CONFIG).replace("1.0e-18", "1e-18")
     assert "1e-18" in text
-    assert build_model(read(tmp_path, text).model, "c", "model").flow.A.bounds == (1e-18, 1e-15)
+    assert build_model(read(tmp_path, text).model, "c: model").flow.A.bounds == (1e-18, 1e-15)
 
 
 def test_overrides_reach_into_lists(tmp_path):
@@ -347,15 +347,15 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_
     from odinn.learning.checkpoint import write_checkpoint
 
     config = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}")
-    assert inverting.steps_to_continue(config) is None
-    inverting.begin_checkpoint(config)
+    assert checkpoints.steps_to_continue(config) is None
+    checkpoints.begin_checkpoint(config)
     write_checkpoint(config.checkpoint_path, {"total": 4}, "anything")
     elsewhere = config.model_copy(
         update={
             "output": learning.LearningOutputSection(directory=config.output.directory, plots=False)
         }
     )
-    assert inverting.steps_to_continue(config) == inverting.steps_to_continue(elsewhere) == 4
+    assert checkpoints.steps_to_continue(config) == checkpoints.steps_to_continue(elsewhere) == 4
     other = read(
         tmp_path,
         CONFIG,
@@ -365,7 +365,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_
     with pytest.raises(
         InputError, match=r"model.flow.C.parameter.initial: 0.001 there, 0.002 here.*--fresh"
     ):
-        inverting.steps_to_continue(other)
+        checkpoints.steps_to_continue(other)
 
 
 def test_the_example_is_understood_and_says_how_many_numbers_it_learns():

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 import odinn
-from odinn.plot import maps, save_all
+from odinn.plot import maps, save_all, surroundings
 from odinn.plot.series import mean_balance
 
 BALANCE = odinn.LinearBalance(gradient=0.01, ela=2150.0)
@@ -159,7 +159,7 @@ def test_scale_bar_is_round_and_as_long_as_it_says():
     ("width", "length"), [(2600.0, 500.0), (8000.0, 2000.0), (39000.0, 5000.0), (400.0, 100.0)]
 )
 def test_scale_bar_fits_into_a_quarter_of_the_map(width, length):
-    assert maps.scale_bar_length(width) == length
+    assert surroundings.scale_bar_length(width) == length
 
 
 def test_outline_closes_also_at_the_border_of_the_grid():

@@ -11,18 +11,33 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import create_model
 
-from odinn.cli.config import Section, checked, suggest
+import odinn
+from odinn.cli.schema import Section, Values, checked, unknown
 from odinn.errors import InputError
+from odinn.learning import losses, optimizers, regularization
+from odinn.learning.terms import AbstractTerm
+from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
-Registry = Mapping[str, Callable[..., Any]]
-_OWN = ("self", "weights", "ranges", "raw")  # what odinn sets itself
-_PLAIN = (bool, int, float, str, type(None), Any)
+Function = Callable[..., Any]  # or a class, which is called alike
+Kind = Literal["laws", "inputs", "losses", "optimizers"]
+_OWN = ("self", "weights", "ranges", "raw")  # what odinn sets itself, and methods have
+_TAKE_PYTHON = ("Function",)  # laws that YAML cannot say
+_PLAIN = (bool, int, float, str, type(None), Any, Ellipsis)
+
+
+class Call(NamedTuple):
+    """What is called, with which arguments, what stands beside it in its entry, and its place."""
+
+    function: Function
+    arguments: Values
+    beside: Values
+    place: str
 
 
 def snake(name: str) -> str:
@@ -31,91 +46,103 @@ def snake(name: str) -> str:
 
 
 @cache
-def registry(kind: Literal["laws", "inputs", "losses", "optimizers"]) -> Registry:
+def registry(kind: Kind) -> Mapping[str, Function]:
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
-    import odinn
-    from odinn.learning import losses, optimizers, regularization
-    from odinn.learning.terms import AbstractTerm
-    from odinn.physics.laws.base import AbstractInput, AbstractLaw
-
-    found: list[tuple[str, Any]]
     if kind == "optimizers":
-        own = lambda f: inspect.isfunction(f) and f.__module__ == optimizers.__name__
-        return dict(inspect.getmembers(optimizers, own))
+        # Optimizers are functions, and those of other modules are no optimizers.
+        functions = inspect.getmembers(optimizers, inspect.isfunction)
+        return {name: f for name, f in functions if f.__module__ == optimizers.__name__}
     if kind == "losses":
-        bases: Any = AbstractTerm
-        found = [*inspect.getmembers(losses), *inspect.getmembers(regularization)]
-    else:
-        bases = (AbstractLaw, AbstractInput)
-        module: Any = odinn.laws if kind == "laws" else odinn.inputs
-        found = [(name, getattr(module, name)) for name in module.__all__]
-    usable = lambda k: inspect.isclass(k) and issubclass(k, bases) and not inspect.isabstract(k)
-    formulas = ("Function",)  # takes Python
-    return {snake(name): k for name, k in found if usable(k) and name not in formulas}
+        members = inspect.getmembers(losses) + inspect.getmembers(regularization)
+        return _concrete(members, AbstractTerm)
+    module = odinn.laws if kind == "laws" else odinn.inputs
+    members = [(name, getattr(module, name)) for name in module.__all__]
+    return _concrete(members, (AbstractLaw, AbstractInput))
 
 
-def section_of(
-    call: Callable[..., Any], *, without: tuple[str, ...] = (), **special: Any
-) -> type[Section]:
-    """A section with the arguments of a call as keys."""
+def section_of(call: Function, **special: tuple[object, object]) -> type[Section]:
+    """A section with the arguments of a call as keys.
+
+    Args:
+        special: (annotation, default) of arguments that YAML may give differently.
+    """
     hints = _hints(call)
-    fields: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
     for name, item in inspect.signature(call).parameters.items():
-        if name in (*_OWN, *without) or item.kind is inspect.Parameter.VAR_KEYWORD:
+        if name in _OWN or item.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         default = ... if item.default is inspect.Parameter.empty else item.default
-        fields[name] = special.get(name, (_plain(hints.get(name, Any)), default))
-    return create_model("ArgumentsSection", __base__=Section, **fields)
+        hint = hints.get(name, Any)
+        # The call itself checks what is not made of numbers, words and tuples of them.
+        keys[name] = special.get(name, (hint if _is_plain(hint) else Any, default))
+    return create_model("ArgumentsSection", __base__=Section, **keys)
 
 
-def single(
-    entry: Any, kind: Any, path: str, place: str, beside: tuple[str, ...] = ()
-) -> tuple[str, dict, dict]:
-    """(name, arguments, what stands beside) of an entry such as ``{thickness: {error: 5}, weight:
-    2}`` or ``thickness``.
+def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) -> Call:
+    """The call of an entry such as ``{thickness: {error: 5}, weight: 2}`` or ``thickness``.
+
+    Args:
+        place: of the entry, such as "run.yaml: loss.0".
+        beside: keys that are not calls.
     """
     known = registry(kind)
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, dict):
-        raise InputError(
-            f"{path}: {place}: found {entry!r}, expected such as {{{next(iter(known))}: {{...}}}}"
-        )
-    extra = {k: v for k, v in entry.items() if k in beside}
-    names = [str(k) for k in entry if k not in beside]
-    unknown = [name for name in names if snake(name) not in known]
-    if unknown or not names:
-        found = (
-            f"{unknown[0]!r} is unknown{suggest(unknown[0], known)}"
-            if unknown
-            else "names none of them"
-        )
-        raise InputError(f"{path}: {place}: {found}; known: {', '.join([*known, *beside])}")
+        example = f"{{{next(iter(known))}: {{...}}}}"
+        raise InputError(f"{place}: found {entry!r}, expected such as {example}")
+    names = [str(key) for key in entry if key not in beside]
+    for name in names:
+        if snake(name) not in known:
+            raise InputError(f"{place}: {unknown(name, known, beside)}")
+    if not names:
+        choice = ", ".join([*known, *beside])
+        raise InputError(f"{place}: names none of them; known: {choice}")
     if len(names) > 1:
-        raise InputError(f"{path}: {place}: {' and '.join(names)} in one entry; give each its own")
+        raise InputError(f"{place}: {' and '.join(names)} in one entry; give each its own")
     arguments = entry[names[0]]
     if arguments is not None and not isinstance(arguments, dict):
-        raise InputError(
-            f"{path}: {place}.{names[0]}: found {arguments!r}, expected arguments: {{name: value}}"
-        )
-    return snake(names[0]), dict(arguments or {}), extra
+        expected = "expected arguments: {name: value}"
+        raise InputError(f"{place}.{names[0]}: found {arguments!r}, {expected}")
+    extra = {key: value for key, value in entry.items() if key in beside}
+    name = snake(names[0])
+    return Call(known[name], dict(arguments or {}), extra, f"{place}.{name}")
 
 
-def make(call: Callable[..., Any], arguments: dict[str, Any], path: str, place: str) -> Any:
+def made(entry: object, kind: Kind, place: str) -> Any:
+    """What an entry with nothing but a call makes."""
+    call = single(entry, kind, place)
+    return make(call.function, call.arguments, call.place)
+
+
+def make(call: Function, arguments: Values, place: str) -> Any:
     """The call with its arguments, those that YAML cannot say being made already; mistakes name the
     key.
     """
-    section = checked(section_of(call), arguments, path, place + ".")
+    section = checked(section_of(call), arguments, f"{place}.")
     given = {name: getattr(section, name) for name in arguments}
     try:
         return call(**given)
     except InputError as error:
-        raise type(error)(f"{path}: {place}: {error}") from error
+        raise type(error)(f"{place}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {place}: {error}") from error
+        raise InputError(f"{place}: {error}") from error
 
 
-def _hints(call: Any) -> dict[str, Any]:
+def _concrete(
+    members: Iterable[tuple[str, Any]], bases: type | tuple[type, ...]
+) -> dict[str, Function]:
+    """The classes among members that can be made, by their name in YAML."""
+    found: dict[str, Function] = {}
+    for name, kind in members:
+        if not inspect.isclass(kind) or not issubclass(kind, bases):
+            continue
+        if not inspect.isabstract(kind) and name not in _TAKE_PYTHON:
+            found[snake(name)] = kind
+    return found
+
+
+def _hints(call: Function) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for place in (call, getattr(call, "__init__", None)):
         try:
@@ -125,19 +152,11 @@ def _hints(call: Any) -> dict[str, Any]:
     return hints
 
 
-def _plain(annotation: Any) -> Any:
-    """The annotation if it is made of numbers, words and tuples of them, else anything: the call
-    itself checks the rest.
-    """
-    return annotation if _is_plain(annotation) else Any
-
-
-def _is_plain(annotation: Any) -> bool:
-    if annotation in _PLAIN or annotation is Ellipsis:
+def _is_plain(annotation: object) -> bool:
+    """Whether YAML can say everything that an annotation allows."""
+    if annotation in _PLAIN:
         return True
     origin = get_origin(annotation)
-    if origin is Literal:
-        return True
     if origin in (tuple, list, dict, typing.Union, types.UnionType):
         return all(_is_plain(part) for part in get_args(annotation))
-    return False
+    return origin is Literal

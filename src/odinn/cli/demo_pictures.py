@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from odinn import plot
-from odinn.constants import AREA_THRESHOLD
+from odinn.cli.twin import Twin
 from odinn.glacier import Glacier
 from odinn.learning.calibration import Comparison
 from odinn.model.model import Model
@@ -19,9 +21,6 @@ from odinn.numbers.slot import declared
 from odinn.physics.flow.sia import SIA2D
 from odinn.plot import maps
 from odinn.results.simulation import Simulation
-
-if TYPE_CHECKING:
-    from odinn.cli.demo import Twin
 
 CAPTION: Final = (
     "Neither a reconstruction nor a forecast: outlines are real (1978), thickness is estimated, "
@@ -59,109 +58,109 @@ def draw_maps(fig: Figure | SubFigure, glaciers: list[Glacier], model: Model) ->
         maps.draw(glacier, speed, right, what="speed", title=glacier.name)
 
 
-def futures(runs: dict[str, dict[str, Simulation]], climates: dict[str, str]) -> Figure:
+def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str, str]) -> Figure:
     """For each glacier its thickness at the start and at the end of the runs, in the same colours,
     and volume in time.
     """
     fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
     rows = fig.subplots(len(runs), 4, squeeze=False)
     for own, panels in zip(runs.values(), rows, strict=True):
-        sims = list(own.values())
-        states = [(sims[0], 0, ""), *((sim, -1, f", {climates[key]}") for key, sim in own.items())]
-        drawn = np.concatenate(
-            [s.thickness[i][s.thickness[i] >= AREA_THRESHOLD] for s, i, _ in states]
-        )
-        options = {"limits": maps.limits_of(drawn, "linear"), "view": _view(sims)}
-        for ax, (sim, index, under) in zip(panels, states, strict=False):
-            maps.draw_run(
-                sim,
-                "thickness",
-                index,
-                ax,
-                title=f"{sim.glacier.name}, {sim.times[index]:.0f}{under}",
-                **options,
-            )
-        ax = panels[-1]
-        for key, sim in own.items():
-            ax.plot(
-                sim.times, sim.volume / 1e9, color=_COLORS[key], linewidth=2.0, label=climates[key]
-            )
-        ax.set_ylim(bottom=0.0)
-        _time_axis(ax, "ice volume (km³)", f"{sims[0].glacier.name}: volume")
-    return _captioned(
-        fig,
-        CAPTION.replace("\n", " ")
-        + "\nThe start is a state in motion, not in balance with this climate: without a warming, too, it goes on changing.",
+        _future(list(panels), own, climates)
+    start = (
+        "The start is a state in motion, not in balance with this climate: without a warming, too, "
+        "it goes on changing."
     )
+    return _captioned(fig, CAPTION.replace("\n", " ") + "\n" + start)
 
 
-def runoff(yearly: dict[str, dict[str, Any]], climates: dict[str, str]) -> Figure:
+def _future(
+    panels: list[Axes], runs: Mapping[str, Simulation], climates: Mapping[str, str]
+) -> None:
+    """A glacier's row of :func:`futures`."""
+    first = next(iter(runs.values()))
+    name, times = first.glacier.name, first.times
+    ends = [sim.thickness[-1] for sim in runs.values()]
+    # One scale of colours and one cut-out, so that the maps can be compared.
+    limits = maps.common_limits(first.thickness[0], *ends)
+    ever = np.any([maps.ever_ice(sim) for sim in runs.values()], axis=0)
+    view = maps.view_of(first.glacier, ever)
+    title = f"{name}, {times[0]:.0f}"
+    maps.draw_run(first, "thickness", 0, panels[0], title=title, limits=limits, view=view)
+    volumes = panels[-1]
+    for (key, sim), ax in zip(runs.items(), panels[1:-1], strict=True):
+        title = f"{name}, {times[-1]:.0f}, {climates[key]}"
+        maps.draw_run(sim, "thickness", -1, ax, title=title, limits=limits, view=view)
+        volumes.plot(
+            sim.times,
+            sim.volume / 1e9,
+            color=_COLORS[key],
+            linewidth=2.0,
+            label=climates[key],
+        )
+    volumes.set_ylim(bottom=0.0)  # heights are shares of the volume
+    _time_axis(volumes, "ice volume (km³)", f"{name}: volume")
+
+
+def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str, str]) -> Figure:
     """For each glacier the runoff of its years, and of the months in the first and the last
     years.
     """
     fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
     rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
     for (name, own), (left, right) in zip(yearly.items(), rows, strict=True):
-        for key, ds in own.items():
-            left.plot(
-                ds.year, ds.runoff / 1e6, color=_COLORS[key], linewidth=2.0, label=climates[key]
-            )
-        rain = next(iter(own.values())).precipitation / 1e6
-        left.plot(
-            rain.year,
-            rain,
-            color="#8a9096",
-            linewidth=1.0,
-            linestyle=":",
-            label="precipitation (rain and snow)",
-        )
-        left.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
+        _years(left, own, climates)
         _time_axis(left, "runoff (10⁶ m³ per year)", f"{name}: years, April to March")
-        count = min(_WINDOW, len(rain))
-        for key, ds in own.items():
-            last = ds.runoff_of_months[-count:].mean("year") / 1e6
-            right.plot(
-                range(12),
-                last,
-                color=_COLORS[key],
-                linewidth=2.0,
-                label=f"last {count} years, {climates[key]}",
-            )
-        first = next(iter(own.values())).runoff_of_months[:count].mean("year") / 1e6
-        right.plot(
-            range(12),
-            first,
-            color="black",
-            linestyle="--",
-            linewidth=1.2,
-            label=f"first {count} years",
-        )
-        right.set(
-            xticks=range(12),
-            xticklabels=_MONTHS,
-            ylim=(0.0, None),
-            ylabel="runoff (10⁶ m³ per month)",
-        )
+        _months(right, own, climates)
         right.set_title(f"{name}: months", fontsize=10)
-        right.legend(frameon=False, fontsize=8)
-    text = "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; below, snow and ice grow."
+    text = (
+        "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; "
+        "below, snow and ice grow."
+    )
     return _captioned(fig, f"{CAPTION}\n{text}")
+
+
+def _years(ax: Axes, own: Mapping[str, xr.Dataset], climates: Mapping[str, str]) -> None:
+    for key, ds in own.items():
+        million = ds.runoff / 1e6
+        ax.plot(ds.year, million, color=_COLORS[key], linewidth=2.0, label=climates[key])
+    rain = next(iter(own.values())).precipitation / 1e6  # the same under both climates
+    label = "precipitation (rain and snow)"
+    ax.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label=label)
+    # Of the runoff alone: the precipitation is a reference, and may leave the picture.
+    ax.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
+
+
+def _months(ax: Axes, own: Mapping[str, xr.Dataset], climates: Mapping[str, str]) -> None:
+    now = next(iter(own.values())).runoff_of_months
+    count = min(_WINDOW, len(now))
+    for key, ds in own.items():
+        last = ds.runoff_of_months[-count:].mean("year") / 1e6
+        label = f"last {count} years, {climates[key]}"
+        ax.plot(range(12), last, color=_COLORS[key], linewidth=2.0, label=label)
+    first = now[:count].mean("year") / 1e6
+    label = f"first {count} years"
+    ax.plot(range(12), first, color="black", linestyle="--", linewidth=1.2, label=label)
+    ax.set(
+        xticks=range(12),
+        xticklabels=_MONTHS,
+        ylim=(0.0, None),
+        ylabel="runoff (10⁶ m³ per month)",
+    )
+    ax.legend(frameon=False, fontsize=8)
 
 
 def measured(comparison: Comparison, melt_factor: float) -> Figure:
     """Annual balances of Argentière."""
     fig = Figure(figsize=(7.4, 4.6), layout="constrained")
-    plot.series.annual_balance(
-        comparison.years, comparison.modelled, comparison.measured, fig.subplots()
-    )
+    series = comparison.years, comparison.modelled, comparison.measured
+    plot.series.annual_balance(*series, fig.subplots())
     fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
     factor = f"{1000 * melt_factor:.2f} mm w.e. K⁻¹ d⁻¹"
     return _captioned(
         fig,
         "Measured: WGMS. Modelled: degree-days on W5E5, fixed surface; the melt factor, "
-        f"{factor},\n"
-        "is calibrated on the mean of these years, so that the bias is 0 by construction: what is "
-        "tested is year to year.",
+        f"{factor},\nis calibrated on the mean of these years, so that the bias is 0 by "
+        "construction: what is tested is year to year.",
     )
 
 
@@ -173,9 +172,10 @@ def learned(twin: Twin) -> Figure:
     glacier = twin.glaciers[0]
     (temperature,) = twin.law.inputs
     field = np.asarray(twin.law(temperature.field(glacier)))
-    shown = field[np.asarray(glacier.thickness) >= AREA_THRESHOLD]
-    limits = float(shown.min()), float(shown.max())
+    shown = field[maps.ice_of(glacier)]
+    limits = float(shown.min()), float(shown.max())  # all of them: the range is small
     label, title = declared(SIA2D)["A"].axis_label, f"{glacier.name}: the learned A"
+    # In the colours of a speed, which are by logarithm.
     maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
     return _captioned(fig, TWIN)
 
@@ -183,10 +183,6 @@ def learned(twin: Twin) -> Figure:
 def draw_law(ax: Axes, twin: Twin) -> None:
     """The learned law, the truth, where it started, and above them how much ice is how warm."""
     plot.law(twin.law, twin.glaciers, twin.truth, ax, initial=twin.before, label="flow.A")
-
-
-def _view(sims: list[Simulation]) -> maps.View:
-    return maps.view_of(sims[0].glacier, np.any([maps.ever_ice(sim) for sim in sims], axis=0))
 
 
 def _time_axis(ax: Axes, label: str, title: str) -> None:

@@ -5,7 +5,6 @@ from them.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import functools
 import operator
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 import odinn
-from odinn.cli.calls import make, registry, section_of, single
+from odinn.cli.calls import made, make, section_of, single
 from odinn.cli.config import (
     BALANCES,
     FLOWS,
@@ -24,23 +23,26 @@ from odinn.cli.config import (
     CalibrateSection,
     GlacierSection,
     ModelSection,
-    Section,
+    Period,
+    Time,
     build_part,
-    checked,
-    chosen,
+    default_stepper,
     read_yaml,
-    suggest,
 )
+from odinn.cli.schema import Section, Values, checked, chosen, suggest, unknown
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.learning.choices import as_intervals
+from odinn.learning.optimizers import Stage
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import learned_slots
+from odinn.model.model import Model
 from odinn.numbers.slot import declared
+from odinn.physics.laws.base import AbstractLaw
 
-Time = float | str | dt.date
 _LEARNED = ("parameter", "law")
+_PARTS = {"flow": FLOWS, "mass_balance": BALANCES}
 
 
 class ReplaceSection(Section):
@@ -48,8 +50,8 @@ class ReplaceSection(Section):
     that is learned.
     """
 
-    thickness: dict[str, Any] | None = None
-    bed: dict[str, Any] | None = None
+    thickness: Values | None = None
+    bed: Values | None = None
     keep: Literal["bed", "surface", "thickness"] | None = None
     factor: float = Field(
         1.0, gt=0, description="the first guess is so many times the glacier's own thickness"
@@ -72,7 +74,7 @@ class SyntheticSection(Section):
     )
     of: list[str] | None = Field(None, description="kinds of data; default: those in the loss")
     at: Time | list[Time] | None = None
-    between: Any = Field(
+    between: object = Field(
         None, description="(start, end) or a list of such, of velocity and elevation change"
     )
     noise: dict[str, float] | None = None
@@ -95,14 +97,14 @@ class InvertConfig(Section):
     model: ModelSection = Field(default_factory=ModelSection)
     calibrate: CalibrateSection | None = None
     synthetic: SyntheticSection | None = None
-    loss: list[Any] = Field(min_length=1)
-    span: tuple[Time, Time]
-    optimizer: list[Any] | None = None
+    loss: list[object] = Field(min_length=1)
+    span: Period
+    optimizer: list[object] | None = None
     checkpoint: str | None = Field(
         None, description="file; default: checkpoint.npz in output.directory"
     )
     seed: int = 0
-    stepper: dict[str, Any] = Field(default_factory=lambda: {"type": "RKC2"})
+    stepper: Values = Field(default_factory=default_stepper)
     coupling: Literal["source", "jump"] = "source"
     dtype: Literal["float64", "float32"] = "float64"
     max_steps: int = 1_000_000
@@ -110,13 +112,13 @@ class InvertConfig(Section):
 
     @field_validator("glaciers", mode="before")
     @classmethod
-    def _as_list(cls, glaciers: Any) -> Any:
+    def _as_list(cls, glaciers: object) -> object:
         listed = glaciers if isinstance(glaciers, list) else [glaciers]
         return [{"source": g} if isinstance(g, str) else g for g in listed]
 
     @field_validator("loss", "optimizer", mode="before")
     @classmethod
-    def _one_or_several(cls, entries: Any) -> Any:
+    def _one_or_several(cls, entries: object) -> object:
         return [entries] if isinstance(entries, dict | str) else entries
 
     @property
@@ -130,239 +132,228 @@ class InvertConfig(Section):
         return self.folder / "checkpoint.npz" if self.checkpoint is None else Path(self.checkpoint)
 
 
-def read_invert_config(path: Path, overrides: list[str]) -> InvertConfig:
+def read_invert_config(path: Path, overrides: Sequence[str]) -> InvertConfig:
     """The checked configuration of an inversion: everything in it has been built once, without a
     glacier.
     """
-    config = checked(InvertConfig, read_yaml(path, overrides), str(path), "")
-    place = str(path)
+    config = checked(InvertConfig, read_yaml(path, overrides), f"{path}: ")
     config = config.model_copy(
         update={
-            "model": _checked_model(config.model, place, "model"),
-            "stepper": chosen(config.stepper, STEPPERS, place, "stepper"),
+            "model": _checked_model(config.model, f"{path}: model"),
+            "stepper": chosen(config.stepper, STEPPERS, f"{path}: stepper"),
         }
     )
-    model = build_model(config.model, place, "model")
-    build_loss(config, place)
-    build_optimizer(config, place)
+    # What is built here is thrown away: it is built again when the glaciers are there.
+    model = build_model(config.model, f"{path}: model")
+    build_loss(config, path)
+    build_optimizer(config, path)
     if config.synthetic is not None:
-        synthetic = config.synthetic
-        truth = _checked_model(synthetic.model, place, "synthetic.model")
-        config = config.model_copy(
-            update={"synthetic": synthetic.model_copy(update={"model": truth})}
-        )
-        build_truth(config, model, place)
-        for key, kinds in (("of", synthetic.of or []), ("noise", list(synthetic.noise or {}))):
-            for kind in kinds:
-                if kind not in KINDS:
-                    known = f"{suggest(kind, KINDS)}; known: {', '.join(KINDS)}"
-                    raise InputError(f"{place}: synthetic.{key}: {kind!r} is unknown{known}")
-        try:
-            as_intervals(synthetic.between)
-        except InputError as error:
-            raise InputError(f"{place}: synthetic.between: {error}") from error
+        synthetic = _checked_synthetic(config.synthetic, f"{path}: synthetic")
+        config = config.model_copy(update={"synthetic": synthetic})
+        build_truth(synthetic, model, path)
     for i, section in enumerate(config.glaciers):
         if section.replace is not None:
-            _check_replace(section.replace, place, f"glaciers.{i}.replace")
-    learns_balance = any(slot.part == "mass_balance" for slot in learned_slots(model).values())
-    if config.calibrate is not None and (model.mass_balance is None or learns_balance):
-        why = (
-            "there is no mass balance"
-            if model.mass_balance is None
-            else "its mass balance is learned"
-        )
-        raise InputError(f"{place}: calibrate: {why}; leave one of them out")
+            _check_replace(section.replace, f"{path}: glaciers.{i}.replace")
+    if config.calibrate is not None:
+        why = None
+        if model.mass_balance is None:
+            why = "there is no mass balance"
+        elif learned_slots(Model(flow=None, mass_balance=model.mass_balance)):
+            why = "its mass balance is learned"
+        if why is not None:
+            raise InputError(f"{path}: calibrate: {why}; leave one of them out")
     return config
 
 
 def build_model(
-    section: ModelSection, path: str, place: str, glaciers: Sequence[Glacier] | None = None
-) -> Any:
+    section: ModelSection, place: str, glaciers: Sequence[Glacier] | None = None
+) -> Model:
     """The model of a section. Laws with ``fit_to`` start from it where glaciers are given."""
     parts = {}
-    for name in ("flow", "mass_balance"):
+    for name in _PARTS:
         own = getattr(section, name)
         if own is not None:
-            own = {k: _number(v, path, f"{place}.{name}.{k}", glaciers) for k, v in own.items()}
+            for key, value in own.items():
+                own = own | {key: _number(value, f"{place}.{name}.{key}", glaciers)}
             try:
                 own = build_part(own)
             except InputError as error:
-                raise type(error)(f"{path}: {place}.{name}: {error}") from error
+                raise type(error)(f"{place}.{name}: {error}") from error
         parts[name] = own
-    return odinn.Model(**parts)
+    return Model(**parts)
 
 
-def build_truth(config: InvertConfig, model: Any, path: str) -> Any:
+def build_truth(section: SyntheticSection, model: Model, path: str | Path) -> Model:
     """The model that makes synthetic data; the parts that it leaves out are the model's own."""
-    assert config.synthetic is not None
-    section = config.synthetic.model
-    truth = build_model(section, path, "synthetic.model")
-    for name in {"flow", "mass_balance"} - section.model_fields_set:
+    truth = build_model(section.model, f"{path}: synthetic.model")
+    for name in _PARTS.keys() - section.model.model_fields_set:
         truth = dataclasses.replace(truth, **{name: getattr(model, name)})
-    learned = learned_slots(truth)
-    if learned:
-        raise InputError(
-            f"{path}: synthetic.model: {next(iter(learned))} is to be learned; say what it is in "
-            "truth"
-        )
+    for slot in learned_slots(truth):
+        message = f"{slot} is to be learned; say what it is in truth"
+        raise InputError(f"{path}: synthetic.model: {message}")
     return truth
 
 
-def build_loss(config: InvertConfig, path: str) -> Total:
+def build_loss(config: InvertConfig, path: str | Path) -> Total:
     """The sum of the terms of ``loss``."""
     terms = []
     for i, entry in enumerate(config.loss):
-        place = f"loss.{i}"
-        name, arguments, extra = single(entry, "losses", path, place, beside=("weight",))
-        arguments = {k: _argument(k, v, path, f"{place}.{name}.{k}") for k, v in arguments.items()}
-        term = make(registry("losses")[name], arguments, path, f"{place}.{name}")
-        weight = extra.get("weight", 1.0)
+        call = single(entry, "losses", f"{path}: loss.{i}", beside=("weight",))
+        arguments = {}
+        for key, value in call.arguments.items():
+            arguments[key] = _argument(key, value, f"{call.place}.{key}")
+        term = make(call.function, arguments, call.place)
+        weight = call.beside.get("weight", 1.0)
+        # True is an int of Python, and NaN is not at least 0.
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
-            raise InputError(f"{path}: {place}.weight: found {weight!r}, expected a number >= 0")
+            found = f"found {weight!r}, expected a number >= 0"
+            raise InputError(f"{path}: loss.{i}.weight: {found}")
         terms.append(float(weight) * term)
     return as_total(functools.reduce(operator.add, terms))
 
 
-def build_optimizer(config: InvertConfig, path: str) -> list[Any] | None:
+def build_optimizer(config: InvertConfig, path: str | Path) -> list[Stage] | None:
     """The stages of ``optimizer``; None where it is left to ``odinn.invert``."""
     if config.optimizer is None:
         return None
-    stages = []
-    for i, entry in enumerate(config.optimizer):
-        name, arguments, _ = single(entry, "optimizers", path, f"optimizer.{i}")
-        stages.append(make(registry("optimizers")[name], arguments, path, f"optimizer.{i}.{name}"))
-    return stages
+    entries = enumerate(config.optimizer)
+    return [made(entry, "optimizers", f"{path}: optimizer.{i}") for i, entry in entries]
 
 
 def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Glacier:
     """The glacier with its initial thickness or bed to be learned; itself where it is not."""
     if section is None:
         return glacier
-    name = "thickness" if section.bed is None else "bed"
-    arguments = dict(getattr(section, name)["parameter"] or {})
-    own = section.factor * np.asarray(glacier.thickness)
-    guess = own if name == "thickness" else glacier.surface - own
-    initial = arguments.get("initial")
-    initial = guess if initial is None else np.broadcast_to(np.asarray(initial, float), guess.shape)
-    default = {"bounds": (0.0, None) if name == "thickness" else (None, None), "per": "cell"}
+    guess = section.factor * np.asarray(glacier.thickness)
+    bounds: tuple[float | None, float | None] = (0.0, None)
+    name = "thickness"
+    if section.bed is not None:  # under the surface as it is, and without bounds
+        guess, bounds, name = glacier.surface - guess, (None, None), "bed"
+    arguments = {"bounds": bounds, "per": "cell"} | (getattr(section, name)["parameter"] or {})
+    if arguments.get("initial") is not None:
+        guess = np.broadcast_to(np.asarray(arguments["initial"], float), guess.shape)
+    arguments["initial"] = guess
     try:
-        parameter = make(
-            odinn.Parameter, {**default, **arguments, "initial": initial}, path, f"replace.{name}"
-        )
+        parameter = make(odinn.Parameter, arguments, f"{path}: replace.{name}")
         return glacier.replace(**{name: parameter}, keep=section.keep)
     except InputError as error:
-        text = str(error)
+        text = str(error)  # of the parameter, or of the glacier, which names itself
         raise InputError(text if glacier.rgi_id in text else where(glacier.rgi_id, text)) from error
 
 
-def _number(value: Any, path: str, place: str, glaciers: Sequence[Glacier] | None = None) -> Any:
+def _number(value: Any, place: str, glaciers: Sequence[Glacier] | None = None) -> object:
     """What stands where a number stands: a number, ``{parameter: ...}``, ``{law: ...}``, or
     ``{rgi_id: number}``.
     """
     if not isinstance(value, dict):
         return value
     if set(value) == {"parameter"}:
-        return make(odinn.Parameter, dict(value["parameter"] or {}), path, f"{place}.parameter")
+        return make(odinn.Parameter, dict(value["parameter"] or {}), f"{place}.parameter")
     if set(value) == {"law"}:
-        return _law(value["law"], path, f"{place}.law", glaciers)
-    if value and all(isinstance(v, int | float) for v in value.values()):
-        return {str(k): float(v) for k, v in value.items()}
-    found = next((str(k) for k in value if k not in _LEARNED), "both")
+        return _law(value["law"], f"{place}.law", glaciers)
+    if value and all(isinstance(number, int | float) for number in value.values()):
+        return {str(rgi_id): float(number) for rgi_id, number in value.items()}
+    found = next((str(key) for key in value if key not in _LEARNED), "both")
     raise InputError(
-        f"{path}: {place}: {found!r} is unknown{suggest(found, _LEARNED)}; expected a number, "
-        f"{{parameter: ...}}, "
-        "{law: ...} or {RGI id: number}"
+        f"{place}: {found!r} is unknown{suggest(found, _LEARNED)}; expected a number, "
+        "{parameter: ...}, {law: ...} or {RGI id: number}"
     )
 
 
-def _law(entry: Any, path: str, place: str, glaciers: Sequence[Glacier] | None) -> Any:
-    name, arguments, extra = single(entry, "laws", path, place, beside=("fit_to",))
-    place = f"{place}.{name}"
+def _law(entry: object, place: str, glaciers: Sequence[Glacier] | None) -> AbstractLaw:
+    call = single(entry, "laws", place, beside=("fit_to",))
+    arguments, place = call.arguments, call.place
     if "inputs" in arguments:
-        listed = (
-            arguments["inputs"] if isinstance(arguments["inputs"], list) else [arguments["inputs"]]
-        )
-        made = []
-        for i, item in enumerate(listed):
-            input_name, own, _ = single(item, "inputs", path, f"{place}.inputs.{i}")
-            made.append(
-                make(registry("inputs")[input_name], own, path, f"{place}.inputs.{i}.{input_name}")
-            )
-        arguments["inputs"] = made
-    law = make(registry("laws")[name], arguments, path, place)
-    if "fit_to" not in extra:
+        given = arguments["inputs"]
+        inputs = enumerate(given if isinstance(given, list) else [given])
+        arguments["inputs"] = [made(item, "inputs", f"{place}.inputs.{i}") for i, item in inputs]
+    law = make(call.function, arguments, place)
+    if "fit_to" not in call.beside:
         return law
     if not hasattr(law, "fit_to"):
-        raise InputError(f"{path}: {place}: there is nothing to fit in it; leave out fit_to")
-    names = [
-        k
-        for k in section_of(type(law).fit_to).model_fields
-        if k not in ("self", "formula", "glaciers")
-    ]
-    target = extra["fit_to"]
-    options = {k: v for k, v in target.items() if k in names} if isinstance(target, dict) else {}
-    rest = (
-        {k: v for k, v in target.items() if k not in names} if isinstance(target, dict) else target
-    )
-    formula = _law(rest, path, f"{place}.fit_to", None)
+        raise InputError(f"{place}: there is nothing to fit in it; leave out fit_to")
+    target, options = call.beside["fit_to"], {}
+    if isinstance(target, dict):
+        # Options of the fit stand beside the formula.
+        names = section_of(type(law).fit_to).model_fields.keys() - {"formula", "glaciers"}
+        options = {key: value for key, value in target.items() if key in names}
+        target = {key: value for key, value in target.items() if key not in names}
+    # Built without glaciers, too, for its mistakes to be found.
+    formula = _law(target, f"{place}.fit_to", None)
     return law if glaciers is None else law.fit_to(formula, list(glaciers), **options)
 
 
-def _argument(name: str, value: Any, path: str, place: str) -> Any:
+def _argument(name: str, value: object, place: str) -> object:
     """An argument of a loss: numbers and words as they are, laws and parameters made, tables of
     points read.
     """
     if isinstance(value, dict) and set(value) & set(_LEARNED):
-        return _number(value, path, place)
-    if name == "points" and isinstance(value, dict):
-        return {k: _argument(name, v, path, f"{place}.{k}") for k, v in value.items()}
-    if name == "points" and isinstance(value, str) and value.endswith(".csv"):
-        import pandas as pd
+        return _number(value, place)
+    if name != "points":
+        return value
+    if isinstance(value, dict):
+        return {key: _argument(name, own, f"{place}.{key}") for key, own in value.items()}
+    if not isinstance(value, str) or not value.endswith(".csv"):
+        return value
+    import pandas as pd
 
-        try:
-            return {str(k): column.to_numpy() for k, column in pd.read_csv(value).items()}
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: {place}: {value} cannot be read as a table ({error})"
-            ) from error
-    return value
+    try:
+        return {str(key): column.to_numpy() for key, column in pd.read_csv(value).items()}
+    except (OSError, ValueError) as error:
+        message = f"{value} cannot be read as a table ({error})"
+        raise InputError(f"{place}: {message}") from error
 
 
-def _checked_model(section: ModelSection, path: str, place: str) -> ModelSection:
+def _checked_model(section: ModelSection, place: str) -> ModelSection:
     """The section with defaults filled in; where a number is learned its slot is checked, and it
     stays as it is.
     """
-    parts: dict[str, Any] = {}
-    for name, kinds in (("flow", FLOWS), ("mass_balance", BALANCES)):
+    parts: dict[str, Values | None] = {}
+    # What is not given stays so: of a true model, such a part is that of the model.
+    for name in _PARTS:
         own = getattr(section, name)
         if name in section.model_fields_set:
-            parts[name] = None
-        if own is None or name not in section.model_fields_set:
-            continue
-        kind: Any = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
-        is_part = dataclasses.is_dataclass(kind)
-        fields = [f.name for f in dataclasses.fields(kind)] if is_part else []
-        slots = list(declared(kind)) if is_part else []
-        special = {k: v for k, v in own.items() if isinstance(v, dict) and k in fields}
-        for k in special:
-            if k not in slots:
-                raise InputError(
-                    f"{path}: {place}.{name}.{k}: is not learned; what can be: {', '.join(slots)}"
-                )
-        filled = chosen({**own, **dict.fromkeys(special, 1.0)}, kinds, path, f"{place}.{name}")
-        parts[name] = {**(filled or {}), **special}
-    return ModelSection(**parts)
+            parts[name] = None if own is None else _checked_part(own, name, f"{place}.{name}")
+    return ModelSection.model_validate(parts)
 
 
-def _check_replace(section: ReplaceSection, path: str, place: str) -> None:
-    given = [n for n in ("thickness", "bed") if getattr(section, n) is not None]
+def _checked_part(own: Values, name: str, place: str) -> Values:
+    kinds = _PARTS[name]
+    kind = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    names = [field.name for field in fields]
+    learnable = list(declared(kind)) if isinstance(kind, type) else []
+    special = {key: value for key, value in own.items() if isinstance(value, dict) and key in names}
+    for key in special:
+        if key not in learnable:
+            known = ", ".join(learnable)
+            raise InputError(f"{place}.{key}: is not learned; what can be: {known}")
+    # The schema knows plain numbers only; any number will do in the place of what is learned.
+    filled = chosen(own | dict.fromkeys(special, 1.0), kinds, place)
+    return (filled or {}) | special
+
+
+def _checked_synthetic(section: SyntheticSection, place: str) -> SyntheticSection:
+    model = _checked_model(section.model, f"{place}.model")
+    for key, kinds in (("of", section.of), ("noise", section.noise)):
+        for kind in kinds or ():
+            if kind not in KINDS:
+                raise InputError(f"{place}.{key}: {unknown(kind, KINDS)}")
+    try:
+        as_intervals(section.between)
+    except InputError as error:
+        raise InputError(f"{place}.between: {error}") from error
+    return section.model_copy(update={"model": model})
+
+
+def _check_replace(section: ReplaceSection, place: str) -> None:
+    given = [name for name in ("thickness", "bed") if getattr(section, name) is not None]
     if len(given) != 1:
-        raise InputError(f"{path}: {place}: expected thickness: or bed:, one of the two")
-    own = getattr(section, given[0])
+        raise InputError(f"{place}: expected thickness: or bed:, one of the two")
+    place, own = f"{place}.{given[0]}", getattr(section, given[0])
     if set(own) != {"parameter"}:
-        raise InputError(
-            f"{path}: {place}.{given[0]}: expected {{parameter: ...}}, found "
-            f"{', '.join(own) or 'nothing'}"
-        )
+        found = ", ".join(own) or "nothing"
+        raise InputError(f"{place}: expected {{parameter: ...}}, found {found}")
+    # Without an initial value it is that of the glacier.
     schema = section_of(odinn.Parameter, initial=(Any, None))
-    checked(schema, dict(own["parameter"] or {}), path, f"{place}.{given[0]}.parameter.")
+    checked(schema, own["parameter"] or {}, f"{place}.parameter.")

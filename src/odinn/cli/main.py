@@ -9,14 +9,13 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from odinn.cli import report
 from odinn.cli.report import console, errors
-from odinn.errors import InputError, OdinnError, SolverError
+from odinn.errors import InputError, OdinnError
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics."
@@ -34,6 +33,9 @@ def _show_version(wanted: bool) -> None:
 
         console.print(f"odinn {version('odinn-model')}")
         raise typer.Exit()
+
+
+# The commands load what they need themselves: `odinn --help` is not to wait for plots or xarray.
 
 
 @app.callback()
@@ -55,82 +57,9 @@ def run(
     ] = False,
 ) -> None:
     """Run one or several glaciers and write NetCDF, maps and the resolved configuration."""
-    import odinn
-    from odinn.cli.config import (
-        build_model,
-        build_stepper,
-        in_scenario,
-        opened,
-        read_config,
-        to_yaml,
-    )
-    from odinn.cli.planning import plan
-    from odinn.results.codec import require_registered
+    from odinn.cli import running
 
-    settings = read_config(config, overrides or [])
-    if settings.run is None:
-        raise InputError(f"{config}: run: is required (t0, t1)")
-    folder = Path(settings.output.directory)
-    model, stepper = build_model(settings), build_stepper(settings.run.stepper)
-    failures, seen = 0, set()
-    if check:
-        console.print(repr(model), markup=False)
-    for _, open_it in opened(settings.glacier):
-        try:
-            glacier = open_it()
-            report.describe(glacier)
-            under = in_scenario(glacier, settings.glacier)
-            if under is not glacier:
-                console.print(f"  run under  {under.climate}")
-            if glacier.rgi_id in seen:
-                raise InputError(
-                    f"{glacier.rgi_id}: appears twice in glacier.source; results are kept by id"
-                )
-            seen.add(glacier.rgi_id)
-            if model.mass_balance is None:
-                console.print("  balance    none: only flow (model.mass_balance is not set)")
-            if check:
-                report.print_plan(plan(settings, model, glacier, under))
-                continue
-            _writable(folder)
-            own = (
-                model
-                if settings.calibrate is None
-                else _calibrated(model, glacier, settings.calibrate)
-            )
-            require_registered([own, under], "output.directory")
-            sim = odinn.simulate(
-                own,
-                under,
-                settings.run.t0,
-                settings.run.t1,
-                save_every=settings.run.save_every,
-                stepper=stepper,
-                coupling=settings.run.coupling,
-                hydrology=settings.run.hydrology,
-                dtype=settings.run.dtype,
-                max_steps=settings.run.max_steps,
-            )
-        except OdinnError as error:
-            if settings.run.on_error == "raise":
-                raise
-            failures += 1
-            report.complain(error)
-            continue
-        report.summarise(sim)
-        stem = folder / glacier.rgi_id
-        written = [odinn.save(sim, stem.with_name(f"{glacier.rgi_id}.{settings.output.format}"))]
-        if settings.output.plots:
-            written += odinn.plot.save_all(sim, stem)
-        report.listed(written)
-    if check:
-        console.print("Nothing was run. Without --check this run starts.")
-    else:
-        _writable(folder)
-        resolved = folder / "config.yaml"
-        resolved.write_text(to_yaml(settings))
-        console.print(f"Settings as used: {resolved}")
-    if failures:
+    if running.run(config, overrides or [], check=check):
         raise typer.Exit(1)
 
 
@@ -144,13 +73,9 @@ def calibrate(
     """Solve for one number of the mass balance so that the mean balance meets a target; compare
     with measurements.
     """
-    from odinn.cli.config import CalibrateSection, build_model, opened, read_config
+    from odinn.cli import running
 
-    settings = read_config(config, overrides or [])
-    for _, open_it in opened(settings.glacier):
-        glacier = open_it()
-        report.describe(glacier)
-        _calibrated(build_model(settings), glacier, settings.calibrate or CalibrateSection())
+    running.calibrate(config, overrides or [])
 
 
 @app.command()
@@ -170,57 +95,9 @@ def invert(
     """Learn numbers, fields or laws of a model from observations; a run that was cut is
     continued.
     """
-    import odinn
-    from odinn.cli import inverting, pictures
-    from odinn.cli.config import to_yaml
-    from odinn.cli.learning import build_optimizer, read_invert_config
-    from odinn.results.codec import require_registered
+    from odinn.cli import inversion
 
-    settings, place = read_invert_config(config, overrides or []), str(config)
-    if not check:
-        _writable(settings.folder)
-        done = None if fresh else inverting.steps_to_continue(settings)
-    study = inverting.prepared(settings, place, trial=check, say=console.print)
-    report.print_study(study, stand_in=check and settings.synthetic is not None)
-    if check:
-        console.print("Nothing was run. Without --check this inversion starts.")
-        return
-    require_registered(study, "output.directory")
-    checkpoint = settings.checkpoint_path
-    if done is None:
-        inverting.begin_checkpoint(settings)
-    else:
-        console.print(f"Continuing from {checkpoint}: {done} steps are done (--fresh starts anew)")
-    try:
-        before = (
-            inverting.modelled(study, study.model, study.glaciers) if settings.output.plots else {}
-        )
-        fit = odinn.invert(
-            study.model,
-            study.glaciers,
-            study.loss,
-            study.span,
-            optimizer=build_optimizer(settings, place),
-            checkpoint=checkpoint,
-            seed=settings.seed,
-            **study.options,
-        )
-        report.print_fit(fit)
-        folder = settings.folder
-        written = [odinn.save(fit, folder), odinn.save(study, folder / "start.nc")]
-        written += inverting.write_tables(fit, folder)
-        (folder / "config.yaml").write_text(to_yaml(settings))
-        if settings.output.plots:
-            written += pictures.save_all(fit, study, before, folder)
-    except KeyboardInterrupt:
-        steps = inverting.steps_done(checkpoint)
-        kept = f"{checkpoint} holds {steps} steps" if steps is not None else "no step was done yet"
-        errors.print(f"Interrupted: {kept}. The same command continues from there.")
-        raise typer.Exit(130) from None
-    except SolverError as error:
-        raise inverting.failing_glacier(study, error) from error
-    report.listed([*written, folder / "config.yaml"])
-    report.print_where_to_look(fit, folder, plots=settings.output.plots)
+    inversion.invert(config, overrides or [], check=check, fresh=fresh)
 
 
 @app.command()
@@ -228,8 +105,8 @@ def info(
     path: Annotated[
         str,
         typer.Argument(
-            help="A glacier (NetCDF file, OGGM directory, demo:RGI-id) or a result (a file of odinn run, the folder of odinn "
-            "invert)."
+            help="A glacier (NetCDF file, OGGM directory, demo:RGI-id) or a result (a file of "
+            "odinn run, the folder of odinn invert)."
         ),
     ],
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
@@ -237,26 +114,9 @@ def info(
     coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells.")] = 1,
 ) -> None:
     """Show what a glacier or a result holds."""
-    from odinn.cli.config import GlacierSection, opened
-    from odinn.data.opening import no_glacier
+    from odinn.cli import showing
 
-    place, embedded = (
-        Path(path),
-        path == "demo" or path.startswith("demo:"),
-    )  # whatever folders there are of that name
-    if not embedded and (loaded := _saved(place)) is not None:
-        report.show(loaded)
-        return
-    if not embedded and place.exists() and (what := no_glacier(place)) is not None:
-        raise InputError(
-            f"{path}: is {what}. `odinn info` takes a glacier (a NetCDF file, an OGGM directory, "
-            "demo:RGI-id) or a result (a "
-            "file of odinn run, the folder of odinn invert)"
-        )
-    section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
-    said: frozenset[str] = frozenset()  # the embedded glaciers share their notes
-    for _, open_it in opened(GlacierSection.model_validate(section)):
-        said |= {report.describe(open_it(), said)}
+    showing.info(path, climate, thickness, coarsen)
 
 
 @app.command()
@@ -286,32 +146,12 @@ def plot(
     listing: Annotated[bool, typer.Option("--list", help="Only list the figures.")] = False,
 ) -> None:
     """Draw maps, curves, cross-sections, a one-page summary or a moving picture of a result."""
-    import odinn
-    from odinn.learning.driver import Inversion
-    from odinn.plot import figures
+    from odinn.cli import drawing
 
     if listing:
-        for name, shows in [(n, kind.shows) for n, kind in figures.FIGURES.items()] + list(
-            figures.MOVING.items()
-        ):
-            console.print(
-                f"{name:20s} {shows}{' (drawn by default)' if name in figures.DEFAULT else ''}"
-            )
-        return
-    if path is None:
-        raise InputError("plot: no result given, such as results/argentiere/RGI60-11.03638.nc")
-    chosen = _names(what) or list(figures.DEFAULT)
-    figures.check(chosen, format, field)
-    corners = None if line is None else _corners(line)
-    folder = output or path.with_suffix("")
-    sim = odinn.load(path)
-    if isinstance(sim, Inversion):
-        report.listed(_plots_of_inversion(sim, path if path.is_dir() else path.parent, output))
-        return
-    _simulation(sim, path)
-    _writable(folder, "--output")
-    drawn = odinn.plot.save_all(sim, folder, chosen, format=format, line=corners, field=field)  # type: ignore[arg-type]
-    report.listed(drawn)
+        drawing.list_figures()
+    else:
+        drawing.plot(path, _names(what), output, format=format, line=line, field=field)
 
 
 @app.command()
@@ -338,29 +178,9 @@ def export(
     ] = None,
 ) -> None:
     """Write maps of a result as GeoTIFF, for QGIS and the like."""
-    import odinn
-    from odinn.results.geotiff import FIELDS
+    from odinn.cli import drawing
 
-    fields = _names(field) or ["thickness"]
-    for unknown in [f for f in fields if f not in FIELDS]:
-        raise InputError(f"--field: no field {unknown!r}: choose from {', '.join(FIELDS)}")
-    one = output is not None and output.suffix.lower() in (".tif", ".tiff")
-    if one and len(fields) > 1:
-        raise InputError(f"--output: {output} is one file for {len(fields)} fields; give a folder")
-    folder = path.parent if output is None else output.parent if one else output
-    time = None if at is None else _time(at)
-    sim = _simulation(odinn.load(path), path)
-    _writable(folder, "--output")
-    ds = sim.to_dataset()
-    targets = [
-        output if one and output is not None else folder / f"{path.stem}_{f}.tif" for f in fields
-    ]
-    report.listed(
-        [
-            odinn.to_geotiff(ds, f, target, at=time)
-            for f, target in zip(fields, targets, strict=True)
-        ]
-    )
+    drawing.export(path, _names(field) or ["thickness"], output, at)
 
 
 @app.command()
@@ -375,43 +195,12 @@ def verify(
     ] = None,
 ) -> None:
     """Compare with exact solutions and published errors."""
-    from odinn.verification.problems import PROBLEMS
+    from odinn.cli import verifying
 
-    unknown = [n for n in names or [] if n not in PROBLEMS]
-    if unknown:
-        raise InputError(f"verify: no problem {unknown[0]!r}; known: {', '.join(PROBLEMS)}")
-    chosen = (
-        [PROBLEMS[n] for n in names]
-        if names
-        else [p for p in PROBLEMS.values() if slow or not p.slow]
-    )
+    chosen = verifying.problems(names or [], slow=slow)
     if listing:
-        for name, problem in PROBLEMS.items():
-            console.print(f"{name:28s} {problem.what}{' (slow)' if problem.slow else ''}")
-        return
-    rows = []
-    table = Table(
-        "problem", "quantity", "measured", "bar", "unit", "", "source", title="Verification"
-    )
-    failed = 0
-    for problem in chosen:
-        with errors.status(f"{problem.name}: {problem.what}"):
-            result = problem.run()
-        for i, row in enumerate(result.rows):
-            mark = "[green]ok[/]" if row.passed else "[red]FAILED[/]"
-            failed += not row.passed
-            label = f"{problem.name} ({result.seconds:.0f} s)" if i == 0 else ""
-            rows.append(
-                (label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, row.source)
-            )
-            table.add_row(
-                label, row.quantity, f"{row.measured:.6g}", str(row.bar), row.unit, mark, row.source
-            )
-    console.print(table)
-    if markdown is not None:
-        report.write_markdown(markdown, rows)
-    console.print("all passed" if not failed else f"[red]{failed} failed[/]")
-    if failed:
+        verifying.list_problems()
+    elif verifying.verify(chosen, markdown):
         raise typer.Exit(1)
 
 
@@ -446,97 +235,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _saved(path: Path) -> Any:
-    """What odinn.save has put there; None for anything else."""
-    import odinn
-    from odinn.results.snapshot import is_saved
-
-    if not path.exists() or (path / "gridded_data.nc").exists() or not is_saved(path):
-        return None
-    return odinn.load(path)
-
-
 def _names(given: list[str] | None) -> list[str]:
     """Names that were given with commas between or by repeating the option, each once."""
-    return list(
-        dict.fromkeys(
-            name.strip() for part in given or [] for name in part.split(",") if name.strip()
-        )
-    )
-
-
-def _corners(line: str) -> list[tuple[float, float]]:
-    """The corners of a line written as 'x,y x,y ...'."""
-    try:
-        corners = [tuple(float(number) for number in corner.split(",")) for corner in line.split()]
-    except ValueError:
-        corners = []
-    if len(corners) < 2 or any(len(corner) != 2 for corner in corners):
-        raise InputError(
-            f"--line: found {line!r}, expected two or more corners such as '350200,5091800 "
-            "351000,5092400'"
-        )
-    return corners  # type: ignore[return-value]
-
-
-def _time(text: str) -> float:
-    """A decimal year or a date."""
-    from odinn.dates import decimal_year
-
-    try:
-        return float(text)
-    except ValueError:
-        return decimal_year(text)
-
-
-def _simulation(found: Any, path: Path) -> Any:
-    """What was found in a file, if it is a simulation."""
-    from odinn.results.simulation import Simulation
-
-    if not isinstance(found, Simulation):
-        raise InputError(f"{path}: holds a {type(found).__name__}, expected the result of a run")
-    return found
-
-
-def _plots_of_inversion(fit: Any, folder: Path, output: Path | None) -> list[Path]:
-    """The pictures of an inversion, drawn again."""
-    import odinn
-    from odinn.cli import inverting, pictures
-
-    study = odinn.load(folder / "start.nc")
-    before = inverting.modelled(study, study.model, study.glaciers)
-    return pictures.save_all(fit, study, before, folder if output is None else output)
-
-
-def _writable(folder: Path, option: str = "output.directory") -> None:
-    """Fail before a run or a drawing whose result could not be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".odinn-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{option}: {folder} cannot be written to ({error.strerror}); choose another"
-        ) from error
-
-
-def _calibrated(model: Any, glacier: Any, section: Any) -> Any:
-    import odinn
-    from odinn.learning.calibration import compare_with_measurements, measured_target
-
-    target, period = measured_target(glacier, section.target, section.period)
-    model = odinn.calibrate(model, glacier, target, period, section.vary)
-    value = float(getattr(model.mass_balance, section.vary))
-    console.print(
-        f"  calibrated {section.vary} = {value:.4g} for {target:+.3f} m w.e. yr-1 over "
-        f"{period[0]} to {period[1]}"
-    )
-    comparison = compare_with_measurements(model, glacier, period)
-    if comparison is not None:
-        console.print(
-            f"  against {len(comparison.years)} measured years: correlation "
-            f"{comparison.correlation:.2f}, RMSE "
-            f"{comparison.rmse:.2f} m w.e. (a constant forecast: {comparison.constant_rmse:.2f})"
-        )
-    return model
+    names = (name.strip() for name in ",".join(given or []).split(","))
+    return list(dict.fromkeys(filter(None, names)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from odinn.cli.config import RunConfig
+from odinn.cli.config import CalibrateSection, RunConfig
 from odinn.climate import months_between
 from odinn.dates import decimal_year
 from odinn.errors import InputError, where
@@ -33,23 +33,7 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
         raise InputError("run: is required (t0, t1)")
     said = {}
     if settings.calibrate is not None:
-        if model.mass_balance is None or model.mass_balance.frequency != "monthly":
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    "calibrate: needs a monthly mass balance such as TemperatureIndex",
-                )
-            )
-        target, period = measured_target(
-            glacier, settings.calibrate.target, settings.calibrate.period
-        )
-        model.mass_balance.forcing(
-            glacier, months_between(*(decimal_year(t) for t in period))
-        )  # whether it is covered
-        said["would find"] = (
-            f"{settings.calibrate.vary} for {target:+.3f} m w.e. yr-1 over {period[0]} to "
-            f"{period[1]}"
-        )
+        said["would find"] = _calibration(settings.calibrate, model, glacier)
     how = settings_of(
         run.t0,
         run.t1,
@@ -61,12 +45,24 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
     )
     check_run(model, under, how)
     cut = plan_run(model, under, how)
-    evaluated = int(np.sum(cut.windows.evaluate))
-    balance = f", balance evaluated {evaluated} times" if model.mass_balance is not None else ""
-    states = f"{1 + int(np.sum(cut.saved))} states are kept"
-    said["would run"] = f"{how.t0:.8g} to {how.t1:.8g} in {cut.count} windows{balance}; {states}"
-    target_file = Path(output.directory) / f"{glacier.rgi_id}.{output.format}"
-    replaced = " (there is one, which would be replaced)" if target_file.exists() else ""
-    pictures = f", pictures in {target_file.with_suffix('')}" if output.plots else ""
-    said["would write"] = f"{target_file}{replaced}{pictures}"
+    span = f"{how.t0:.8g} to {how.t1:.8g} in {cut.count} windows"
+    if model.mass_balance is not None:
+        span += f", balance evaluated {int(np.sum(cut.windows.evaluate))} times"
+    said["would run"] = f"{span}; {1 + int(np.sum(cut.saved))} states are kept"
+    file = Path(output.directory) / f"{glacier.rgi_id}.{output.format}"
+    files = f"{file} (there is one, which would be replaced)" if file.exists() else str(file)
+    if output.plots:
+        files += f", pictures in {file.with_suffix('')}"
+    said["would write"] = files
     return said
+
+
+def _calibration(section: CalibrateSection, model: Model, glacier: Glacier) -> str:
+    balance = model.mass_balance
+    if balance is None or balance.frequency != "monthly":
+        message = "calibrate: needs a monthly mass balance such as TemperatureIndex"
+        raise InputError(where(glacier.rgi_id, message))
+    target, (start, end) = measured_target(glacier, section.target, section.period)
+    # An error where the climate does not cover the period.
+    balance.forcing(glacier, months_between(decimal_year(start), decimal_year(end)))
+    return f"{section.vary} for {target:+.3f} m w.e. yr-1 over {start} to {end}"

@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from odinn.data.products import note
+from odinn.glacier import Glacier
+from odinn.model.binding import learned_slots
+from odinn.numbers.parameter import Parameter
+from odinn.physics.laws.base import AbstractLaw
+from odinn.results.simulation import Simulation
 
+if TYPE_CHECKING:  # optax takes its time, and most commands learn nothing
+    from odinn.learning.driver import Inversion
+
+# Wide where nobody sees it, so that a log has a line for a line.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def describe(glacier: Any, notes: frozenset[str] = frozenset()) -> str:
+def describe(glacier: Glacier, notes: frozenset[str] = frozenset()) -> str:
     """What a glacier is and holds, and the note on its data unless it is among ``notes``: that
     note.
     """
+    provenance, measured = glacier.provenance, glacier.observations
     console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
-    console.print(f"  grid       {glacier.grid}")
-    console.print(
-        f"  ice        {glacier.area / 1e6:.2f} km2, {glacier.volume / 1e9:.4f} km3, up to "
-        f"{glacier.thickness.max():.0f} m"
-    )
-    if "coarsened" in glacier.provenance:
-        k, areas = (glacier.provenance[key] for key in ("coarsen", "coarsened"))
-        console.print(
-            f"  coarsened  {k} x {k} cells in one: {areas} (edges are spread over blocks), volume "
-            "kept"
-        )
-    console.print(f"  thickness  {glacier.provenance.get('thickness', 'given')}")
-    console.print(f"  climate    {glacier.climate if glacier.climate is not None else 'none'}")
-    observed = [
-        f for f in glacier.observations.FIELDS if getattr(glacier.observations, f) is not None
-    ]
-    observed += ["annual balance"] if glacier.observations.mass_balance is not None else []
-    console.print(f"  observed   {', '.join(observed) or 'nothing'}")
-    remarks = note(glacier.provenance)
+    _line("grid", glacier.grid)
+    volume, thickest = f"{glacier.volume / 1e9:.4f} km3", f"up to {glacier.thickness.max():.0f} m"
+    _line("ice", f"{glacier.area / 1e6:.2f} km2, {volume}, {thickest}")
+    if "coarsened" in provenance:
+        k, areas = provenance["coarsen"], provenance["coarsened"]
+        cells = f"{k} x {k} cells in one"
+        _line("coarsened", f"{cells}: {areas} (edges are spread over blocks), volume kept")
+    _line("thickness", provenance.get("thickness", "given"))
+    _line("climate", glacier.climate if glacier.climate is not None else "none")
+    observed = [name for name in measured.FIELDS if getattr(measured, name) is not None]
+    if measured.mass_balance is not None:
+        observed.append("annual balance")
+    _line("observed", ", ".join(observed) or "nothing")
+    remarks = note(provenance)
     if remarks and remarks not in notes:
-        console.print(f"  note       {remarks}", markup=False)
-    if "oggm_calibration" in glacier.provenance:
-        console.print(
-            f"  OGGM       {glacier.provenance['oggm_calibration']} (melt_f in kg m-2 K-1 d-1; "
-            "not used)"
-        )
+        _line("note", remarks, markup=False)
+    if "oggm_calibration" in provenance:
+        calibration = provenance["oggm_calibration"]
+        _line("OGGM", f"{calibration} (melt_f in kg m-2 K-1 d-1; not used)")
     return remarks
 
 
-def show(found: Any) -> None:
+def show(found: object) -> None:
     """What a file of ``odinn.save`` holds: a run, an inversion, a glacier, or a module that is
     printed.
     """
-    from odinn.glacier import Glacier
     from odinn.learning.driver import Inversion
-    from odinn.results.simulation import Simulation
 
     if isinstance(found, Simulation):
         describe(found.glacier)
@@ -71,47 +73,53 @@ def show(found: Any) -> None:
         console.print(repr(found), markup=False)
 
 
-def summarise(sim: Any) -> None:
+def summarise(sim: Simulation) -> None:
     """Volume, area, budget and steps of a run."""
-    budget = sim.budget
-    km3 = lambda key: f"{budget[key] / 1e9:.4f}"
-    console.print(
-        f"  run        {sim.times[0]:.2f} to {sim.times[-1]:.2f}: {km3('initial')} to "
-        f"{km3('final')} km3, {sim.steps}, "
-        f"{sim.seconds:.1f} s"
-    )
-    console.print(
-        f"  budget     +{km3('accumulation')} -{km3('ablation')} km3, lost at the border "
-        f"{km3('lost_at_border')}, clipped "
-        f"{km3('clipped')}, residual {sim.relative_residual:.0e}"
+    budget, (start, end) = sim.budget, sim.times[[0, -1]]
+    km3 = {key: f"{volume / 1e9:.4f}" for key, volume in budget.items()}
+    volumes = f"{km3['initial']} to {km3['final']} km3"
+    _line("run", f"{start:.2f} to {end:.2f}: {volumes}, {sim.steps}, {sim.seconds:.1f} s")
+    _line(
+        "budget",
+        f"+{km3['accumulation']} -{km3['ablation']} km3, "
+        f"lost at the border {km3['lost_at_border']}, clipped {km3['clipped']}, "
+        f"residual {sim.relative_residual:.0e}",
     )
     if sim.hydrology is not None:
         water = sim.hydrology.series()
         area = sim.hydrology.domain.sum() * sim.hydrology.cell_area
-        per_year = lambda name: water[name].sum() / area / (sim.times[-1] - sim.times[0])
-        console.print(
-            f"  water      precipitation {per_year('precipitation'):.2f}, runoff "
-            f"{per_year('runoff'):.2f} m yr-1 over "
-            f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months), residual "
-            f"{sim.relative_water_residual:.0e}"
-        )
+        names = ("precipitation", "runoff")
+        rates = [f"{name} {water[name].sum() / area / (end - start):.2f}" for name in names]
+        over = f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months)"
+        residual = f"residual {sim.relative_water_residual:.0e}"
+        _line("water", f"{', '.join(rates)} m yr-1 over {over}, {residual}")
+    # A thousandth of the ice: less is no reason for a larger grid.
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print(
             "[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid"
         )
 
 
-def print_plan(said: dict[str, str]) -> None:
+def print_plan(said: Mapping[str, str]) -> None:
     """What a run would be."""
     for heading, text in said.items():
-        console.print(f"  {heading:10s} {text}", markup=False)
+        _line(heading, text, markup=False)
 
 
-def print_study(study: Any, *, stand_in: bool) -> None:
-    """What an inversion would learn, and from which data."""
-    from odinn.cli.inverting import described
+def print_study(
+    learned: Sequence[tuple[str, str, int, str]],
+    data: Sequence[tuple[str, str, str]],
+    glaciers: int,
+    span: tuple[float, float],
+    *,
+    stand_in: bool,
+) -> None:
+    """What an inversion would learn, and from which data.
 
-    learned, data = described(study)
+    Args:
+        glaciers: their number.
+        stand_in: the data are not there yet, so that their number is a guess.
+    """
     table = Table("slot", "learned as", "numbers", "between", title="What is learned")
     for slot, what, count, between in learned:
         table.add_row(slot, what, str(count), between)
@@ -120,77 +128,66 @@ def print_study(study: Any, *, stand_in: bool) -> None:
     for rgi_id, term, number in data:
         table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
     console.print(table)
-    t0, t1 = study.span
     total = sum(count for _, _, count, _ in learned)
-    console.print(f"{total} numbers from {len(study.glaciers)} glacier(s), {t0:g} to {t1:g}")
+    console.print(f"{total} numbers from {glaciers} glacier(s), {span[0]:g} to {span[1]:g}")
 
 
-def print_fit(fit: Any) -> None:
+def print_fit(fit: Inversion) -> None:
     """What an inversion has learned."""
-    import numpy as np
-
-    from odinn.model.binding import learned_slots
-    from odinn.numbers.parameter import Parameter
-
     console.print(f"[bold]{fit}[/]")
     for path, slot in learned_slots(fit.model).items():
         if isinstance(slot.value, Parameter):
-            own = slot.value.physical()
-            for rgi_id, number in own.items() if isinstance(own, dict) else [("all glaciers", own)]:
-                shown = np.asarray(number)
-                field = (
-                    f"{shown.min():.4g} to {shown.max():.4g}"
-                    if shown.ndim
-                    else f"{float(shown):.4g}"
-                )
-                console.print(f"  {path} = {field} ({rgi_id})")
+            learned = slot.value.physical()
+            # One array for all glaciers, or one for each.
+            numbers = learned if isinstance(learned, dict) else {"all glaciers": learned}
+            for whose, number in numbers.items():
+                console.print(f"  {path} = {_range(np.asarray(number))} ({whose})")
     for found in fit.at_bounds:
         console.print(f"  [yellow]{found}[/]")
-    names = list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
-    table = Table(
-        "glacier",
-        *names,
-        title="Misfit: mean squared (modelled − observed) / error; 1 is as good as the data",
-    )
+    names = terms_of(fit)
+    title = "Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
+    table = Table("glacier", *names, title=title)
     for rgi_id, own in fit.misfits.items():
         table.add_row(rgi_id, *(f"{own[n]:.3g}" if n in own else "-" for n in names))
     console.print(table)
 
 
-def print_where_to_look(fit: Any, folder: Path, *, plots: bool) -> None:
-    """Which files to open first."""
-    from odinn.model.binding import learned_slots
-    from odinn.physics.laws.base import AbstractLaw
+def terms_of(fit: Inversion) -> list[str]:
+    """Names of the terms of data of an inversion, each once."""
+    return list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
 
+
+def print_where_to_look(fit: Inversion, folder: Path, *, plots: bool) -> None:
+    """Which files to open first."""
     if plots:
-        laws = [
-            folder / f"{path}.png"
-            for path, slot in learned_slots(fit.model).items()
-            if isinstance(slot.value, AbstractLaw)
-        ]
-        first = [str(p) for p in [*laws, folder / "history.png"] if p.exists()]
-        console.print(
-            f"Look at {' and '.join(first)} first, then at the maps in "
-            f"{folder / fit.glaciers[0].rgi_id}."
-        )
+        learned = learned_slots(fit.model).items()
+        names = [path for path, slot in learned if isinstance(slot.value, AbstractLaw)]
+        # Laws of three inputs and more have no picture.
+        paths = [folder / f"{name}.png" for name in [*names, "history"]]
+        first = " and ".join(str(path) for path in paths if path.exists())
+        maps = folder / fit.glaciers[0].rgi_id
+        console.print(f"Look at {first} first, then at the maps in {maps}.")
     console.print(
         f'In Python: fit = odinn.load("{folder}"); fit.model, fit.history, fit.simulate()'
     )
 
 
-def write_markdown(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    """The table of a verification as Markdown."""
-    lines = ["| problem | quantity | measured | bar | unit | source |", "|---|---|---|---|---|---|"]
-    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def listed(paths: list[Path]) -> None:
+def listed(paths: Sequence[Path]) -> None:
     """Files that were written."""
     for path in paths:
-        console.print(f"  wrote      {path}")
+        _line("wrote", path)
 
 
 def complain(error: Exception) -> None:
     """An error as one message."""
     errors.print(f"[red]error:[/] {error}")
+
+
+def _line(heading: str, text: object, *, markup: bool = True) -> None:
+    console.print(f"  {heading:10s} {text}", markup=markup)
+
+
+def _range(numbers: np.ndarray) -> str:
+    if numbers.ndim:
+        return f"{numbers.min():.4g} to {numbers.max():.4g}"
+    return f"{float(numbers):.4g}"

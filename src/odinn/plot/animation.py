@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 import numpy as np
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, where
 from odinn.model.velocities import velocity_of
 from odinn.plot import maps
+from odinn.plot.parts import evenly, replacing
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
 from odinn.results.simulation import Simulation
@@ -26,9 +27,8 @@ _DPI: Final = 100
 _SECONDS: Final = 10.0
 _NO_FFMPEG: Final = (
     "MP4 needs the program ffmpeg, which was not found: install it (conda install ffmpeg, apt "
-    "install ffmpeg, brew install "
-    "ffmpeg), name it in matplotlib's rcParams['animation.ffmpeg_path'], or write a .gif, which "
-    "needs nothing"
+    "install ffmpeg, brew install ffmpeg), name it in matplotlib's "
+    "rcParams['animation.ffmpeg_path'], or write a .gif, which needs nothing"
 )
 
 
@@ -61,41 +61,27 @@ def animate(
             or no ffmpeg.
     """
     path = Path(path)
-    writer = writer_for(
-        path, round(np.clip(min(frames, len(sim.times)) / _SECONDS, 2, 20)) if fps is None else fps
-    )
+    count = min(frames, len(sim.times))
+    writer = writer_for(path, round(np.clip(count / _SECONDS, 2, 20)) if fps is None else fps)
     if what not in _FIELDS:
-        raise InputError(
-            where(
-                sim.glacier.rgi_id, f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"
-            )
-        )
-    if len(sim.times) < 2 or frames < 2:
-        raise InputError(
-            where(
-                sim.glacier.rgi_id,
-                f"animate: {min(len(sim.times), frames)} frame; expected two or more",
-            )
-        )
-    chosen = np.unique(
-        np.linspace(0, len(sim.times) - 1, min(frames, len(sim.times))).round().astype(int)
-    )
-    fields, ice = _fields(sim, what, chosen)
-    fig, show = _stage(sim, what, chosen, fields, ice)
+        message = f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"
+        raise InputError(where(sim.glacier.rgi_id, message))
+    if count < 2:
+        message = f"animate: {count} frame; expected two or more"
+        raise InputError(where(sim.glacier.rgi_id, message))
+    chosen = evenly(len(sim.times), count)
+    fig, show = _stage(sim, what, chosen)
+    label = f"{name_of(sim.glacier)}: {path.name}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")  # writers go by the suffix
-    try:
-        with (
-            Progress(f"{name_of(sim)}: {path.name}", sim.times[0], sim.times[-1], progress) as bar,
-            writer.saving(fig, str(partial), _DPI),
-        ):
-            for frame, index in enumerate(chosen):
-                show(frame)
-                writer.grab_frame()
-                bar.advance(sim.times[index])
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        replacing(path) as unfinished,
+        Progress(label, sim.times[0], sim.times[-1], progress) as bar,
+        writer.saving(fig, str(unfinished), _DPI),
+    ):
+        for frame, index in enumerate(chosen):
+            show(frame)
+            writer.grab_frame()
+            bar.advance(sim.times[index])
     return path
 
 
@@ -120,42 +106,33 @@ def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarr
         case "thickness":
             return thickness, ice
         case "speed":
-            return velocity_of(sim.model, sim.glacier, thickness, months=sim.months[chosen])[2], ice
+            months = sim.months[chosen]
+            return velocity_of(sim.model, sim.glacier, thickness, months=months)[2], ice
         case "change":
             return thickness - thickness[0], ice | ice[0]
 
 
 def _stage(
-    sim: Simulation, what: Moving, chosen: np.ndarray, fields: np.ndarray, ice: np.ndarray
+    sim: Simulation, what: Moving, chosen: np.ndarray
 ) -> tuple[Figure, Callable[[int], None]]:
     """The figure, and a function that puts a frame on it. Limits are those of all frames; nothing
     moves but the ice.
     """
     glacier = sim.glacier
-    ever = np.asarray(ice.any(axis=0))
-    west, east, south, north = view = maps.view_of(glacier, ever)
-    ratio = np.clip((north - south) / (east - west), 0.5, 1.6)
-    fig = Figure(figsize=(6.0, round(4.6 * ratio + 2.2, 1)), layout="constrained")
-    ax, below = fig.subplots(2, 1, height_ratios=(4.6 * ratio, 1.5))
-    fig.suptitle(name_of(sim), fontsize=12)
-    scale = maps.STYLES[what].scale
-    drawn = fields[-1][ever] if what == "change" else fields[ice]  # change grows through the run
-    limits = maps.limits_of(drawn, scale) if ever.any() else None
+    fields, ice = _fields(sim, what, chosen)
+    ever = np.any(ice, axis=0)
+    view = maps.view_of(glacier, ever)
+    fig, ax, below = _laid_out(view)
+    fig.suptitle(name_of(glacier), fontsize=12)
+    # The change grows through the run, so that its limits are those of the end.
+    drawn = fields[-1][ever] if what == "change" else fields[ice]
+    limits = maps.limits_of(drawn, maps.STYLES[what].scale) if ever.any() else None
     # All ice there ever was is drawn first, so that the map has its image and its colour bar
     # whatever the first frame has.
-    most = np.where(
-        ever, np.take_along_axis(fields, np.abs(fields).argmax(axis=0)[None], 0)[0], 0.0
-    )
-    maps.draw(
-        glacier,
-        most,
-        ax,
-        what=what,
-        limits=limits,
-        ice=ever,
-        view=view,
-        title=date_label(sim.times[0]),
-    )
+    largest = np.abs(fields).argmax(axis=0)[None]
+    most = np.where(ever, np.take_along_axis(fields, largest, 0)[0], 0.0)
+    title = date_label(sim.times[0])
+    maps.draw(glacier, most, ax, what=what, limits=limits, ice=ever, view=view, title=title)
     curve = volume_and_area(sim, below)
     curve.set_title("")
     now = curve.axvline(sim.times[0], color="black", linewidth=1.2)
@@ -165,10 +142,20 @@ def _stage(
 
     def show(frame: int) -> None:
         index = chosen[frame]
-        if len(ax.images) > 1:
+        if len(ax.images) > 1:  # the first is the hillshade
             at = glacier.replace(thickness=sim.thickness[index], keep="bed")
             maps.repaint(ax, at, fields[frame], ice[frame])
         ax.set_title(date_label(sim.times[index]), fontsize=10)
         now.set_xdata([sim.times[index]] * 2)
 
     return fig, show
+
+
+def _laid_out(view: maps.View) -> tuple[Figure, Axes, Axes]:
+    """A figure with the axes of a map, as high as the view needs, and of a curve below."""
+    west, east, south, north = view
+    height = 4.6 * np.clip((north - south) / (east - west), 0.5, 1.6)
+    # Even numbers of pixels, which the codecs of MP4 want.
+    fig = Figure(figsize=(6.0, round(height + 2.2, 1)), layout="constrained")
+    ax, below = fig.subplots(2, 1, height_ratios=(height, 1.5))
+    return fig, ax, below

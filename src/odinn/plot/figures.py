@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, get_args
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from odinn.errors import InputError
 from odinn.plot import animation, maps, page, section, series
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from odinn.results.simulation import Simulation
+from odinn.plot.parts import replacing
+from odinn.results.simulation import Simulation
 
 FORMATS: Final = ("png", "pdf", "svg")
 DEFAULT: Final = ("thickness_speed", "before_after", "overview", "series", "summary")
@@ -22,54 +22,51 @@ _DPI = 150
 
 
 class Kind(NamedTuple):
-    """What a figure shows, and what draws it from a run and a line (None: the central line)."""
+    """What a figure shows, and what makes it from a run and, ``with_line``, a line."""
 
     shows: str
-    draw: Callable[[Simulation, Any], Figure]
+    make: Callable[..., Figure | Axes]
+    with_line: bool = False
+
+    def draw(self, sim: Simulation, line: ArrayLike | None = None) -> Figure:
+        """The figure; None: along the central line."""
+        made = self.make(sim, line) if self.with_line else self.make(sim)
+        if isinstance(made, Figure):
+            return made
+        figure = made.figure
+        assert isinstance(figure, Figure)
+        # A panel alone does not say which glacier it is of.
+        figure.suptitle(series.name_of(sim.glacier), fontsize=12)
+        return figure
 
 
-def _titled(draw: Callable[[Simulation], Axes]) -> Callable[[Simulation, Any], Figure]:
-    """One panel under the glacier's name."""
-
-    def figure(sim: Simulation, line: Any) -> Figure:
-        fig = cast("Figure", draw(sim).figure)
-        fig.suptitle(series.name_of(sim), fontsize=12)
-        return fig
-
-    return figure
-
-
-def _map(what: maps.What) -> Callable[[Simulation, Any], Figure]:
-    return _titled(lambda sim: maps.draw_run(sim, what))
+def _map(shows: str, what: maps.What) -> Kind:
+    return Kind(f"map of {shows}", partial(maps.draw_run, what=what))
 
 
 FIGURES: Final[dict[str, Kind]] = {
-    "summary": Kind("one page: maps, curves, the section and the numbers of the run", page.summary),
+    "summary": Kind(
+        "one page: maps, curves, the section and the numbers of the run", page.summary, True
+    ),
     "thickness_speed": Kind(
-        "thickness and speed at the end, side by side", lambda s, _: maps.thickness_and_speed(s)
+        "thickness and speed at the end, side by side", maps.thickness_and_speed
     ),
-    "before_after": Kind(
-        "thickness before and after, and the change", lambda s, _: maps.before_after(s)
-    ),
-    "overview": Kind("thickness, speed, change and balance", lambda s, _: maps.overview(s)),
-    "thickness": Kind("map of the thickness at the end", _map("thickness")),
-    "speed": Kind("map of the surface speed at the end", _map("speed")),
-    "change": Kind("map of the thickness change", _map("change")),
-    "smb": Kind("map of the mean mass balance", _map("smb")),
-    "surface": Kind("map of the surface altitude at the end", _map("surface")),
-    "bed": Kind("map of the bed altitude", _map("bed")),
-    "series": Kind(
-        "volume and area, balance and change by altitude", lambda s, _: series.summary(s)
-    ),
-    "volume": Kind("volume and area in time", _titled(series.volume_and_area)),
-    "balance_by_altitude": Kind(
-        "mean balance and area in 50 m bands", _titled(series.balance_by_altitude)
-    ),
+    "before_after": Kind("thickness before and after, and the change", maps.before_after),
+    "overview": Kind("thickness, speed, change and balance", maps.overview),
+    "thickness": _map("the thickness at the end", "thickness"),
+    "speed": _map("the surface speed at the end", "speed"),
+    "change": _map("the thickness change", "change"),
+    "smb": _map("the mean mass balance", "smb"),
+    "surface": _map("the surface altitude at the end", "surface"),
+    "bed": _map("the bed altitude", "bed"),
+    "series": Kind("volume and area, balance and change by altitude", series.summary),
+    "volume": Kind("volume and area in time", series.volume_and_area),
+    "balance_by_altitude": Kind("mean balance and area in 50 m bands", series.balance_by_altitude),
     "change_by_altitude": Kind(
-        "thickness change and area in 50 m bands", _titled(series.thickness_change_by_altitude)
+        "thickness change and area in 50 m bands", series.thickness_change_by_altitude
     ),
     "section": Kind(
-        "bed and surfaces along a line, and the line on a map", section.map_and_section
+        "bed and surfaces along a line, and the line on a map", section.map_and_section, True
     ),
 }
 MOVING: Final = {"gif": "moving picture as GIF", "mp4": "moving picture as MP4 (needs ffmpeg)"}
@@ -77,17 +74,17 @@ MOVING: Final = {"gif": "moving picture as GIF", "mp4": "moving picture as MP4 (
 
 def check(what: Iterable[str], format: str = "png", field: str = "thickness") -> None:
     """Raise an InputError for what :func:`save_all` could not draw; nothing has been drawn then."""
+    known = FIGURES | MOVING
     for name in what:
-        if name not in FIGURES | MOVING:
-            raise InputError(f"no figure {name!r}: choose from {', '.join(FIGURES | MOVING)}")
-        if name in MOVING:
+        if name not in known:
+            raise InputError(f"no figure {name!r}: choose from {', '.join(known)}")
+        if name in MOVING:  # an error without ffmpeg
             animation.writer_for(Path(f"{field}.{name}"))
     if format not in FORMATS:
         raise InputError(f"format {format!r}: choose from {', '.join(FORMATS)}")
-    if field not in get_args(animation.Moving):
-        raise InputError(
-            f"no moving picture of {field!r}: choose from {', '.join(get_args(animation.Moving))}"
-        )
+    fields = get_args(animation.Moving)
+    if field not in fields:
+        raise InputError(f"no moving picture of {field!r}: choose from {', '.join(fields)}")
 
 
 def save_all(
@@ -96,7 +93,7 @@ def save_all(
     what: Iterable[str] = DEFAULT,
     *,
     format: str = "png",
-    line: Any = None,
+    line: ArrayLike | None = None,
     field: animation.Moving = "thickness",
     progress: bool | None = None,
 ) -> list[Path]:
@@ -116,27 +113,26 @@ def save_all(
     Raises:
         InputError: before anything is drawn, for an unknown name, or "mp4" without ffmpeg.
     """
-    what, folder = list(what), Path(folder)
+    what, folder = list(what), Path(folder)  # names may come from a generator, and are read twice
     check(what, format, field)
-    if line is not None:
+    if line is not None:  # checked once, before anything is drawn
         line = section.line_of(sim, line)
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        animation.animate(sim, folder / f"{field}.{name}", field, progress=progress)
-        if name in MOVING
-        else save(FIGURES[name].draw(sim, line), folder / f"{name}.{format}")
-        for name in what
-    ]
+    written = []
+    for name in what:
+        if name in MOVING:
+            path = folder / f"{field}.{name}"
+            written.append(animation.animate(sim, path, field, progress=progress))
+        else:
+            figure = FIGURES[name].draw(sim, line)
+            written.append(save(figure, folder / f"{name}.{format}"))
+    return written
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, dpi: int | None = None) -> Path:
     """Write a figure in the format of the path's suffix; an existing file is replaced when the new
     one is complete.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        figure.savefig(partial, format=path.suffix[1:], dpi=_DPI)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format=path.suffix[1:], dpi=dpi or _DPI)
     return path

@@ -4,23 +4,24 @@ measured balance.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
+from numpy.typing import ArrayLike
 
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import date_of
 from odinn.errors import InputError
+from odinn.glacier import Glacier
+from odinn.plot.parts import remark
 from odinn.results.altitude import in_bands, zero_crossing
 from odinn.results.simulation import Simulation
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 BAND: Final = 50.0  # m of altitude
 _BLUE, _RED, _GREY, _ORANGE = "#1f4e79", "#b03a2e", "#c8ccd0", "#c26a10"
@@ -32,24 +33,22 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
     Returns:
         The axes of the volume; its title has the change of both over the run.
     """
-    ax = _axes() if ax is None else ax
-    volume, area, area_ax = sim.volume, sim.area, ax.twinx()
-    factor, unit = _readable("m3", volume.max())
-    marker = "o" if len(sim.times) <= 40 else ""
-    ax.plot(sim.times, volume / factor, color=_BLUE, marker=marker, markersize=3.5)
-    area_ax.plot(
-        sim.times, area / 1e6, color=_ORANGE, linestyle="--", marker=marker, markersize=3.5
-    )
-    for axis, text, color in (
-        (ax, f"ice volume ({unit})", _BLUE),
-        (area_ax, "area (km²)", _ORANGE),
+    ax = ax or _axes()
+    area = sim.area
+    factor, unit = _readable("m3", sim.volume.max())
+    beside = ax.twinx()
+    marker = "o" if len(sim.times) <= 40 else ""  # more of them would run into one another
+    for axis, values, label, color, style in (
+        (ax, sim.volume / factor, f"ice volume ({unit})", _BLUE, "-"),
+        (beside, area / 1e6, "area (km²)", _ORANGE, "--"),
     ):
-        axis.set_ylabel(text, color=color)
+        axis.plot(sim.times, values, color=color, linestyle=style, marker=marker, markersize=3.5)
+        axis.set_ylabel(label, color=color)
         axis.tick_params(axis="y", colors=color)
         axis.ticklabel_format(useOffset=False)
     ax.set_xlabel("year")
     _time_axis(ax, sim.times)
-    ax.set_title(f"volume {percent(volume)}, area {percent(area)}", fontsize=10)
+    ax.set_title(f"volume {percent(sim.volume)}, area {percent(area)}", fontsize=10)
     return ax
 
 
@@ -89,7 +88,7 @@ def thickness_change_by_altitude(
     Args:
         band: width of the altitude bands, m.
     """
-    ax = _axes() if ax is None else ax
+    ax = ax or _axes()
     there = sim.thickness[0] >= AREA_THRESHOLD
     change = sim.thickness[-1] - sim.thickness[0]
     height, mean, count = _profile_of(sim.surface[0], change, there, band)
@@ -99,7 +98,9 @@ def thickness_change_by_altitude(
     return ax
 
 
-def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = None) -> Axes:
+def annual_balance(
+    years: ArrayLike, modelled: ArrayLike, measured: ArrayLike, ax: Axes | None = None
+) -> Axes:
     """Glacier-wide annual balance, modelled (line) and measured (bars), with their differences in
     numbers.
 
@@ -107,26 +108,20 @@ def annual_balance(years: Any, modelled: Any, measured: Any, ax: Axes | None = N
         years: hydrological years, (N,), labelled by their end.
         modelled, measured: m w.e. yr⁻¹, (N,); NaN where there is none.
     """
-    ax = _axes() if ax is None else ax
-    years, modelled, measured = (np.asarray(a, float) for a in (years, modelled, measured))
-    if years.ndim != 1 or not years.shape == modelled.shape == measured.shape:
-        found = f"{years.shape}, {modelled.shape} and {measured.shape}"
+    ax = ax or _axes()
+    year, model, data = (np.asarray(a, float) for a in (years, modelled, measured))
+    if year.ndim != 1 or not year.shape == model.shape == data.shape:
         raise InputError(
-            f"annual_balance: years, modelled and measured have shapes {found}, expected one and "
-            "the same"
+            f"annual_balance: years, modelled and measured have shapes {year.shape}, "
+            f"{model.shape} and {data.shape}, expected one and the same"
         )
-    ax.bar(years, measured, width=0.7, color=_GREY, label="measured")
-    ax.plot(years, modelled, color=_BLUE, marker="o", markersize=3.5, label="modelled")
+    ax.bar(year, data, width=0.7, color=_GREY, label="measured")
+    ax.plot(year, model, color=_BLUE, marker="o", markersize=3.5, label="modelled")
     ax.axhline(0.0, color="black", linewidth=0.8)
-    both = np.isfinite(modelled) & np.isfinite(measured)
+    # Years with one of the two are drawn, and not compared.
+    both = np.isfinite(model) & np.isfinite(data)
     if both.any():
-        difference = (modelled - measured)[both]
-        text = (
-            f"bias {difference.mean():+.2f}, rms {np.sqrt(np.mean(difference**2)):.2f} m w.e. yr⁻¹"
-        )
-        if both.sum() > 2 and min(np.ptp(modelled[both]), np.ptp(measured[both])) > 0:
-            text += f", r = {np.corrcoef(modelled[both], measured[both])[0, 1]:.2f}"
-        ax.set_title(f"{text} ({both.sum()} years)".replace("-", "−"), fontsize=10)
+        ax.set_title(_compared(model[both], data[both]), fontsize=10)
     ax.set(xlabel="hydrological year", ylabel="balance (m w.e. yr⁻¹)")
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.legend(frameon=False, fontsize=8, ncols=2)
@@ -146,37 +141,20 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
             units.
     """
     ds = source.to_dataset() if isinstance(source, Simulation) else source
-    known = {
-        str(k): v.attrs.get("units", "1")
-        for k, v in ds.data_vars.items()
-        if v.dims in (("time",), ("window",))
-    }
-    unknown = [n for n in names if n not in known]
-    if unknown or not names:
-        raise InputError(
-            f"no series {unknown[0]!r}: known are {', '.join(known)}"
-            if unknown
-            else "series: no name given"
-        )
-    if len({known[n] for n in names}) > 1:
-        found = ", ".join(f"{n} ({known[n]})" for n in names)
-        raise InputError(f"series of different units: {found}; draw them on axes of their own")
-    ax = _axes() if ax is None else ax
-    factor, unit = _readable(known[names[0]], max(float(abs(ds[n]).max()) for n in names))
+    unit = _one_unit(ds, names)
+    factor, unit = _readable(unit, max(float(abs(ds[n]).max()) for n in names))
+    ax = ax or _axes()
     years = ds["decimal_year"].values
     for name in names:
         values = ds[name].values / factor
-        if ds[name].dims == ("window",):
-            ax.stairs(
-                values,
-                [years[0], *ds["window_end"].values],
-                baseline=None,
-                linewidth=1.5,
-                label=name,
-            )
-        else:
+        if ds[name].dims == ("time",):
             ax.plot(years, values, label=name)
-    ax.set(xlabel="year", ylabel=f"{'per window, ' if 'window' in ds[names[0]].dims else ''}{unit}")
+        else:
+            # A window begins where the one before it ends, the first at the start of the run.
+            edges = [years[0], *ds["window_end"].values]
+            ax.stairs(values, edges, baseline=None, linewidth=1.5, label=name)
+    in_windows = ds[names[0]].dims == ("window",)
+    ax.set(xlabel="year", ylabel=f"per window, {unit}" if in_windows else unit)
     _time_axis(ax, years)
     ax.ticklabel_format(axis="y", useOffset=False)
     if len(names) > 1:
@@ -189,13 +167,11 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
 def summary(sim: Simulation) -> Figure:
     """Volume and area, balance by altitude, thickness change by altitude: one figure."""
     fig = Figure(figsize=(15.0, 4.4), layout="constrained")
-    fig.suptitle(name_of(sim), fontsize=12)
-    for ax, curve in zip(
-        fig.subplots(1, 3),
-        (volume_and_area, balance_by_altitude, thickness_change_by_altitude),
-        strict=True,
-    ):
-        curve(sim, ax)
+    fig.suptitle(name_of(sim.glacier), fontsize=12)
+    left, middle, right = fig.subplots(1, 3)
+    volume_and_area(sim, left)
+    balance_by_altitude(sim, middle)
+    thickness_change_by_altitude(sim, right)
     return fig
 
 
@@ -203,13 +179,14 @@ def mean_balance(sim: Simulation) -> Float[np.ndarray, "ny nx"]:
     """Mean balance of the run, m w.e. yr⁻¹: the intervals between saved times count by their
     length.
     """
-    mean = np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
-    return mean * sim.model.ice_density / WATER_DENSITY
+    # The first balance is NaN: that of an interval stands at its end.
+    ice = np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
+    return ice * sim.model.ice_density / WATER_DENSITY
 
 
-def name_of(sim: Simulation) -> str:
+def name_of(glacier: Glacier) -> str:
     """The glacier's name and identifier."""
-    name, rgi_id = sim.glacier.name, sim.glacier.rgi_id
+    name, rgi_id = glacier.name, glacier.rgi_id
     return f"{name} ({rgi_id})" if name and name != rgi_id else rgi_id
 
 
@@ -241,7 +218,7 @@ def _draw_profile(
     """
     ax.set(xlabel=label, ylabel="surface altitude (m)")
     if not height.size:
-        ax.text(0.5, 0.5, "no ice", transform=ax.transAxes, ha="center", va="center", fontsize=14)
+        remark(ax, "no ice")
         return
     colors = np.where(values < 0, _RED, _BLUE)
     ax.barh(height, values, height=band, color=colors, alpha=0.85, edgecolor="white", linewidth=0.5)
@@ -251,19 +228,44 @@ def _draw_profile(
     beside.set_xlabel("area (km²)")
     beside.tick_params(axis="y", labelleft=False)
     beside.tick_params(axis="x", labelsize=8)
-    beside.xaxis.set_major_locator(
-        MaxNLocator(3, prune="lower")
-    )  # 0 would run into the label of the axes beside
+    # 0 would run into the label of the axes beside.
+    beside.xaxis.set_major_locator(MaxNLocator(3, prune="lower"))
     ax.set_ylim(height[0] - band, height[-1] + band)
 
 
 def percent(series: np.ndarray) -> str:
     """Change from the first to the last value, signed."""
-    return (
-        f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−")
-        if series[0] > 0
-        else "from 0"
-    )
+    if not series[0] > 0:  # a share of nothing
+        return "from 0"
+    return f"{100 * (series[-1] / series[0] - 1):+.1f} %".replace("-", "−")
+
+
+def _compared(modelled: np.ndarray, measured: np.ndarray) -> str:
+    """Bias, root mean square and correlation, where the series have one, in words."""
+    difference = modelled - measured
+    rms = np.sqrt(np.mean(difference**2))
+    text = f"bias {difference.mean():+.2f}, rms {rms:.2f} m w.e. yr⁻¹"
+    # Two points lie on a line, and a constant series has no correlation.
+    if len(modelled) > 2 and np.ptp(modelled) > 0 and np.ptp(measured) > 0:
+        text += f", r = {np.corrcoef(modelled, measured)[0, 1]:.2f}"
+    return f"{text} ({len(modelled)} years)".replace("-", "−")
+
+
+def _one_unit(ds: xr.Dataset, names: tuple[str, ...]) -> str:
+    """The unit that all the series have."""
+    units = {}
+    for key, variable in ds.data_vars.items():
+        if variable.dims in (("time",), ("window",)):  # no fields, no months
+            units[str(key)] = variable.attrs.get("units", "1")
+    if not names:
+        raise InputError("series: no name given")
+    for name in names:
+        if name not in units:
+            raise InputError(f"no series {name!r}: known are {', '.join(units)}")
+    if len({units[name] for name in names}) > 1:
+        found = ", ".join(f"{name} ({units[name]})" for name in names)
+        raise InputError(f"series of different units: {found}; draw them on axes of their own")
+    return units[names[0]]
 
 
 def _readable(unit: str, largest: float) -> tuple[float, str]:
@@ -276,6 +278,7 @@ def _readable(unit: str, largest: float) -> tuple[float, str]:
 
 
 def _time_axis(ax: Axes, years: np.ndarray) -> None:
+    # Whole years, unless that would leave two ticks; never as an offset from a number above.
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.ptp(years) > 3)))
     ax.ticklabel_format(axis="x", useOffset=False)
 

@@ -113,7 +113,7 @@ def _is_array(value: Any, hint: Any) -> bool:
     if numbers is None:
         return False
     # whole numbers serve where others are declared
-    kind = jaxtyping.Real if hint.dtype is jaxtyping.Float else hint.dtype
+    kind: Any = jaxtyping.Real if hint.dtype is jaxtyping.Float else hint.dtype
     return isinstance(numbers, kind[np.ndarray, hint.dim_str])
 
 

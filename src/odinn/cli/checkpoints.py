@@ -1,0 +1,77 @@
+"""The checkpoint of ``odinn invert``, and beside it the settings of the inversion that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from odinn.cli.config import to_yaml
+from odinn.cli.learning import InvertConfig
+from odinn.cli.schema import Values
+from odinn.errors import InputError
+from odinn.learning.checkpoint import read_checkpoint
+
+
+def steps_done(checkpoint: Path) -> int | None:
+    """How many steps a checkpoint has, or None if there is none."""
+    try:
+        state = read_checkpoint(checkpoint)
+    except InputError as error:
+        raise InputError(f"{error} (--fresh does)") from error
+    return None if state is None else int(state["total"])
+
+
+def steps_to_continue(config: InvertConfig) -> int | None:
+    """How many steps the checkpoint has that will be continued (None: from the start); it has to be
+    of these settings.
+
+    The settings are kept beside the checkpoint, so that what has been changed since is found and
+    named.
+    """
+    checkpoint = config.checkpoint_path
+    done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
+    if done is None:
+        return None
+    mine = _settings(config)
+    theirs = yaml.safe_load(beside.read_text()) if beside.exists() else None
+    if theirs == mine:
+        return done
+    what = f"{beside} is missing"
+    if isinstance(theirs, dict):
+        what = _first_difference(theirs, mine)
+    raise InputError(
+        f"{checkpoint}: is of an inversion with other settings ({what}); choose another "
+        "output.directory, or start anew with --fresh"
+    )
+
+
+def begin_checkpoint(config: InvertConfig) -> None:
+    """Remove the checkpoint of an earlier inversion, and keep the settings beside where the new one
+    will be.
+    """
+    checkpoint = config.checkpoint_path
+    checkpoint.unlink(missing_ok=True)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(_settings(config), sort_keys=False, allow_unicode=True)
+    checkpoint.with_suffix(".yaml").write_text(text)
+
+
+def _settings(config: InvertConfig) -> Values:
+    """What an inversion depends on: the configuration but for where it is written to."""
+    settings = yaml.safe_load(to_yaml(config))  # as they are read back from the file beside
+    return {key: settings[key] for key in settings if key not in ("checkpoint", "output")}
+
+
+def _first_difference(theirs: object, mine: object, place: str = "") -> str:
+    """The first place in which settings that are not the same differ."""
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        keys = dict.fromkeys([*theirs, *mine])
+        pairs = [(str(key), theirs.get(key), mine.get(key)) for key in keys]
+    elif isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
+        # Lists of different length differ as a whole.
+        pairs = [(str(i), *both) for i, both in enumerate(zip(theirs, mine, strict=True))]
+    else:
+        return f"{place[1:]}: {theirs!r} there, {mine!r} here"
+    key, old, new = next(pair for pair in pairs if pair[1] != pair[2])
+    return _first_difference(old, new, f"{place}.{key}")

@@ -1,0 +1,50 @@
+"""What figures share: a remark where nothing can be drawn, the times that are chosen, and files
+that are replaced whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.axes import Axes
+
+
+def remark(ax: Axes, text: str) -> None:
+    """Say in the middle of the axes why there is nothing else on them."""
+    ax.text(
+        0.5,
+        0.5,
+        text,
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        fontsize=14,
+        backgroundcolor="white",
+    )
+
+
+def evenly(number: int, count: int) -> Int[np.ndarray, " chosen"]:
+    """Indices of ``count`` of so many saved times, evenly chosen with the first and the last.
+
+    >>> evenly(9, 3)
+    array([0, 4, 8])
+    """
+    # Where there are fewer times than are asked for, some would be chosen twice.
+    return np.unique(np.linspace(0, number - 1, count).round().astype(int))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside ``path``, which takes its place when it is complete."""
+    # The suffix stays the last one: writers choose the format by it.
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
