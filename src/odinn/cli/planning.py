@@ -37,6 +37,7 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
     check_run(model, under, t0, t1, run.save_every, run.coupling, None, run.dtype)
     if run.hydrology:
         check_hydrology(model, under)
+    # Cut as the run itself would be.
     windows, saved = plan_windows(model, under, t0, t1, run.save_every, run.coupling)
     span = f"{t0:.8g} to {t1:.8g} in {len(saved)} windows"
     if model.mass_balance is not None:
@@ -44,7 +45,7 @@ def plan(settings: RunConfig, model: Model, glacier: Glacier, under: Glacier) ->
     said["would run"] = f"{span}; {1 + int(np.sum(saved))} states are kept"
     file = Path(output.directory) / f"{glacier.rgi_id}.{output.format}"
     files = f"{file} (there is one, which would be replaced)" if file.exists() else str(file)
-    if output.plots:
+    if output.plots:  # in a folder named like the file
         files += f", pictures in {file.with_suffix('')}"
     said["would write"] = files
     return said
