@@ -86,7 +86,7 @@ def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) 
         beside: keys that are not calls.
     """
     known = registry(kind)
-    if isinstance(entry, str):
+    if isinstance(entry, str):  # a name alone: all arguments at their defaults
         entry = {entry: {}}
     if not isinstance(entry, dict):
         example = f"{{{next(iter(known))}: {{...}}}}"

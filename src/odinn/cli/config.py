@@ -90,7 +90,7 @@ class ClimateSection(Section):
     temp: float = Field(0.0, description="K added")
     precip: float = Field(1.0, description="factor")
 
-    @model_validator(mode="after")
+    @model_validator(mode="after")  # each key is fine by itself
     def _consistent(self) -> ClimateSection:
         if self.scenario is not None and self.years is None:
             raise ValueError(
@@ -188,7 +188,7 @@ def read_yaml(path: Path, overrides: Sequence[str]) -> Values:
     if not path.exists():
         raise InputError(f"{path}: no such configuration file")
     try:
-        raw = yaml.load(path.read_text(), Loader) or {}
+        raw = yaml.load(path.read_text(), Loader) or {}  # an empty file is None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(raw, dict):
@@ -245,7 +245,7 @@ def read_config(path: Path, overrides: Sequence[str]) -> RunConfig:
         mass_balance=chosen(model.mass_balance, BALANCES, f"{path}: model.mass_balance"),
     )
     run = config.run
-    if run is not None:
+    if run is not None:  # odinn calibrate needs none
         stepper = chosen(run.stepper, STEPPERS, f"{path}: run.stepper")
         run = run.model_copy(update={"stepper": stepper})
     return config.model_copy(update={"model": model, "run": run})

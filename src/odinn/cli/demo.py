@@ -128,7 +128,7 @@ def _show_futures(show: _Show, glaciers: list[Glacier], model: Model, years: int
 
 def _show_argentiere(show: _Show) -> None:
     folder, why_not = real_data()
-    if folder is None:
+    if folder is None:  # a demonstration needs no data of a user's
         show.tell(f"no 4_argentiere_balance.png: {why_not}")
         return
     with waiting("calibrating Argentière on its measured balance"):

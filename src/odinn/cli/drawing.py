@@ -39,7 +39,7 @@ def plot(
     if path is None:
         raise InputError("plot: no result given, such as results/argentiere/RGI60-11.03638.nc")
     names = names or list(figures.DEFAULT)
-    figures.check(names, format, field)
+    figures.check(names, format, field)  # before a file is read that may be large
     corners = None if line is None else _corners(line)
     folder = output or path.with_suffix("")
     found = odinn.load(path)

@@ -49,7 +49,7 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
         kept = f"{checkpoint} holds {steps} steps" if steps is not None else "no step was done yet"
         errors.print(f"Interrupted: {kept}. The same command continues from there.")
         raise typer.Exit(130) from None
-    except SolverError as error:
+    except SolverError as error:  # it may not say which glacier
         raise inverting.failing_glacier(study, error) from error
     report.listed(written)
     report.print_where_to_look(fit, settings.folder, plots=settings.output.plots)
@@ -58,6 +58,7 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
 def _learned(settings: InvertConfig, study: Study, path: str) -> tuple[Inversion, list[Path]]:
     """The inversion, and the files that were written."""
     folder, plots = settings.folder, settings.output.plots
+    # With plots, a run that fails from the start does so here, before the first step.
     before = inverting.modelled(study, study.model, study.glaciers) if plots else {}
     fit = odinn.invert(
         study.model,

@@ -145,6 +145,7 @@ def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, F
 
 def failing_glacier(study: Study, error: SolverError) -> SolverError:
     """The error with the glacier whose run fails from the start, if it is one."""
+    # It may name its glacier already.
     if any(glacier.rgi_id in str(error) for glacier in study.glaciers):
         return error
     try:

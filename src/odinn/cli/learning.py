@@ -186,6 +186,7 @@ def build_model(
 def build_truth(section: SyntheticSection, model: Model, path: str | Path) -> Model:
     """The model that makes synthetic data; the parts that it leaves out are the model's own."""
     truth = build_model(section.model, f"{path}: synthetic.model")
+    # A part that is given as null is none, and is not filled in.
     for name in _PARTS.keys() - section.model.model_fields_set:
         truth = dataclasses.replace(truth, **{name: getattr(model, name)})
     for slot in learned_slots(truth):
@@ -295,7 +296,7 @@ def _argument(name: str, value: object, place: str) -> object:
         return {key: _argument(name, own, f"{place}.{key}") for key, own in value.items()}
     if not isinstance(value, str) or not value.endswith(".csv"):
         return value
-    import pandas as pd
+    import pandas as pd  # which takes its time, and tables are rare
 
     try:
         return {str(key): column.to_numpy() for key, column in pd.read_csv(value).items()}
@@ -319,6 +320,7 @@ def _checked_model(section: ModelSection, place: str) -> ModelSection:
 
 def _checked_part(own: Values, name: str, place: str) -> Values:
     kinds = _PARTS[name]
+    # A type that there is not has no fields; that it is unknown is said by the schema below.
     kind = getattr(odinn, str(own.get("type", next(iter(kinds)))), None)
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     names = [field.name for field in fields]

@@ -224,10 +224,11 @@ def demo(
 
 def main() -> None:
     """Entry point: errors a user can act on are one message and an exit code, not a traceback."""
+    # Without the line of code that a user can do nothing about.
     warnings.showwarning = lambda message, *_: errors.print(f"[yellow]warning:[/] {message}")
     try:
         app()
-    except InputError as error:
+    except InputError as error:  # before OdinnError, of which it is one
         report.complain(error)
         sys.exit(2)
     except (OdinnError, OSError) as error:

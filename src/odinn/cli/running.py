@@ -47,6 +47,7 @@ def run(path: Path, overrides: list[str], *, check: bool) -> int:
     model = build_model(settings)
     failures, seen = 0, set[str]()
     if check:
+        # Brackets are the model's, no markup.
         console.print(repr(model), markup=False)
     for open_it in opened(settings.glacier):
         try:
@@ -75,6 +76,7 @@ def calibrate(path: Path, overrides: list[str]) -> None:
     for open_it in opened(settings.glacier):
         glacier = open_it()
         report.describe(glacier)
+        # Without a section: the melt factor, on what was measured.
         section = settings.calibrate or CalibrateSection()
         _calibrated_and_compared(build_model(settings), glacier, section)
 

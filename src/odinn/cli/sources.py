@@ -58,6 +58,7 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
             climate = getattr(climate, asked.scenario)(asked.years, *options)
         return glacier.replace(climate=climate.shift(asked.temp, asked.precip))
     except InputError as error:
+        # A series does not know whose it is.
         raise type(error)(where(glacier.rgi_id, str(error))) from error
 
 
