@@ -28,7 +28,7 @@ from odinn.learning.problem import local_parts, make_settings, prepare, run_opti
 from odinn.learning.terms import as_total
 from odinn.model.binding import bind, trainable
 from odinn.physics.dynamics import Unknowns, dynamics_of
-from odinn.stepping.adjoint import Limits
+from odinn.stepping.steps import Limits
 
 
 def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> tuple[Any, ...]:

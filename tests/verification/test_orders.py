@@ -12,9 +12,10 @@ import odinn
 from odinn.numbers.parameter import without_numbers
 from odinn.physics.dynamics import Window
 from odinn.physics.flow.base import AbstractFlow
-from odinn.stepping.adjoint import Replay, integrate
-from odinn.stepping.base import AbstractSystem
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import AbstractSystem
 from odinn.stepping.reference import Diffrax
+from odinn.stepping.steps import Replay
 from odinn.verification.problems import convergence_order
 
 YEARS = 8.0

@@ -23,10 +23,10 @@ from odinn.physics.dynamics import Coupling, Window, dynamics_of
 from odinn.physics.laws.base import check_laws
 from odinn.run.plan import CHUNK, check_run, padded, plan_windows
 from odinn.run.steps import record_as_replay, replay_of
-from odinn.stepping.adjoint import Record, Replay, snapshots
-from odinn.stepping.base import AbstractStepper
+from odinn.stepping.adjoint import snapshots
+from odinn.stepping.interface import AbstractStepper
 from odinn.stepping.rkc import RKC2
-from odinn.stepping.steps import Steps
+from odinn.stepping.steps import Record, Replay, Steps
 
 
 class Problem(eqx.Module):

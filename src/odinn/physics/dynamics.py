@@ -21,7 +21,7 @@ from odinn.physics.balance.base import AbstractMassBalance, Rates
 from odinn.physics.flow.base import AbstractFlow, VelocityKind
 from odinn.physics.flow.kernel import PLAIN, TRANSPOSED
 from odinn.physics.laws.base import in_month
-from odinn.stepping.base import AbstractSystem
+from odinn.stepping.interface import AbstractSystem
 
 Coupling = Literal["source", "jump"]
 Accounts = Literal["water", "budget", "balance", "none"]

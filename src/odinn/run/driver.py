@@ -31,10 +31,10 @@ from odinn.results.hydrology import Gauge, check_hydrology, in_force
 from odinn.results.simulation import BUDGET, Failure, Simulation
 from odinn.run.plan import CHUNK, check_run, failure, padded, plan_windows
 from odinn.run.steps import check_replay, part_of, replay_of
-from odinn.stepping.adjoint import Record, Replay, integrate
-from odinn.stepping.base import AbstractStepper
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import AbstractStepper
 from odinn.stepping.rkc import RKC2
-from odinn.stepping.steps import Steps
+from odinn.stepping.steps import Record, Replay, Steps
 
 _CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
 

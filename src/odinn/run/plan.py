@@ -15,7 +15,7 @@ from odinn.glacier import Glacier
 from odinn.model.model import Model, State
 from odinn.physics.dynamics import Coupling, Window
 from odinn.physics.laws.base import monthly_rows
-from odinn.stepping.base import NOT_FINITE
+from odinn.stepping.interface import NOT_FINITE
 
 CHUNK = 12  # windows per compiled call: fixed, so that runs of every length share one program
 

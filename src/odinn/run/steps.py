@@ -12,8 +12,7 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.physics.dynamics import Window
 from odinn.run.plan import CHUNK
-from odinn.stepping.adjoint import Record, Replay
-from odinn.stepping.steps import Steps
+from odinn.stepping.steps import Record, Replay, Steps
 
 
 def part_of(replay: Steps | None, first: int, size: int) -> Replay | None:

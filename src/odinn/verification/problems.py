@@ -32,8 +32,8 @@ from odinn.physics.dynamics import Window
 from odinn.physics.flow.base import AbstractFlow
 from odinn.results.simulation import Simulation
 from odinn.run.driver import simulate
-from odinn.stepping.adjoint import integrate
-from odinn.stepping.base import OK, AbstractSystem
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import OK, AbstractSystem
 from odinn.stepping.rkc import RKC2
 from odinn.verification.exact import (
     AbstractDome,
