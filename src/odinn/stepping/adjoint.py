@@ -206,7 +206,7 @@ class _Inside(eqx.Module):
             y, tally, kept = carry
             kept = _put(kept, i, y)
             step = self._step(i)
-            trial = self.stepper.scheme.step(rates, y, rates(step.t, y)[0], step, None)
+            trial = self.stepper.method.scheme.step(rates, y, rates(step.t, y)[0], step, None)
             return *self._settle(theta, step.dt, trial.y, tally), kept
 
         rows = self.limits.steps
@@ -264,7 +264,7 @@ class _Inside(eqx.Module):
             return system.for_transpose().tendency(held, t, y)[0]
 
         bound = self.limits.stages
-        return self.stepper.transpose.linearise(plain, transposed, theta, y, step, bound)
+        return self.stepper.method.transpose.linearise(plain, transposed, theta, y, step, bound)
 
 
 def _put(rows: PyTree, i: Scalar, values: PyTree) -> PyTree:

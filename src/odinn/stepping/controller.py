@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from odinn.stepping.interface import (
     AbstractController,
+    Array,
     Norm,
     Scalar,
     Trial,
@@ -48,26 +49,26 @@ class ErrorController(AbstractController):
     reach: float = math.inf
     first_reach: float = math.inf
 
-    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> jax.Array:
+    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> Scalar:
         """See :class:`AbstractController`."""
         first = longest_step(self.first_reach, stiffness)
         wanted = jnp.where(jnp.isfinite(suggestion), suggestion, first)
         wanted = jnp.minimum(remaining, wanted)
         return divide_evenly(remaining, jnp.minimum(wanted, longest_step(self.reach, stiffness)))
 
-    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, jax.Array]:
+    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, Scalar]:
         """See :class:`AbstractController`."""
-        ratio = lax.stop_gradient(self._ratio(y, trial, norm))
+        ratio = lax.stop_gradient(jnp.asarray(self._ratio(y, trial, norm)))
         growth = SAFETY * jnp.maximum(ratio, 1e-10) ** (-1.0 / (self.order + 1))
         growth = jnp.where(jnp.isfinite(ratio), jnp.clip(growth, SHRINK, GROW), SHRINK)
         return ratio <= 1.0, dt * growth  # NaN <= 1 is False
 
-    def _ratio(self, y: PyTree, trial: Trial, norm: Norm) -> jax.Array:
+    def _ratio(self, y: PyTree, trial: Trial, norm: Norm) -> Scalar:
         """Size of the error over what is tolerated."""
         if self.rtol is None:
             return norm(trial.error, y, trial.y) / self.atol
 
-        def scaled(error: jax.Array, before: jax.Array, after: jax.Array) -> jax.Array:
+        def scaled(error: Array, before: Array, after: Array) -> jax.Array:
             size = jnp.maximum(jnp.abs(before), jnp.abs(after))
             return error / (self.atol + self.rtol * size)
 
@@ -89,14 +90,14 @@ class CFLController(AbstractController):
     courant: float
     limit: float
 
-    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> jax.Array:
+    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> Scalar:
         """See :class:`AbstractController`."""
         wanted = jnp.minimum(suggestion, longest_step(self.courant, stiffness))
         return divide_evenly(remaining, jnp.minimum(remaining, wanted))
 
-    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, jax.Array]:
+    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, Scalar]:
         """See :class:`AbstractController`."""
-        reached = lax.stop_gradient(dt * trial.stiffness)
+        reached = lax.stop_gradient(jnp.asarray(dt * trial.stiffness))
         accept = reached <= SLACK * self.limit  # False for NaN
         # The stiffness grows with a high power of the step, so this shrinks more than needed.
         shrink = jnp.maximum(SAFETY * self.courant / jnp.maximum(reached, self.courant), SHRINK)

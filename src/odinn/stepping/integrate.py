@@ -57,7 +57,7 @@ class Progress(eqx.Module):
     count: jax.Array
     tried: jax.Array
     # What the controller wants next; infinite before the first try of a window.
-    suggestion: jax.Array
+    suggestion: Scalar
     # The record of the whole run, which goes on from window to window.
     dt: jax.Array
     stages: jax.Array
@@ -157,7 +157,7 @@ class _Window(eqx.Module):
 
     def _first(self, y: PyTree, tally: PyTree, record: Record) -> Progress:
         """Before the first step."""
-        reuses = self.how.stepper.scheme.reuses_end
+        reuses = self.how.stepper.method.scheme.reuses_end
         zero = jnp.zeros((), jnp.int32)
         return Progress(
             y=y,
@@ -179,7 +179,7 @@ class _Window(eqx.Module):
 
     def _attempt(self, now: Progress) -> Progress:
         """Try one step: take it, or leave all but the controller's suggestion as it was."""
-        scheme, bounds = self.how.stepper.scheme, self.how.bounds
+        scheme, bounds = self.how.stepper.method.scheme, self.how.bounds
         t = self.start + now.elapsed
         rate, stiffness = self._rates(t, now.y) if now.rates is None else now.rates
         step = self._plan(now, t, stiffness)
@@ -209,31 +209,31 @@ class _Window(eqx.Module):
             status=self._status(step.dt, accept, now.tried + 1, elapsed),
         )
 
-    def _plan(self, now: Progress, t: jax.Array, stiffness: jax.Array) -> Step:
+    def _plan(self, now: Progress, t: jax.Array, stiffness: Scalar) -> Step:
         """The next step: the recorded one, or what the controller wants."""
         if self.recorded is not None:
             return Step(t, self.recorded.dt[now.count], self.recorded.stages[now.count])
-        stepper, stiffness = self.how.stepper, lax.stop_gradient(stiffness)
-        dt = stepper.controller.plan(self.length - now.elapsed, now.suggestion, stiffness)
+        method, stiffness = self.how.stepper.method, lax.stop_gradient(stiffness)
+        dt = method.controller.plan(self.length - now.elapsed, now.suggestion, stiffness)
         # Steps are constants of every differentiation, so that it is that of the steps taken.
         dt = lax.stop_gradient(dt)
-        return Step(t, dt, stepper.scheme.stages(dt, stiffness))
+        return Step(t, dt, method.scheme.stages(dt, stiffness))
 
     def _judge(
-        self, now: Progress, dt: jax.Array, stiffness: jax.Array, trial: Trial
-    ) -> tuple[jax.Array, jax.Array]:
+        self, now: Progress, dt: Scalar, stiffness: Scalar, trial: Trial
+    ) -> tuple[jax.Array, Scalar]:
         """(whether to take the step, suggestion for the next)"""
         if self.recorded is not None:
             return jnp.isfinite(stiffness), now.suggestion
-        return self.how.stepper.controller.judge(dt, now.y, trial, self.system.norm)
+        return self.how.stepper.method.controller.judge(dt, now.y, trial, self.system.norm)
 
-    def _is_last(self, now: Progress, dt: jax.Array) -> jax.Array:
+    def _is_last(self, now: Progress, dt: Scalar) -> Scalar:
         if self.recorded is not None:
             return now.count + 1 >= self.recorded.count
         return dt >= (self.length - now.elapsed) * (1.0 - 1e-9)
 
     def _status(
-        self, dt: jax.Array, accept: jax.Array, tried: jax.Array, elapsed: jax.Array
+        self, dt: Scalar, accept: jax.Array, tried: jax.Array, elapsed: jax.Array
     ) -> jax.Array:
         """Whether the stepping goes on."""
         # A replay has no shorter step to try. A dt of NaN is not longer than anything.

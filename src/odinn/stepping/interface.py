@@ -11,15 +11,17 @@ from typing import NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import PyTree
 
-Scalar = jax.Array | float
-Rates = tuple[PyTree, jax.Array]  # dy/dt per year, and its stiffness, yr⁻¹
+Array = jax.Array | np.ndarray
+Scalar = Array | float
+Rates = tuple[PyTree, Array]  # dy/dt per year, and its stiffness, yr⁻¹
 RightHandSide = Callable[[Scalar, PyTree], Rates]  # of (t, y)
 Tendency = Callable[[PyTree, Scalar, PyTree], PyTree]  # (theta, t, y) -> dy/dt
 Pullback = Callable[[PyTree], tuple[PyTree, PyTree]]  # cotangent of y1 -> those of theta and y0
-Norm = Callable[[PyTree, PyTree, PyTree], jax.Array]  # (error, y0, y1) -> its root mean square
+Norm = Callable[[PyTree, PyTree, PyTree], Array]  # (error, y0, y1) -> its root mean square
 
 OK, OUT_OF_STEPS, NOT_FINITE = 0, 1, 2
 _TINY = 1e-300  # yr⁻¹; a system at rest has stiffness 0
@@ -70,7 +72,7 @@ class AbstractSystem(eqx.Module):
         """
 
     @abc.abstractmethod
-    def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> jax.Array:
+    def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> Array:
         """Root mean square of an error, over what matters."""
 
 
@@ -88,7 +90,7 @@ class Trial(NamedTuple):
     y: PyTree  # at the end, not yet settled
     end: Rates | None  # there, if the scheme evaluates them
     error: PyTree | None  # estimate of the local error, if the scheme has one
-    stiffness: jax.Array | None  # the largest at later stages and the end, if the scheme sees it
+    stiffness: Array | None  # the largest at later stages and the end, if the scheme sees it
 
 
 class AbstractScheme(eqx.Module):
@@ -114,7 +116,7 @@ class AbstractController(eqx.Module):
     """The rule for the length of steps."""
 
     @abc.abstractmethod
-    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> jax.Array:
+    def plan(self, remaining: Scalar, suggestion: Scalar, stiffness: Scalar) -> Scalar:
         """Length of the next step, years, which divides the rest of the window evenly.
 
         ``suggestion`` is that of the step before, infinite at the start of a window: nothing is
@@ -122,7 +124,7 @@ class AbstractController(eqx.Module):
         """
 
     @abc.abstractmethod
-    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, jax.Array]:
+    def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, Scalar]:
         """(whether the step is accepted, suggested length of the next try, years)"""
 
 
@@ -147,23 +149,21 @@ class AbstractTranspose(eqx.Module):
         """
 
 
+class Method(NamedTuple):
+    """How a step is taken, how long it is, and how it is transposed."""
+
+    scheme: AbstractScheme
+    controller: AbstractController
+    transpose: AbstractTranspose
+
+
 class AbstractStepper(eqx.Module):
-    """What a run is stepped with: a scheme, the rule for its steps, and its transpose."""
+    """What a run is stepped with, by its settings."""
 
     @property
     @abc.abstractmethod
-    def scheme(self) -> AbstractScheme:
-        """How a step is taken."""
-
-    @property
-    @abc.abstractmethod
-    def controller(self) -> AbstractController:
-        """How long it is."""
-
-    @property
-    @abc.abstractmethod
-    def transpose(self) -> AbstractTranspose:
-        """How it is transposed."""
+    def method(self) -> Method:
+        """Scheme, controller and transpose."""
 
 
 class TransposeByJax(AbstractTranspose):
@@ -191,12 +191,12 @@ class TransposeByJax(AbstractTranspose):
         return jax.vjp(once, theta, y)
 
 
-def longest_step(reach: Scalar, stiffness: Scalar) -> jax.Array:
+def longest_step(reach: Scalar, stiffness: Scalar) -> Scalar:
     """The dt with dt · stiffness = reach, years."""
     return reach / jnp.maximum(stiffness, _TINY)
 
 
-def divide_evenly(remaining: Scalar, dt: Scalar) -> jax.Array:
+def divide_evenly(remaining: Scalar, dt: Scalar) -> Scalar:
     """The step <= dt that divides the rest of the window evenly, so that no tiny step is left
     over.
     """
@@ -207,7 +207,7 @@ def divide_evenly(remaining: Scalar, dt: Scalar) -> jax.Array:
 def combine(*terms: tuple[Scalar, PyTree]) -> PyTree:
     """Σ coefficient · pytree"""
 
-    def add(*leaves: jax.Array) -> jax.Array:
+    def add(*leaves: Array) -> Array:
         total = terms[0][0] * leaves[0]
         for (coefficient, _), leaf in zip(terms[1:], leaves[1:], strict=True):
             total = total + coefficient * leaf
@@ -217,7 +217,7 @@ def combine(*terms: tuple[Scalar, PyTree]) -> PyTree:
 
 
 def bounded_while(
-    condition: Callable[[Loop], jax.Array],
+    condition: Callable[[Loop], Array],
     body: Callable[[Loop], Loop],
     carry: Loop,
     bound: int | None,

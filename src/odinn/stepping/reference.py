@@ -12,6 +12,7 @@ from odinn.stepping.controller import ErrorController
 from odinn.stepping.interface import (
     AbstractScheme,
     AbstractStepper,
+    Method,
     RightHandSide,
     Scalar,
     Step,
@@ -66,18 +67,10 @@ class Diffrax(AbstractStepper):
     rtol: float = 0.0
 
     @property
-    def scheme(self) -> DiffraxScheme:
-        """See :class:`AbstractStepper`."""
-        return DiffraxScheme(self.solver)
-
-    @property
-    def controller(self) -> ErrorController:
+    def method(self) -> Method:
         """See :class:`AbstractStepper`: the error alone sets the step, from a first guess at the
         CFL condition of Euler. An order of 2 is a cautious exponent for every embedded pair.
         """
-        return ErrorController(self.atol, order=2, rtol=self.rtol, first_reach=2.0)
-
-    @property
-    def transpose(self) -> TransposeByJax:
-        """See :class:`AbstractStepper`."""
-        return TransposeByJax(self.scheme)
+        scheme = DiffraxScheme(self.solver)
+        controller = ErrorController(self.atol, order=2, rtol=self.rtol, first_reach=2.0)
+        return Method(scheme, controller, TransposeByJax(scheme))

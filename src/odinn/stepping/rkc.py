@@ -18,6 +18,8 @@ from odinn.stepping.interface import (
     AbstractScheme,
     AbstractStepper,
     AbstractTranspose,
+    Array,
+    Method,
     Pullback,
     RightHandSide,
     Scalar,
@@ -55,10 +57,10 @@ class Chebyshev(AbstractScheme):
         t, dt, stages = step
         table = _table(step)
 
-        def running(carry: tuple[jax.Array, PyTree, PyTree]) -> jax.Array:
+        def running(carry: tuple[Array, PyTree, PyTree]) -> Array:
             return carry[0] <= stages
 
-        def stage(carry: tuple[jax.Array, PyTree, PyTree]) -> tuple[jax.Array, PyTree, PyTree]:
+        def stage(carry: tuple[Array, PyTree, PyTree]) -> tuple[Array, PyTree, PyTree]:
             j, before, last = carry
             here, _ = f(t + table[j - 1, _NODE] * dt, last)
             return j + 1, last, _stage(table[j], dt, (y, rate), before, last, here)
@@ -109,19 +111,10 @@ class RKC2(AbstractStepper):
             raise InputError(f"RKC2(tol={self.tol}): expected a positive tolerance, m")
 
     @property
-    def scheme(self) -> Chebyshev:
+    def method(self) -> Method:
         """See :class:`AbstractStepper`."""
-        return Chebyshev()
-
-    @property
-    def controller(self) -> ErrorController:
-        """See :class:`AbstractStepper`."""
-        return ErrorController(self.tol, order=2, reach=_STABILITY * (MAX_STAGES**2 - 1))
-
-    @property
-    def transpose(self) -> ChebyshevTranspose:
-        """See :class:`AbstractStepper`."""
-        return ChebyshevTranspose()
+        controller = ErrorController(self.tol, order=2, reach=_STABILITY * (MAX_STAGES**2 - 1))
+        return Method(Chebyshev(), controller, ChebyshevTranspose())
 
 
 def _stage_values(
@@ -137,12 +130,12 @@ def _stage_values(
         # Stage 0 is y itself: stage j stands in row j − 1.
         return jax.tree.map(lambda rows, row: rows.at[j - 1].set(row), kept, value)
 
-    def running(carry: tuple[jax.Array, PyTree, PyTree, PyTree]) -> jax.Array:
+    def running(carry: tuple[Array, PyTree, PyTree, PyTree]) -> Array:
         return carry[0] <= stages
 
     def stage(
-        carry: tuple[jax.Array, PyTree, PyTree, PyTree],
-    ) -> tuple[jax.Array, PyTree, PyTree, PyTree]:
+        carry: tuple[Array, PyTree, PyTree, PyTree],
+    ) -> tuple[Array, PyTree, PyTree, PyTree]:
         j, before, last, kept = carry
         here = f(theta, t + table[j - 1, _NODE] * dt, last)
         new = _stage(table[j], dt, (y, rate), before, last, here)
@@ -164,10 +157,10 @@ def _pull_back(
     t, dt, stages = step
     table = _table(step)
 
-    def running(carry: tuple[jax.Array, ...]) -> jax.Array:
+    def running(carry: tuple[PyTree, ...]) -> Array:
         return carry[0] >= 2
 
-    def back(carry: tuple[jax.Array, ...]) -> tuple[PyTree, ...]:
+    def back(carry: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
         j, here, before, y_bar, rate_bar, theta_bar = carry
         mu_tilde, mu, nu, gamma, _ = table[j]
         last = jax.tree.map(lambda rows: rows[j - 2], kept)  # stage j − 1, which j came from
@@ -191,12 +184,12 @@ def _pull_back(
     return combine((1.0, theta_bar), (1.0, more)), y_bar
 
 
-def _first_stage(table: jax.Array, dt: Scalar, y: PyTree, rate: PyTree) -> PyTree:
+def _first_stage(table: Array, dt: Scalar, y: PyTree, rate: PyTree) -> PyTree:
     return combine((1.0, y), (table[1, 0] * dt, rate))
 
 
 def _stage(
-    row: jax.Array,
+    row: Array,
     dt: Scalar,
     start: tuple[PyTree, PyTree],
     before: PyTree,
@@ -220,7 +213,7 @@ def _stage(
 _NODE = 4  # column of the table with the time of a stage, over dt
 
 
-def _table(step: Step) -> jax.Array:
+def _table(step: Step) -> Array:
     """(stage, coefficient) of a step with its number of stages."""
     return jnp.asarray(_coefficients(), jnp.result_type(step.dt))[step.stages]
 

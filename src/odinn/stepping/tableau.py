@@ -12,6 +12,7 @@ from odinn.stepping.controller import CFLController
 from odinn.stepping.interface import (
     AbstractScheme,
     AbstractStepper,
+    Method,
     RightHandSide,
     Scalar,
     Step,
@@ -29,7 +30,6 @@ class RungeKutta(AbstractScheme):
     Args:
         rows: for each stage but the first, the weights of the stages before it.
         weights: of all stages in the step.
-        looks_at_end: evaluate the rates at the end of the step, too; they are reused.
 
     A step is y + dt Σ weight · rate, not a convex combination of stage values (Shu & Osher 1988):
     in the same arithmetic, 1/3 and 2/3 of y do not add up to y, and would lose mass.
@@ -37,12 +37,13 @@ class RungeKutta(AbstractScheme):
 
     rows: tuple[tuple[float, ...], ...] = eqx.field(static=True)
     weights: tuple[float, ...] = eqx.field(static=True)
-    looks_at_end: bool = eqx.field(static=True)
 
     @property
     def reuses_end(self) -> bool:
-        """See :class:`AbstractScheme`."""
-        return self.looks_at_end
+        """See :class:`AbstractScheme`. A single stage sees nothing of what it leads to, so its
+        step looks at the end, too.
+        """
+        return len(self.weights) == 1
 
     def stages(self, dt: Scalar, stiffness: Scalar) -> jax.Array:
         """See :class:`AbstractScheme`."""
@@ -60,7 +61,7 @@ class RungeKutta(AbstractScheme):
             seen.append(stiffness)
         y1 = self._moved(y, self.weights, rates, step.dt)
         end = None
-        if self.looks_at_end:
+        if self.reuses_end:
             end = f(step.t + step.dt, y1)
             seen.append(end[1])
         return Trial(y1, end, None, jnp.max(jnp.stack(seen)))
@@ -72,11 +73,8 @@ class RungeKutta(AbstractScheme):
         return combine((1.0, y), (dt, combine(*zip(weights, rates, strict=True))))
 
 
-# A single stage sees nothing of what it leads to, so Euler looks at its end.
-_EULER = RungeKutta(rows=(), weights=(1.0,), looks_at_end=True)
-_SSPRK3 = RungeKutta(
-    rows=((1.0,), (1 / 4, 1 / 4)), weights=(1 / 6, 1 / 6, 2 / 3), looks_at_end=False
-)
+_EULER = RungeKutta(rows=(), weights=(1.0,))
+_SSPRK3 = RungeKutta(rows=((1.0,), (1 / 4, 1 / 4)), weights=(1 / 6, 1 / 6, 2 / 3))
 
 
 class Euler(AbstractStepper):
@@ -95,19 +93,10 @@ class Euler(AbstractStepper):
         _check_courant(self, EULER_LIMIT)
 
     @property
-    def scheme(self) -> RungeKutta:
+    def method(self) -> Method:
         """See :class:`AbstractStepper`."""
-        return _EULER
-
-    @property
-    def controller(self) -> CFLController:
-        """See :class:`AbstractStepper`."""
-        return CFLController(self.courant, EULER_LIMIT)
-
-    @property
-    def transpose(self) -> TransposeByJax:
-        """See :class:`AbstractStepper`."""
-        return TransposeByJax(_EULER)
+        controller = CFLController(self.courant, EULER_LIMIT)
+        return Method(_EULER, controller, TransposeByJax(_EULER))
 
 
 class SSPRK3(AbstractStepper):
@@ -127,19 +116,10 @@ class SSPRK3(AbstractStepper):
         _check_courant(self, SSPRK3_LIMIT)
 
     @property
-    def scheme(self) -> RungeKutta:
+    def method(self) -> Method:
         """See :class:`AbstractStepper`."""
-        return _SSPRK3
-
-    @property
-    def controller(self) -> CFLController:
-        """See :class:`AbstractStepper`."""
-        return CFLController(self.courant, SSPRK3_LIMIT)
-
-    @property
-    def transpose(self) -> TransposeByJax:
-        """See :class:`AbstractStepper`."""
-        return TransposeByJax(_SSPRK3)
+        controller = CFLController(self.courant, SSPRK3_LIMIT)
+        return Method(_SSPRK3, controller, TransposeByJax(_SSPRK3))
 
 
 def _check_courant(stepper: Euler | SSPRK3, limit: float) -> None:
