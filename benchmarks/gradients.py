@@ -30,7 +30,7 @@ from odinn.model.binding import bind, trainable
 from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Unknowns
 from odinn.run.assembly import system_of
-from odinn.stepping.adjoint import Limits
+from odinn.stepping.steps import Limits
 
 
 def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> tuple[Any, ...]:

@@ -39,10 +39,9 @@ from odinn.printing import print_as_calls as _print_as_calls
 from odinn.registry import register
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
-from odinn.stepping.euler import Euler
 from odinn.stepping.rkc import RKC2
-from odinn.stepping.ssprk import SSPRK3
 from odinn.stepping.steps import Steps
+from odinn.stepping.tableau import SSPRK3, Euler
 
 _print_as_calls(
     Model, State, _AbstractFlow, _AbstractMassBalance, Parameter, Glacier, Observations, Climate

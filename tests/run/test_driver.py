@@ -14,7 +14,8 @@ from odinn.errors import InputError, SolverError
 from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of
-from odinn.stepping.adjoint import Replay, integrate
+from odinn.stepping.integrate import integrate
+from odinn.stepping.steps import Replay
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 STEPPERS = [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler(), odinn.Diffrax(atol=1e-3)]

@@ -10,9 +10,10 @@ import odinn
 from odinn.physics.domain import Domain, domain_of
 from odinn.physics.flow.base import AbstractFlow, divergence
 from odinn.physics.processes.base import Window
-from odinn.stepping.adjoint import Replay, integrate
-from odinn.stepping.base import AbstractSystem
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import AbstractSystem
 from odinn.stepping.reference import Diffrax
+from odinn.stepping.steps import Replay
 from odinn.verification.problems import convergence_order
 
 YEARS = 8.0

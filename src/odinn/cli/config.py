@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 import odinn
 from odinn.cli.schema import Section, Values, checked, chosen, section_of_module
 from odinn.errors import InputError
-from odinn.stepping.base import AbstractStepper
+from odinn.stepping.interface import AbstractStepper
 
 Time = float | str | dt.date
 Period = tuple[Time, Time]

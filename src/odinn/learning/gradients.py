@@ -31,7 +31,7 @@ from odinn.numbers.parameter import cast_floats
 from odinn.run.checks import failure
 from odinn.run.settings import Settings
 from odinn.run.steps import record_as_replay
-from odinn.stepping.adjoint import Limits, Record
+from odinn.stepping.steps import Limits, Record
 
 Sizes = dict[
     str, tuple[int, int, int]

@@ -28,8 +28,8 @@ from odinn.run.checks import check_run
 from odinn.run.plan import CHUNK, padded, plan_run
 from odinn.run.settings import Settings, settings_of
 from odinn.run.steps import record_as_replay, replay_of
-from odinn.stepping.adjoint import Record, Replay, snapshots
-from odinn.stepping.steps import Steps
+from odinn.stepping.adjoint import snapshots
+from odinn.stepping.steps import Record, Replay, Steps
 
 _SAME = 1e-7  # years: a stop this close to the start is the start
 

@@ -13,7 +13,7 @@ from odinn.physics.laws.base import check_laws
 from odinn.physics.processes.base import Window
 from odinn.physics.processes.state import State
 from odinn.run.settings import Settings
-from odinn.stepping.base import NOT_FINITE
+from odinn.stepping.interface import NOT_FINITE
 
 
 def check_run(

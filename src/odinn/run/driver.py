@@ -31,9 +31,9 @@ from odinn.run.plan import Chunk, plan_run
 from odinn.run.recorders import Budget, States, StepRecord, WaterByMonth
 from odinn.run.settings import Coupling, Precision, Settings, settings_of
 from odinn.run.steps import Replays, check_replay, part_of, replay_of
-from odinn.stepping.adjoint import Record, Replay, integrate
-from odinn.stepping.base import AbstractStepper
-from odinn.stepping.steps import Steps
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import AbstractStepper
+from odinn.stepping.steps import Record, Replay, Steps
 
 _CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
 _STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond

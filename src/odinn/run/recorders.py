@@ -16,8 +16,7 @@ from odinn.physics.processes.system import Report
 from odinn.results.hydrology import SUMS, Hydrology
 from odinn.results.simulation import BUDGET
 from odinn.run.plan import Chunk, Plan
-from odinn.stepping.adjoint import Record
-from odinn.stepping.steps import Steps
+from odinn.stepping.steps import Record, Steps
 
 Field = Float[np.ndarray, "ny nx"]
 _ON_GLACIER: Final = ("accumulation", "melt", "rain")

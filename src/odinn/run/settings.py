@@ -8,7 +8,7 @@ import equinox as eqx
 
 from odinn.dates import MONTH, decimal_year
 from odinn.errors import InputError
-from odinn.stepping.base import AbstractStepper
+from odinn.stepping.interface import AbstractStepper
 from odinn.stepping.rkc import RKC2
 
 Coupling = Literal["source", "jump"]

@@ -11,8 +11,7 @@ from jaxtyping import Int
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.run.plan import CHUNK, Plan
-from odinn.stepping.adjoint import Record, Replay
-from odinn.stepping.steps import Steps
+from odinn.stepping.steps import Record, Replay, Steps
 
 Replays = Steps | Sequence[Steps] | Mapping[str, Steps] | None
 _CLOSE = 1e-9  # years

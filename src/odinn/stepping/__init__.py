@@ -1,1 +1,1 @@
-"""Time stepping: the interfaces, four steppers, and ``integrate``. Nothing here mentions ice."""
+"""Time stepping: a system, a scheme, a controller, their driver and its adjoint. No ice here."""

@@ -10,15 +10,14 @@ against it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import PyTree
 
-from odinn.stepping.base import PyTree
+from odinn.stepping.interface import AbstractSystem, Scalar
 
 ATOL, RTOL = 1e-6, 1e-6  # m, 1
 
@@ -28,13 +27,13 @@ class _Field(eqx.Module):
 
     rest: PyTree
 
-    def __call__(self, t: Any, y: PyTree, args: PyTree) -> PyTree:
-        system, forcing = eqx.combine(args, self.rest)
-        return system.for_transpose().continuous_tendency(forcing, t, y)
+    def __call__(self, t: Scalar, y: PyTree, args: PyTree) -> PyTree:
+        system, held = eqx.combine(args, self.rest)
+        return system.for_transpose().continuous_tendency(held, t, y)
 
 
 def continuous_snapshots(
-    system: Any, state: PyTree, windows: PyTree, keep: jax.Array, max_steps: int
+    system: AbstractSystem, state: PyTree, windows: PyTree, keep: jax.Array, max_steps: int
 ) -> tuple[PyTree, jax.Array]:
     """States at the ends of the windows ``keep``, and whether every solve ended well.
 
@@ -45,8 +44,8 @@ def continuous_snapshots(
     solver, controller = diffrax.Bosh3(), diffrax.PIDController(rtol=RTOL, atol=ATOL)
 
     def one(state: PyTree, window: PyTree) -> tuple[PyTree, tuple[PyTree, jax.Array]]:
-        forcing, y, tally = system.begin(state, window)
-        args, rest = eqx.partition((system, forcing), eqx.is_inexact_array)
+        held, y, tally = system.begin(state, window)
+        args, rest = eqx.partition((system, held), eqx.is_inexact_array)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(_Field(rest)),
             solver,
@@ -61,8 +60,8 @@ def continuous_snapshots(
             throw=False,
         )
         raw = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
-        settled, tally = system.settle(forcing, window.length, raw, tally)
-        state, _ = system.end(state, window, forcing, settled, tally)
+        settled, tally = system.settle(held, window.length, raw, tally)
+        state, _ = system.end(state, window, held, settled, tally)
         return state, (state, solution.result == diffrax.RESULTS.successful)
 
     _, (states, good) = lax.scan(one, state, windows)

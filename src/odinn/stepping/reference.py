@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
-from odinn.stepping.base import (
+from odinn.stepping.controller import ErrorController
+from odinn.stepping.interface import (
+    AbstractScheme,
     AbstractStepper,
-    Norm,
-    Pullback,
-    PyTree,
+    Method,
     RightHandSide,
-    Tendency,
-    divide_evenly,
-    linearise_by_jax,
+    Scalar,
+    Step,
+    TransposeByJax,
+    Trial,
 )
+
+
+class DiffraxScheme(AbstractScheme):
+    """A step of a diffrax solver; all of its stages count as one."""
+
+    solver: diffrax.AbstractERK
+
+    @property
+    def reuses_end(self) -> bool:
+        """See :class:`AbstractScheme`."""
+        return False
+
+    def stages(self, dt: Scalar, stiffness: Scalar) -> jax.Array:
+        """See :class:`AbstractScheme`."""
+        return jnp.int32(1)
+
+    def step(
+        self, f: RightHandSide, y: PyTree, rate: PyTree, step: Step, bound: int | None
+    ) -> Trial:
+        """See :class:`AbstractScheme`."""
+
+        def tendency(t: Scalar, y: PyTree, args: None) -> PyTree:
+            return f(t, y)[0]
+
+        term = diffrax.ODETerm(tendency)
+        start, end = step.t, step.t + step.dt
+        state = self.solver.init(term, start, end, y, None)
+        # As if something had jumped before: settling moves y, so no rate is carried over.
+        y1, error, _, _, _ = self.solver.step(term, start, end, y, None, state, made_jump=True)
+        return Trial(y1, None, error, None)
 
 
 class Diffrax(AbstractStepper):
@@ -36,51 +66,11 @@ class Diffrax(AbstractStepper):
     atol: float = 1e-6
     rtol: float = 0.0
 
-    order: ClassVar[int] = (
-        2  # of the error estimate; a conservative exponent for every embedded pair
-    )
-    reuses_end: ClassVar[bool] = False
-
-    def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
+    @property
+    def method(self) -> Method:
         """See :class:`AbstractStepper`: the error alone sets the step, from a first guess at the
-        CFL condition.
+        CFL condition of Euler. An order of 2 is a cautious exponent for every embedded pair.
         """
-        guess = jnp.where(
-            jnp.isfinite(suggestion), suggestion, 2.0 / jnp.maximum(stiffness, 1e-300)
-        )
-        return divide_evenly(remaining, jnp.minimum(remaining, guess)), jnp.int32(1)
-
-    def step(
-        self,
-        f: RightHandSide,
-        t: Any,
-        y: PyTree,
-        f0: PyTree,
-        dt: Any,
-        stages: Any,
-        bound: int | None,
-    ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
-        """See :class:`AbstractStepper`."""
-        term = diffrax.ODETerm(lambda t, y, args: f(t, y)[0])
-        state = self.solver.init(term, t, t + dt, y, None)
-        y1, error, _, _, _ = self.solver.step(term, t, t + dt, y, None, state, made_jump=True)
-        return y1, None, error
-
-    def linearise(
-        self,
-        f: Tendency,
-        transposed: Tendency,
-        theta: PyTree,
-        t: Any,
-        y: PyTree,
-        dt: Any,
-        stages: Any,
-        bound: int,
-    ) -> tuple[PyTree, Pullback]:
-        """See :class:`AbstractStepper`."""
-        return linearise_by_jax(self, transposed, theta, t, y, dt, stages)
-
-    def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
-        """See :class:`AbstractStepper`."""
-        scale = lambda e, a, b: e / (self.atol + self.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))
-        return norm(jax.tree.map(scale, error, y0, y1), y0, y1)
+        scheme = DiffraxScheme(self.solver)
+        controller = ErrorController(self.atol, order=2, rtol=self.rtol, first_reach=2.0)
+        return Method(scheme, controller, TransposeByJax(scheme))

@@ -5,29 +5,93 @@ stages.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import PyTree
 
 from odinn.errors import InputError
-from odinn.stepping.base import (
+from odinn.stepping.controller import ErrorController
+from odinn.stepping.interface import (
+    AbstractScheme,
     AbstractStepper,
-    Norm,
+    AbstractTranspose,
+    Array,
+    Method,
     Pullback,
-    PyTree,
     RightHandSide,
+    Scalar,
+    Step,
     Tendency,
+    Trial,
     bounded_while,
     combine,
-    divide_evenly,
 )
 
 _DAMPING = 2.0 / 13.0
 _STABILITY = 2.0 / 3.0 * (1.0 - 2.0 / 15.0 * _DAMPING)  # real stability interval / (s² − 1)
 MAX_STAGES = 100
+
+
+class Chebyshev(AbstractScheme):
+    """A step of second order with 2 to 100 stages, stable up to dt · stiffness = 0.65 (stages² − 1)
+    (Sommeijer, Shampine & Verwer 1997, equations 2.1–2.8; error estimate: 2.10).
+    """
+
+    @property
+    def reuses_end(self) -> bool:
+        """See :class:`AbstractScheme`."""
+        return True
+
+    def stages(self, dt: Scalar, stiffness: Scalar) -> jax.Array:
+        """See :class:`AbstractScheme`."""
+        stages = jnp.ceil(jnp.sqrt(1.0 + dt * stiffness / _STABILITY))
+        return jnp.clip(stages, 2, MAX_STAGES).astype(jnp.int32)
+
+    def step(
+        self, f: RightHandSide, y: PyTree, rate: PyTree, step: Step, bound: int | None
+    ) -> Trial:
+        """See :class:`AbstractScheme`."""
+        t, dt, stages = step
+        table = _table(step)
+
+        def running(carry: tuple[Array, PyTree, PyTree]) -> Array:
+            return carry[0] <= stages
+
+        def stage(carry: tuple[Array, PyTree, PyTree]) -> tuple[Array, PyTree, PyTree]:
+            j, before, last = carry
+            here, _ = f(t + table[j - 1, _NODE] * dt, last)
+            return j + 1, last, _stage(table[j], dt, (y, rate), before, last, here)
+
+        start = jnp.int32(2), y, _first_stage(table, dt, y, rate)
+        limit = None if bound is None else bound - 1  # the first stage is not in the loop
+        _, _, y1 = bounded_while(running, stage, start, limit)
+        end = f(t + dt, y1)
+        error = combine((0.8, y), (-0.8, y1), (0.4 * dt, rate), (0.4 * dt, end[0]))
+        return Trial(y1, end, error, end[1])
+
+
+class ChebyshevTranspose(AbstractTranspose):
+    """The values of all stages are kept; the recurrence is then followed backwards."""
+
+    def linearise(
+        self,
+        f: Tendency,
+        transposed: Tendency,
+        theta: PyTree,
+        y: PyTree,
+        step: Step,
+        bound: int,
+    ) -> tuple[PyTree, Pullback]:
+        """See :class:`AbstractTranspose`."""
+        y1, kept = _stage_values(f, theta, y, step, bound)
+
+        def pullback(bar: PyTree) -> tuple[PyTree, PyTree]:
+            return _pull_back(transposed, theta, y, step, kept, bar)
+
+        return y1, pullback
 
 
 class RKC2(AbstractStepper):
@@ -37,132 +101,121 @@ class RKC2(AbstractStepper):
         tol: root mean square over ice of the local error of a step, m.
 
     Each window is first tried in one step; the number of stages (2 to 100) follows from the
-    stiffness. Error
-    estimate and coefficients: the paper's equations (2.1)–(2.8) and (2.10).
+    stiffness.
     """
 
     tol: float = 1e-2
-
-    order: ClassVar[int] = 2
-    reuses_end: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         if not self.tol > 0:
             raise InputError(f"RKC2(tol={self.tol}): expected a positive tolerance, m")
 
-    def plan(self, remaining: Any, suggestion: Any, stiffness: Any) -> tuple[Any, Any]:
+    @property
+    def method(self) -> Method:
         """See :class:`AbstractStepper`."""
-        longest = _STABILITY * (MAX_STAGES**2 - 1) / jnp.maximum(stiffness, 1e-300)
-        dt = divide_evenly(remaining, jnp.minimum(jnp.minimum(remaining, suggestion), longest))
-        stages = jnp.ceil(jnp.sqrt(1.0 + dt * stiffness / _STABILITY))
-        return dt, jnp.clip(stages, 2, MAX_STAGES).astype(jnp.int32)
+        controller = ErrorController(self.tol, order=2, reach=_STABILITY * (MAX_STAGES**2 - 1))
+        return Method(Chebyshev(), controller, ChebyshevTranspose())
 
-    def step(
-        self,
-        f: RightHandSide,
-        t: Any,
-        y: PyTree,
-        f0: PyTree,
-        dt: Any,
-        stages: Any,
-        bound: int | None,
-    ) -> tuple[PyTree, tuple[PyTree, Any] | None, PyTree | None]:
-        """See :class:`AbstractStepper`."""
-        table = jnp.asarray(_coefficients(), dt.dtype)[stages]
-        first = combine((1.0, y), (table[1, 0] * dt, f0))
 
-        def stage(carry: tuple[Any, PyTree, PyTree]) -> tuple[Any, PyTree, PyTree]:
-            j, before, last = carry
-            mu_tilde, mu, nu, gamma, _ = table[j]
-            rate, _ = f(t + table[j - 1, 4] * dt, last)
-            new = combine(
-                (1.0 - mu - nu, y),
-                (mu, last),
-                (nu, before),
-                (mu_tilde * dt, rate),
-                (gamma * dt, f0),
-            )
-            return j + 1, last, new
+def _stage_values(
+    f: Tendency, theta: PyTree, y: PyTree, step: Step, bound: int
+) -> tuple[PyTree, PyTree]:
+    """(y at the end of the step, values of stages 1 to ``bound``)"""
+    t, dt, stages = step
+    table = _table(step)
+    rate = f(theta, t, y)
+    first = _first_stage(table, dt, y, rate)
 
-        limit = None if bound is None else bound - 1
-        _, _, y1 = bounded_while(lambda c: c[0] <= stages, stage, (jnp.int32(2), y, first), limit)
-        f1, stiffness = f(t + dt, y1)
-        error = combine((0.8, y), (-0.8, y1), (0.4 * dt, f0), (0.4 * dt, f1))
-        return y1, (f1, stiffness), error
+    def put(kept: PyTree, j: Scalar, value: PyTree) -> PyTree:
+        # Stage 0 is y itself: stage j stands in row j − 1.
+        return jax.tree.map(lambda rows, row: rows.at[j - 1].set(row), kept, value)
 
-    def linearise(
-        self,
-        f: Tendency,
-        transposed: Tendency,
-        theta: PyTree,
-        t: Any,
-        y: PyTree,
-        dt: Any,
-        stages: Any,
-        bound: int,
-    ) -> tuple[PyTree, Pullback]:
-        """See :class:`AbstractStepper`. Stage values are kept; the recurrence is then followed
-        backwards.
-        """
-        table = jnp.asarray(_coefficients(), dt.dtype)[stages]
-        kept = jax.tree.map(
-            lambda a: jnp.zeros((bound, *a.shape), a.dtype), y
-        )  # values of stages 1 .. bound
-        put = lambda kept, j, value: jax.tree.map(lambda b, v: b.at[j - 1].set(v), kept, value)
-        f0 = f(theta, t, y)
-        first = combine((1.0, y), (table[1, 0] * dt, f0))
+    def running(carry: tuple[Array, PyTree, PyTree, PyTree]) -> Array:
+        return carry[0] <= stages
 
-        def stage(carry: tuple) -> tuple:
-            j, before, last, kept = carry
-            mu_tilde, mu, nu, gamma, _ = table[j]
-            rate = f(theta, t + table[j - 1, 4] * dt, last)
-            new = combine(
-                (1.0 - mu - nu, y),
-                (mu, last),
-                (nu, before),
-                (mu_tilde * dt, rate),
-                (gamma * dt, f0),
-            )
-            return j + 1, last, new, put(kept, j, new)
+    def stage(
+        carry: tuple[Array, PyTree, PyTree, PyTree],
+    ) -> tuple[Array, PyTree, PyTree, PyTree]:
+        j, before, last, kept = carry
+        here = f(theta, t + table[j - 1, _NODE] * dt, last)
+        new = _stage(table[j], dt, (y, rate), before, last, here)
+        return j + 1, last, new, put(kept, j, new)
 
-        start = jnp.int32(2), y, first, put(kept, 1, first)
-        _, _, y1, final_kept = lax.while_loop(lambda c: c[0] <= stages, stage, start)
+    kept = jax.tree.map(lambda leaf: jnp.zeros((bound, *leaf.shape), leaf.dtype), y)
+    start = jnp.int32(2), y, first, put(kept, 1, first)
+    _, _, y1, kept = lax.while_loop(running, stage, start)
+    return y1, kept
 
-        def pullback(bar: PyTree) -> tuple[PyTree, PyTree]:
-            zero, theta_zero = (jax.tree.map(jnp.zeros_like, tree) for tree in (bar, theta))
 
-            def back(carry: tuple) -> tuple:
-                j, here, before, y_bar, f0_bar, theta_bar = carry
-                mu_tilde, mu, nu, gamma, _ = table[j]
-                _, pull = jax.vjp(
-                    lambda th, v: transposed(th, t + table[j - 1, 4] * dt, v),
-                    theta,
-                    jax.tree.map(lambda b: b[j - 2], final_kept),
-                )
-                more, through = pull(combine((mu_tilde * dt, here)))
-                y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
-                f0_bar = combine((1.0, f0_bar), (gamma * dt, here))
-                here, before = (
-                    combine((1.0, before), (mu, here), (1.0, through)),
-                    combine((nu, here)),
-                )
-                return j - 1, here, before, y_bar, f0_bar, combine((1.0, theta_bar), (1.0, more))
+def _pull_back(
+    transposed: Tendency, theta: PyTree, y: PyTree, step: Step, kept: PyTree, bar: PyTree
+) -> tuple[PyTree, PyTree]:
+    """Cotangents of theta and y for that of the step's end, from the kept values of its stages.
 
-            carry = stages, bar, zero, zero, zero, theta_zero
-            _, here, before, y_bar, f0_bar, theta_bar = lax.while_loop(
-                lambda c: c[0] >= 2, back, carry
-            )
-            f0_bar = combine((1.0, f0_bar), (table[1, 0] * dt, here))
-            _, pull = jax.vjp(lambda th, v: transposed(th, t, v), theta, y)
-            more, through = pull(f0_bar)
-            y_bar = combine((1.0, y_bar), (1.0, here), (1.0, before), (1.0, through))
-            return combine((1.0, theta_bar), (1.0, more)), y_bar
+    Going back from stage j, ``here`` and ``before`` are the cotangents of stages j and j − 1.
+    """
+    t, dt, stages = step
+    table = _table(step)
 
-        return y1, pullback
+    def running(carry: tuple[PyTree, ...]) -> Array:
+        return carry[0] >= 2
 
-    def ratio(self, error: PyTree, y0: PyTree, y1: PyTree, norm: Norm) -> Any:
-        """See :class:`AbstractStepper`."""
-        return norm(error, y0, y1) / self.tol
+    def back(carry: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+        j, here, before, y_bar, rate_bar, theta_bar = carry
+        mu_tilde, mu, nu, gamma, _ = table[j]
+        last = jax.tree.map(lambda rows: rows[j - 2], kept)  # stage j − 1, which j came from
+        at = t + table[j - 1, _NODE] * dt
+        _, pull = jax.vjp(lambda theta, y: transposed(theta, at, y), theta, last)
+        more, through = pull(combine((mu_tilde * dt, here)))
+        y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
+        rate_bar = combine((1.0, rate_bar), (gamma * dt, here))
+        theta_bar = combine((1.0, theta_bar), (1.0, more))
+        last_bar = combine((1.0, before), (mu, here), (1.0, through))
+        return j - 1, last_bar, combine((nu, here)), y_bar, rate_bar, theta_bar
+
+    zero, theta_zero = (jax.tree.map(jnp.zeros_like, tree) for tree in (bar, theta))
+    start = stages, bar, zero, zero, zero, theta_zero
+    _, here, before, y_bar, rate_bar, theta_bar = lax.while_loop(running, back, start)
+    # What is left are the cotangents of stages 1 and 0; the latter is y.
+    rate_bar = combine((1.0, rate_bar), (table[1, 0] * dt, here))
+    _, pull = jax.vjp(lambda theta, y: transposed(theta, t, y), theta, y)
+    more, through = pull(rate_bar)
+    y_bar = combine((1.0, y_bar), (1.0, here), (1.0, before), (1.0, through))
+    return combine((1.0, theta_bar), (1.0, more)), y_bar
+
+
+def _first_stage(table: Array, dt: Scalar, y: PyTree, rate: PyTree) -> PyTree:
+    return combine((1.0, y), (table[1, 0] * dt, rate))
+
+
+def _stage(
+    row: Array,
+    dt: Scalar,
+    start: tuple[PyTree, PyTree],
+    before: PyTree,
+    last: PyTree,
+    here: PyTree,
+) -> PyTree:
+    """A stage from the two before it, the rates ``here`` at the last one, and y and its rates at
+    the start of the step.
+    """
+    mu_tilde, mu, nu, gamma, _ = row
+    y, rate = start
+    return combine(
+        (1.0 - mu - nu, y),
+        (mu, last),
+        (nu, before),
+        (mu_tilde * dt, here),
+        (gamma * dt, rate),
+    )
+
+
+_NODE = 4  # column of the table with the time of a stage, over dt
+
+
+def _table(step: Step) -> Array:
+    """(stage, coefficient) of a step with its number of stages."""
+    return jnp.asarray(_coefficients(), jnp.result_type(step.dt))[step.stages]
 
 
 @lru_cache(maxsize=1)
@@ -195,6 +248,6 @@ def _coefficients() -> np.ndarray:
                 -a[j - 1] * mu_tilde,
                 0.0,
             )
-            rows[j, 4] = w1 * ddT[j] / dT[j]
-        rows[1, 4] = rows[2, 4] / dT[2]
+            rows[j, _NODE] = w1 * ddT[j] / dT[j]
+        rows[1, _NODE] = rows[2, _NODE] / dT[2]
     return table

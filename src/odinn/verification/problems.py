@@ -31,8 +31,8 @@ from odinn.physics.flow.base import AbstractFlow, divergence
 from odinn.physics.processes.base import Window
 from odinn.results.simulation import Simulation
 from odinn.run.driver import simulate
-from odinn.stepping.adjoint import integrate
-from odinn.stepping.base import OK, AbstractSystem
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import OK, AbstractSystem
 from odinn.stepping.rkc import RKC2
 from odinn.verification.exact import (
     AbstractDome,

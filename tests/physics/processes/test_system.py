@@ -17,7 +17,8 @@ from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of
 from odinn.run.steps import record_as_replay
-from odinn.stepping.adjoint import Limits, snapshots
+from odinn.stepping.adjoint import snapshots
+from odinn.stepping.steps import Limits
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 MODEL = odinn.Model(odinn.SIA2D(A=5e-17), TI)

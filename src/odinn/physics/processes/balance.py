@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from odinn.grid import Array, Cell, Scalar
+from odinn.grid import Array, Cell
 from odinn.numbers.slot import LawRows
 from odinn.physics.balance.base import AbstractMassBalance, Rates
 from odinn.physics.domain import Domain
@@ -30,6 +30,7 @@ from odinn.physics.processes.base import (
     no_unknowns,
 )
 from odinn.physics.processes.state import State, StateField
+from odinn.stepping.interface import Scalar
 
 Detail = Literal["rate", "totals", "water"]
 _IN_FORCE: Final = StateField("balance", "m yr-1", "balance in force, ice", restart="evaluated")

@@ -10,10 +10,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from odinn.grid import Array, Cell, Scalar
+from odinn.grid import Array, Cell
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
 from odinn.physics.processes.state import State, StateField
+from odinn.stepping.interface import Scalar
 
 PyTree = Any
 

@@ -8,8 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
 
-from odinn.grid import Cell, Scalar
+from odinn.grid import Cell
 from odinn.physics.domain import Domain
+from odinn.stepping.interface import Scalar
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
 _NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from odinn.grid import Cell, Scalar, cell_mean
+from odinn.grid import Cell, cell_mean
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow, VelocityKind, divergence
@@ -21,6 +21,7 @@ from odinn.physics.processes.base import (
     no_unknowns,
 )
 from odinn.physics.processes.state import State, StateField
+from odinn.stepping.interface import Scalar
 
 
 class IceFlow(AbstractProcess):

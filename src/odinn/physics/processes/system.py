@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from odinn.grid import Array, Cell, Scalar
+from odinn.grid import Array, Cell
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow
 from odinn.physics.processes.balance import HeldBalance
@@ -17,7 +17,7 @@ from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.processes.state import State, StateField
-from odinn.stepping.base import AbstractSystem
+from odinn.stepping.interface import AbstractSystem, Scalar
 
 
 class Unknowns(eqx.Module):
@@ -206,7 +206,7 @@ class System(AbstractSystem):
         )
         return System(self.domain, processes, self.edge, self.reports)
 
-    def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Scalar:
+    def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Array:
         """Root mean square over cells with ice, m."""
         ice = self.domain.interior & ((y0.thickness > 0) | (y1.thickness > 0))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))

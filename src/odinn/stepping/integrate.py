@@ -1,0 +1,243 @@
+"""``integrate``: the one driver of time stepping, forwards through windows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import PyTree
+
+from odinn.stepping.interface import (
+    NOT_FINITE,
+    OK,
+    OUT_OF_STEPS,
+    AbstractStepper,
+    AbstractSystem,
+    Rates,
+    Scalar,
+    Step,
+    Trial,
+    bounded_while,
+)
+from odinn.stepping.steps import Record, Replay
+
+SMALLEST = 1e-10  # of a window: a rejected step that is not longer has failed
+
+
+class Stepping(eqx.Module):
+    """How a run is stepped; arguments of :func:`integrate`."""
+
+    stepper: AbstractStepper
+    capacity: int
+    max_steps: int | jax.Array
+    bounds: tuple[int, int] | None = None
+
+
+class Run(NamedTuple):
+    """What a run through all windows leaves; the leading axis of two fields is (windows,)."""
+
+    state: PyTree  # at the end
+    reports: PyTree  # of each window
+    record: Record
+    starts: PyTree  # states at the start of each window
+
+
+class Progress(eqx.Module):
+    """The state of the loop over the steps of one window."""
+
+    # What is stepped: as it was last settled, and its rates where the scheme reuses them.
+    y: PyTree
+    tally: PyTree
+    rates: Rates | None
+    # How far the window has come: years, accepted steps, tries.
+    elapsed: jax.Array
+    count: jax.Array
+    tried: jax.Array
+    # What the controller wants next; infinite before the first try of a window.
+    suggestion: Scalar
+    # The record of the whole run, which goes on from window to window.
+    dt: jax.Array
+    stages: jax.Array
+    total: jax.Array
+    evaluations: jax.Array
+    status: jax.Array
+
+
+def integrate(
+    system: AbstractSystem,
+    state: PyTree,
+    windows: PyTree,
+    stepper: AbstractStepper,
+    *,
+    capacity: int,
+    max_steps: int | jax.Array = 1_000_000,
+    replay: Replay | None = None,
+    bounds: tuple[int, int] | None = None,
+) -> tuple[PyTree, PyTree, Record]:
+    """Advance a state through consecutive windows.
+
+    Args:
+        system: what is stepped; its leaves are what can be differentiated with respect to.
+        state: at the start of the first window.
+        windows: pytree with leading axis (windows,) and at least ``start`` and ``length`` (years).
+        stepper: method and step-size rule.
+        capacity: length of the record of steps.
+        max_steps: attempted steps after which a window is given up (status ``OUT_OF_STEPS``).
+        replay: steps to repeat instead of choosing them; nothing is then rejected.
+        bounds: static limits on (steps per window, stages per step), for reverse-mode
+            differentiation of a replay.
+
+    Returns:
+        The final state, what each window reported (leading axis windows), and the record of the
+        steps.
+    """
+    how = Stepping(stepper, capacity, max_steps, bounds)
+    run = run_windows(system, state, windows, how, replay)
+    return run.state, run.reports, run.record
+
+
+def run_windows(
+    system: AbstractSystem, state: PyTree, windows: PyTree, how: Stepping, replay: Replay | None
+) -> Run:
+    """What :func:`integrate` returns, and the states at the starts of the windows."""
+
+    def one(
+        carry: tuple[PyTree, Record], xs: tuple[PyTree, Replay | None]
+    ) -> tuple[tuple[PyTree, Record], tuple[PyTree, jax.Array, PyTree]]:
+        start, record = carry
+        window, recorded = xs
+        held, y, tally = system.begin(start, window)
+        loop = _Window(system, held, window.start, window.length, recorded, how)
+        out = loop.run(y, tally, record)
+        end, report = system.end(start, window, held, out.y, out.tally)
+        rejected = record.rejected + out.tried - out.count
+        # The steps of each window are what the scan stacks; the record gets them at the end.
+        record = Record(
+            out.dt, out.stages, record.count, out.total, rejected, out.evaluations, out.status
+        )
+        return (end, record), (report, out.count, start)
+
+    carry = state, _empty_record(how.capacity, windows.length.dtype)
+    (end, record), (reports, count, starts) = lax.scan(one, carry, (windows, replay))
+    record = eqx.tree_at(lambda r: r.count, record, count)
+    return Run(end, reports, record, starts)
+
+
+def _empty_record(capacity: int, dtype: jnp.dtype) -> Record:
+    zero = jnp.zeros((), jnp.int32)
+    lengths, stages = jnp.zeros(capacity, dtype), jnp.zeros(capacity, jnp.int32)
+    return Record(lengths, stages, zero, zero, zero, zero, jnp.full((), OK, jnp.int32))
+
+
+class _Window(eqx.Module):
+    """The loop over the steps of one window: what stays the same in it."""
+
+    system: AbstractSystem
+    held: PyTree
+    start: jax.Array
+    length: jax.Array
+    recorded: Replay | None  # the steps of this window, where they are repeated
+    how: Stepping
+
+    def run(self, y: PyTree, tally: PyTree, record: Record) -> Progress:
+        """From the start of the window to its end, or to where it was given up."""
+
+        def running(now: Progress) -> jax.Array:
+            return (now.elapsed < self.length) & (now.status == OK)
+
+        def attempt(now: Progress) -> Progress:
+            return self._attempt(now)
+
+        bounds = self.how.bounds
+        bound = None if bounds is None else bounds[0]
+        return bounded_while(running, attempt, self._first(y, tally, record), bound)
+
+    def _first(self, y: PyTree, tally: PyTree, record: Record) -> Progress:
+        """Before the first step."""
+        reuses = self.how.stepper.method.scheme.reuses_end
+        zero = jnp.zeros((), jnp.int32)
+        return Progress(
+            y=y,
+            tally=tally,
+            rates=self._rates(self.start, y) if reuses else None,
+            elapsed=jnp.zeros_like(self.length),
+            count=zero,
+            tried=zero,
+            suggestion=jnp.full_like(self.length, jnp.inf),
+            dt=record.dt,
+            stages=record.stages,
+            total=record.total,
+            evaluations=record.evaluations + int(reuses),
+            status=record.status,
+        )
+
+    def _rates(self, t: Scalar, y: PyTree) -> Rates:
+        return self.system.tendency(self.held, t, y)
+
+    def _attempt(self, now: Progress) -> Progress:
+        """Try one step: take it, or leave all but the controller's suggestion as it was."""
+        scheme, bounds = self.how.stepper.method.scheme, self.how.bounds
+        t = self.start + now.elapsed
+        rate, stiffness = self._rates(t, now.y) if now.rates is None else now.rates
+        step = self._plan(now, t, stiffness)
+        trial = scheme.step(self._rates, now.y, rate, step, None if bounds is None else bounds[1])
+        y, tally = self.system.settle(self.held, step.dt, trial.y, now.tally)
+        accept, suggestion = self._judge(now, step.dt, stiffness, trial)
+        # The last step ends the window to the last bit.
+        elapsed = jnp.where(self._is_last(now, step.dt), self.length, now.elapsed + step.dt)
+        moved = y, tally, trial.end, elapsed, now.count + 1
+        stayed = now.y, now.tally, now.rates, now.elapsed, now.count
+        taken = jax.tree.map(lambda new, old: jnp.where(accept, new, old), moved, stayed)
+        y, tally, rates, elapsed, count = taken
+        # Beyond the buffers nothing is written; the total still counts.
+        slot = jnp.where(accept, jnp.minimum(now.total, self.how.capacity), self.how.capacity)
+        return Progress(
+            y=y,
+            tally=tally,
+            rates=rates,
+            elapsed=elapsed,
+            count=count,
+            tried=now.tried + 1,
+            suggestion=suggestion,
+            dt=now.dt.at[slot].set(step.dt, mode="drop"),
+            stages=now.stages.at[slot].set(step.stages, mode="drop"),
+            total=now.total + accept.astype(jnp.int32),
+            evaluations=now.evaluations + step.stages,
+            status=self._status(step.dt, accept, now.tried + 1, elapsed),
+        )
+
+    def _plan(self, now: Progress, t: jax.Array, stiffness: Scalar) -> Step:
+        """The next step: the recorded one, or what the controller wants."""
+        if self.recorded is not None:
+            return Step(t, self.recorded.dt[now.count], self.recorded.stages[now.count])
+        method, stiffness = self.how.stepper.method, lax.stop_gradient(stiffness)
+        dt = method.controller.plan(self.length - now.elapsed, now.suggestion, stiffness)
+        # Steps are constants of every differentiation, so that it is that of the steps taken.
+        dt = lax.stop_gradient(dt)
+        return Step(t, dt, method.scheme.stages(dt, stiffness))
+
+    def _judge(
+        self, now: Progress, dt: Scalar, stiffness: Scalar, trial: Trial
+    ) -> tuple[jax.Array, Scalar]:
+        """(whether to take the step, suggestion for the next)"""
+        if self.recorded is not None:
+            return jnp.isfinite(stiffness), now.suggestion
+        return self.how.stepper.method.controller.judge(dt, now.y, trial, self.system.norm)
+
+    def _is_last(self, now: Progress, dt: Scalar) -> Scalar:
+        if self.recorded is not None:
+            return now.count + 1 >= self.recorded.count
+        return dt >= (self.length - now.elapsed) * (1.0 - 1e-9)
+
+    def _status(
+        self, dt: Scalar, accept: jax.Array, tried: jax.Array, elapsed: jax.Array
+    ) -> jax.Array:
+        """Whether the stepping goes on."""
+        # A replay has no shorter step to try. A dt of NaN is not longer than anything.
+        hopeless = True if self.recorded is not None else ~(dt > SMALLEST * self.length)
+        late = (tried >= self.how.max_steps) & (elapsed < self.length)
+        status = jnp.where(~accept & hopeless, NOT_FINITE, jnp.where(late, OUT_OF_STEPS, OK))
+        return status.astype(jnp.int32)

@@ -1,0 +1,73 @@
+"""A window that starts without ice has no stiffness at its start: what grows in it has."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import odinn
+from odinn.stepping.integrate import integrate
+from odinn.stepping.interface import OK, Step
+from tests.conftest import make_slab
+from tests.stepping.systems import store, windows
+
+BY_CFL = [odinn.Euler(), odinn.SSPRK3()]
+name = lambda stepper: type(stepper).__name__
+
+
+@pytest.fixture(scope="module")
+def fifty_years():
+    """A run of fifty years in one window, from bare ground under a balance that falls along the
+    slope, by stepper.
+    """
+    bare = make_slab()
+    along = np.linspace(1.5, -3.0, bare.grid.nx)
+    balance = np.broadcast_to(along, bare.grid.shape)
+    bare = bare.replace(thickness=np.zeros(bare.grid.shape))
+    model = odinn.Model(odinn.SIA2D(A=1e-16), odinn.PrescribedBalance(balance))
+
+    def run(stepper):
+        return odinn.simulate(model, bare, 0.0, 50.0, save_every=50.0, stepper=stepper)
+
+    return run
+
+
+@pytest.mark.parametrize("stepper", BY_CFL, ids=name)
+def test_fifty_years_from_bare_ground_in_one_window_grow_the_glacier_that_rkc2_grows(
+    fifty_years, stepper
+):
+    expected, sim = fifty_years(odinn.RKC2()), fifty_years(stepper)
+    assert sim.steps.rejected > 0
+    assert expected.volume[-1] > 5e6  # m³: there is a glacier
+    # Euler is of first order in time; its steps are all as long as stability allows.
+    assert sim.volume[-1] == pytest.approx(expected.volume[-1], rel=0.02)
+    assert sim.budget["clipped"] == 0.0
+    assert sim.relative_residual < 1e-12
+
+
+@pytest.mark.parametrize("stepper", [*BY_CFL, odinn.RKC2()], ids=name)
+def test_a_store_that_stiffens_as_it_fills_ends_full_and_not_beyond(stepper):
+    system, empty = store()
+    step = eqx.filter_jit(integrate)
+    end, _, record = step(system, empty, windows(500.0), stepper, capacity=2048)
+    assert int(record.status) == OK
+    assert int(record.rejected) > 0
+    assert float(end) == pytest.approx(4.0, rel=1e-2)
+
+
+@pytest.mark.parametrize("stepper", BY_CFL, ids=name)
+def test_no_accepted_step_was_beyond_the_limit_of_stability_with_its_slack(stepper):
+    system, empty = store()
+    controller = stepper.method.controller
+    _, _, record = eqx.filter_jit(integrate)(system, empty, windows(40.0), stepper, capacity=512)
+    y = empty
+    lengths = np.asarray(record.dt)[: int(record.total)]
+    for dt in lengths:
+        rates = lambda t, y: system.tendency(None, t, y)
+        step = Step(0.0, jnp.array(dt), 3)
+        trial = stepper.method.scheme.step(rates, y, rates(0.0, y)[0], step, None)
+        assert dt * float(trial.stiffness) <= 1.25 * controller.limit * (1 + 1e-12)
+        y = trial.y
+    assert lengths[0] < 40.0
+    # After a step that went well the next is at most five times as long.
+    assert (lengths[1:] <= 5.0 * lengths[:-1] * (1 + 1e-12)).all()
