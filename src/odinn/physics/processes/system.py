@@ -105,7 +105,7 @@ class System(AbstractSystem):
         tallies = tuple(p.empty_tally(state.thickness) for p in self.processes)
         return held, y, StepTally(EdgeTally(zero, zero), tallies)
 
-    def tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> tuple[Unknowns, Scalar]:
+    def tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> tuple[Unknowns, Array]:
         """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes."""
         # The flow sees the ring without ice; what it sends there is emptied after each step.
         seen = self.domain.interior & (y.thickness > 0)
