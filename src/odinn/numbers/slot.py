@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -46,6 +46,7 @@ _CONVERTERS: Final[dict[Kind, Callable[[Any], Any] | None]] = {
 }
 
 
+@runtime_checkable
 class Shapes(Protocol):
     """The shapes of a grid."""
 
@@ -55,6 +56,7 @@ class Shapes(Protocol):
     def corner_shape(self) -> tuple[int, int]: ...
 
 
+@runtime_checkable
 class Site(Protocol):
     """What a number needs to know of a glacier: its id and the shapes of its grid."""
 
