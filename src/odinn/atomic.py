@@ -19,6 +19,7 @@ def whole_or_nothing(path: Path) -> Iterator[Path]:
     remove(partial)
     try:
         yield partial
+        # a process that is killed between the two leaves the old one set aside
         if path.is_dir():  # a folder cannot be replaced in one step, only set aside
             remove(old)
             os.replace(path, old)

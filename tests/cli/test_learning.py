@@ -16,6 +16,7 @@ from odinn.cli.calls import registry, section_of, snake
 from odinn.cli.learning import build_loss, build_model, build_optimizer, read_invert_config
 from odinn.data.demo.rakaia import FOLDER, demo_climate
 from odinn.errors import InputError
+from tests.learning.test_checkpoint import STATE
 
 TEMPERATURE = {"long_term_temperature": {"per": "cell"}}
 CONFIG = {
@@ -349,7 +350,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_
     config = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}")
     assert checkpoints.steps_to_continue(config) is None
     checkpoints.begin_checkpoint(config)
-    write_checkpoint(config.checkpoint_path, {"total": 4}, "anything")
+    write_checkpoint(config.checkpoint_path, STATE | {"total": 4}, "anything")
     elsewhere = config.model_copy(
         update={
             "output": learning.LearningOutputSection(directory=config.output.directory, plots=False)

@@ -209,6 +209,46 @@ def test_a_file_does_not_know_where_a_class_lives():
     assert "odinn.physics" not in codec.encode((MODEL, glacier(), law())).text
 
 
+POINTS = {"x": [1.0], "y": [2.0], "date": [2000.0], "thickness": [50.0]}
+WARM = odinn.inputs.LongTermTemperature(range=(-10.0, 0.0))
+ROUGH = odinn.inputs.TopographicRoughness(direction="both")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        odinn.Diffrax(),
+        odinn.RKC2(),
+        odinn.SSPRK3(),
+        odinn.HybridSIA2D(Y=np.full((3, 4), 2e-17), n_S=2.5, n=jnp.asarray(3.1)),
+        odinn.DiffusiveSIA2D(U={"a": 1.0, "b": np.ones((2, 3))}),
+        odinn.SIA2D(A=odinn.Parameter({"a": 1e-17}, (1e-18, 1e-14), "log", "glacier")),
+        odinn.LinearBalance(maximum=2, accumulation_threshold=None),
+        odinn.TemperatureIndex(lapse_rate=-0.006, snow_temperature=[0, 2], scheme="odinn"),
+        odinn.laws.Neural([WARM, odinn.inputs.SurfaceSlope(range=(0, 1))], (1e-18, 1e-15)),
+        odinn.laws.Basis(ROUGH, (0.0, 1.0), "linear", kind="rbf"),
+        odinn.laws.SyntheticSliding([odinn.inputs.RecentDegreeDays(2), ROUGH], (2000, 0.01)),
+        odinn.laws.CuffeyPaterson([odinn.inputs.MonthlyTemperature("cell")], polynomial=True),
+        odinn.losses.Thickness(at=[2000, 2001.5], error={"a": np.ones((3, 4)), "b": 2}, margin=1)
+        + 0.1 * odinn.losses.Thickness(points={"a": POINTS}, where={"a": True, "b": False})
+        + odinn.losses.Velocity("log", between=(2000, 2001), error=np.float32(0.5))
+        + odinn.losses.ElevationChange(between=[("2000-01-01", "2001-01-01")], mean=True)
+        + odinn.losses.MassBalance(target={"a": -0.5}, error=0.1)
+        + odinn.losses.SmoothVelocity(error=2)
+        + odinn.regularization.Smoothness("flow.A", "variation")
+        + odinn.regularization.Prior("flow.A", 0.5, guess=1e-17),
+        odinn.optimizers.adam(1e-2, 5, batch=2),
+        odinn.verification.exact.ExactBalance(dome=odinn.verification.exact.Halfar()),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_parts_of_models_and_studies_come_back_as_declared(part):
+    encoded = codec.encode(part)
+    assert encoded.left_out == []
+    back = codec.decode(codec.parse(encoded.text, "a"), encoded.arrays, "a")
+    assert eqx.tree_equal(back, part)
+
+
 @pytest.mark.parametrize(
     "name",
     [

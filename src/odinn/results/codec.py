@@ -27,8 +27,9 @@ FORMAT: Final = 2  # 1 named classes by module; it was in files of the first 0.1
 _DEEPEST: Final = 60  # levels of a tree; a study has some 20
 _KINDS: Final = "biuf"  # of arrays that every file format can hold
 
+Tree = Any  # what JSON holds: entries of entries
 Skip = Mapping[str, tuple[str, ...]]
-Fields = Mapping[str, Mapping[str, Any]]
+Fields = Mapping[str, Mapping[str, object]]
 
 
 @dataclasses.dataclass
@@ -37,7 +38,7 @@ class Encoded:
     registered.
     """
 
-    tree: Any = None
+    tree: Tree = None
     arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     left_out: list[type] = dataclasses.field(default_factory=list)
 
@@ -52,7 +53,7 @@ class Encoded:
         return list(dict.fromkeys(cls.__name__ for cls in self.left_out))
 
 
-def encode(obj: Any, skip: Skip | None = None) -> Encoded:
+def encode(obj: object, skip: Skip | None = None) -> Encoded:
     """What a file keeps of an object.
 
     Args:
@@ -66,7 +67,7 @@ def encode(obj: Any, skip: Skip | None = None) -> Encoded:
     return out
 
 
-def require_registered(obj: Any, purpose: str) -> None:
+def require_registered(obj: object, purpose: str) -> None:
     """Raise :class:`InputError` if a file would not keep an object whole; formulas of
     ``odinn.laws.Function`` may be lost.
 
@@ -84,7 +85,7 @@ def require_registered(obj: Any, purpose: str) -> None:
     decode(encoded.tree, encoded.arrays, purpose)
 
 
-def parse(text: Any, file: str) -> Any:
+def parse(text: Any, file: str) -> Tree:
     """The tree in a file's text, of which the version is checked."""
     try:
         document = json.loads(text)
@@ -115,7 +116,7 @@ def refuse_earlier(file: str) -> NoReturn:
 
 
 def decode(
-    tree: Any, arrays: Mapping[str, np.ndarray], file: str, *, elsewhere: Fields | None = None
+    tree: Tree, arrays: Mapping[str, np.ndarray], file: str, *, elsewhere: Fields | None = None
 ) -> Any:
     """The object that was encoded.
 
@@ -132,13 +133,13 @@ def decode(
     return reader.decode(tree, "", 0)
 
 
-def name_in(tree: Any) -> str | None:
+def name_in(tree: Tree) -> str | None:
     """The public name of the class of a tree's root, if it is an object."""
     name = tree.get("class") if isinstance(tree, dict) else None
     return name if isinstance(name, str) else None
 
 
-def field_in(tree: Any, *path: str) -> Any:
+def field_in(tree: Tree, *path: str) -> Tree:
     """The tree of a field of a field ...; None where there is none."""
     for name in path:
         fields = tree.get("fields") if isinstance(tree, dict) else None
@@ -146,7 +147,8 @@ def field_in(tree: Any, *path: str) -> Any:
     return tree
 
 
-def _encode(obj: Any, out: Encoded, skip: Skip) -> Any:
+def _encode(obj: object, out: Encoded, skip: Skip) -> Tree:
+    # a number of NumPy may stand in a static field, where an array without axes could not
     if isinstance(obj, np.generic) and obj.dtype in (bool, int, float):
         obj = obj.item()
     if obj is None or isinstance(obj, bool | int | float | str):
@@ -167,7 +169,7 @@ def _encode(obj: Any, out: Encoded, skip: Skip) -> Any:
     raise InputError(f"save: cannot store {type(obj).__name__} {obj!r} without pickle")
 
 
-def _encode_module(obj: eqx.Module, out: Encoded, skip: Skip) -> Any:
+def _encode_module(obj: eqx.Module, out: Encoded, skip: Skip) -> Tree:
     name = public_name(type(obj))
     if name is None:
         out.left_out.append(type(obj))
@@ -178,7 +180,7 @@ def _encode_module(obj: eqx.Module, out: Encoded, skip: Skip) -> Any:
     return {"class": name, "fields": fields}
 
 
-def _encode_array(obj: Any, out: Encoded) -> Any:
+def _encode_array(obj: np.ndarray | np.generic | jax.Array, out: Encoded) -> Tree:
     values = np.asarray(obj)
     dtype = values.dtype
     if dtype.kind not in _KINDS + "mM" or dtype == np.float16:
@@ -195,7 +197,7 @@ def _stored(dtype: np.dtype) -> np.dtype:
     return np.dtype("i8") if dtype.kind in "mM" else dtype.newbyteorder("=")
 
 
-def _key(key: Any) -> Any:
+def _key(key: object) -> Tree:
     key = key.item() if isinstance(key, np.generic) else key
     if not isinstance(key, bool | int | float | str):
         raise InputError(f"save: cannot store a dictionary with the key {key!r} without pickle")
@@ -213,7 +215,7 @@ class _Reader:
     def fail(self, place: str, text: str) -> InputError:
         return InputError(f"{self.file}: {place}: {text}" if place else f"{self.file}: {text}")
 
-    def decode(self, tree: Any, place: str, depth: int) -> Any:
+    def decode(self, tree: Tree, place: str, depth: int) -> object:
         if depth > _DEEPEST:
             raise self.fail(place[:80], f"nested in more than {_DEEPEST} levels")
         match tree:
@@ -248,7 +250,7 @@ class _Reader:
                     raise self.fail(place, f"found {_entry(pair)}, expected a key and a value")
         return out
 
-    def array(self, name: str, dtype: str, is_jax: bool, place: str) -> Any:
+    def array(self, name: str, dtype: str, is_jax: bool, place: str) -> np.ndarray | jax.Array:
         if name not in self.arrays:
             raise self.fail(place, f"its array '{name}' is not in the file")
         try:
@@ -261,7 +263,7 @@ class _Reader:
         values = values.view(wanted) if wanted.kind in "mM" else values.astype(wanted)
         return jnp.asarray(values) if is_jax else values
 
-    def module(self, name: str, fields: dict, place: str, depth: int) -> Any:
+    def module(self, name: str, fields: dict, place: str, depth: int) -> object:
         cls = class_of(name)
         if cls is None:
             raise self.fail(
@@ -284,11 +286,12 @@ class _Reader:
             raise self.fail(f"{place}.{wrong[0]}", f"found {found}, expected {hint}")
         return self.checked(cls, values, place)
 
-    def checked(self, cls: type, values: Mapping[str, Any], place: str) -> Any:
+    def checked(self, cls: type, values: Mapping[str, object], place: str) -> object:
         """An object with these values, which the class itself has looked at as it does when one is
         made.
         """
         try:
+            # not by __init__, which may convert its arguments or draw weights anew
             obj: Any = object.__new__(cls)
             for field in dataclasses.fields(cls):
                 value = values[field.name] if field.init else field.default
@@ -303,13 +306,13 @@ class _Reader:
         return obj
 
 
-def _entry(tree: Any) -> str:
+def _entry(tree: Tree) -> str:
     """An entry of a tree in a few words, however deep it is."""
     keys = ", ".join(map(str, tree))[:60] if isinstance(tree, dict) else ""
     return f"a {type(tree).__name__} {keys}".strip()
 
 
-def _summary(value: Any) -> str:
+def _summary(value: object) -> str:
     """A value in a few words."""
     if isinstance(value, np.ndarray | jax.Array):
         return f"an array of {value.dtype} {value.shape}"

@@ -17,11 +17,13 @@ import numpy as np
 
 from odinn.results.lost import LostClass, LostFormula
 
-_CONTAINERS: dict[Any, Any] = {tuple: list | tuple, list: list | tuple, dict: Mapping}
+Hint = Any  # an annotation: a class, or what typing makes of several
+
+_CONTAINERS: dict[Hint, Hint] = {tuple: list | tuple, list: list | tuple, dict: Mapping}
 
 
 @functools.cache
-def declared(cls: type) -> dict[str, Any]:
+def declared(cls: type) -> dict[str, Hint]:
     """The type of every field of a dataclass that is given when an object is made; ``Any`` where it
     cannot be known.
     """
@@ -33,7 +35,7 @@ def declared(cls: type) -> dict[str, Any]:
     return {name: hints.get(name, Any) for name in given}
 
 
-def wrong_fields(cls: type, values: Mapping[str, Any]) -> list[str]:
+def wrong_fields(cls: type, values: Mapping[str, object]) -> list[str]:
     """The fields whose values are not what the class declares; shapes have to agree, too.
 
     Less is asked than by a type checker: arrays of NumPy and JAX, of whole numbers and others, and
@@ -43,7 +45,7 @@ def wrong_fields(cls: type, values: Mapping[str, Any]) -> list[str]:
         return [name for name, hint in declared(cls).items() if not _fits(values[name], hint)]
 
 
-def is_incomplete(cls: type, values: Mapping[str, Any]) -> bool:
+def is_incomplete(cls: type, values: Mapping[str, object]) -> bool:
     """Whether something was lost that the class needs of a certain interface, so that its own check
     would stumble over the place that is empty.
     """
@@ -52,18 +54,18 @@ def is_incomplete(cls: type, values: Mapping[str, Any]) -> bool:
     return any(not _may_be_anything(hints[name]) for name in lost)
 
 
-def _may_be_anything(hint: Any) -> bool:
+def _may_be_anything(hint: Hint) -> bool:
     alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return Any in alternatives
 
 
-def shown(hint: Any) -> str:
+def shown(hint: Hint) -> str:
     """A type in words."""
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin = get_origin(hint)
+def _fits(value: object, hint: Hint) -> bool:
+    origin = get_origin(hint) or hint
     if hint is Any:
         return True
     if hint is None or hint is types.NoneType:
@@ -73,14 +75,15 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return any(type(value) is type(one) and value == one for one in get_args(hint))
     if origin in _CONTAINERS:
+        # a list where a tuple is declared works in a model, so it has to work in its file
         return isinstance(value, _CONTAINERS[origin]) and _items_fit(value, origin, get_args(hint))
-    if hint is collections.abc.Callable or origin is collections.abc.Callable:
+    if origin is collections.abc.Callable:
         return isinstance(value, LostFormula) or callable(value)
     # what else there is, such as a type variable, cannot be told here
     return _is_of(value, hint) if isinstance(hint, type) else True
 
 
-def _items_fit(value: Any, origin: Any, hints: tuple[Any, ...]) -> bool:
+def _items_fit(value: Any, origin: Hint, hints: tuple[Hint, ...]) -> bool:
     if not hints:
         return True
     if origin is dict:
@@ -92,7 +95,7 @@ def _items_fit(value: Any, origin: Any, hints: tuple[Any, ...]) -> bool:
     return all(_fits(item, hints[0]) for item in value)
 
 
-def _is_of(value: Any, hint: type) -> bool:
+def _is_of(value: object, hint: type) -> bool:
     """Whether a value is of a class, or of a number or an array as declared."""
     if issubclass(hint, jaxtyping.AbstractArray):
         return _is_array(value, hint)
@@ -105,19 +108,23 @@ def _is_of(value: Any, hint: type) -> bool:
         numbers = _numbers(value)
         allowed = "iu" if hint is int else "iuf"
         return numbers is not None and numbers.ndim == 0 and numbers.dtype.kind in allowed
-    return isinstance(value, hint)
+    try:
+        return isinstance(value, hint)
+    except TypeError:  # a protocol, which cannot be asked
+        return True
 
 
-def _is_array(value: Any, hint: Any) -> bool:
+def _is_array(value: object, hint: Hint) -> bool:
     numbers = _numbers(value)
     if numbers is None:
         return False
     # whole numbers serve where others are declared
-    kind: Any = jaxtyping.Real if hint.dtype is jaxtyping.Float else hint.dtype
-    return isinstance(numbers, kind[np.ndarray, hint.dim_str])
+    kind: Hint = jaxtyping.Real if hint.dtype is jaxtyping.Float else hint.dtype
+    wanted: Hint = kind[np.ndarray, hint.dim_str]
+    return isinstance(numbers, wanted)
 
 
-def _numbers(value: Any) -> np.ndarray | None:
+def _numbers(value: object) -> np.ndarray | None:
     """An array of what is a number, an array, or a list of such; None for anything else."""
     if not isinstance(value, bool | int | float | np.ndarray | jax.Array | list | tuple):
         return None

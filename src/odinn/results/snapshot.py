@@ -83,6 +83,7 @@ def save(obj: Any, path: str | Path) -> Path:
     group = xr.Dataset({name: _variable(name, a) for name, a in encoded.arrays.items()})
     group.attrs[_TREE] = encoded.text
     if isinstance(obj, Simulation):
+        # the dataset's balance is in kg; the density of a flow that is lost would be lost with it
         group.attrs[_DENSITY] = float(obj.model.ice_density)
     with whole_or_nothing(path) as partial:
         _write(root, group, partial, zarr=path.suffix == ".zarr")
