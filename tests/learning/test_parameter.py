@@ -42,7 +42,7 @@ def test_a_parameter_that_makes_no_sense_is_an_error(arguments, message):
 def test_a_scale_that_is_left_out_is_that_of_the_slot(slab):
     positive, open_ended = (1e-18, 1e-16), (0.0, None)
     model = odinn.Model(
-        odinn.SIA2D(A=Parameter(1e-17, positive), C=Parameter(1e-4, open_ended)),
+        odinn.SIA2D(A=Parameter(1e-17, positive), C=Parameter(0.5, open_ended)),
         odinn.TemperatureIndex(Parameter(5e-3, (1e-3, 1e-2)), Parameter(2.0, (1.0, 3.0), "log")),
     )
     bound = odinn.bind(model, slab)
