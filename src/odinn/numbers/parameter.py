@@ -9,7 +9,6 @@ about the alternatives.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -303,20 +302,6 @@ def _field(value: Any, site: Any, shape: tuple[int, int], name: str, place: str)
             )
         )
     return jnp.broadcast_to(value, shape)
-
-
-def without_numbers(module: Any) -> Any:
-    """A copy of a module whose numbers are None: what is left is compiled in, not traced."""
-    bare = object.__new__(type(module))
-    for field in dataclasses.fields(module):
-        value = getattr(module, field.name)
-        empty = (
-            isinstance(value, Mapping | Parameter)
-            or hasattr(value, "at_site")
-            or hasattr(value, "shape")
-        )
-        object.__setattr__(bare, field.name, None if empty else value)
-    return bare
 
 
 def cast_floats(tree: Any, dtype: Any) -> Any:
