@@ -73,6 +73,7 @@ _BUILT_IN: Final[dict[str, str]] = {
     "odinn.regularization.Prior": "odinn.learning.regularization",
     "odinn.regularization.Smoothness": "odinn.learning.regularization",
     "odinn.verification.BedrockStep": "odinn.verification.exact",
+    "odinn.verification.Circles": "odinn.verification.exact",
     "odinn.verification.ExactBalance": "odinn.verification.exact",
     "odinn.verification.Halfar": "odinn.verification.exact",
     "odinn.verification.OscillatingDome": "odinn.verification.exact",

@@ -224,7 +224,7 @@ ROUGH = odinn.inputs.TopographicRoughness(direction="both")
         odinn.DiffusiveSIA2D(U={"a": 1.0, "b": np.ones((2, 3))}),
         odinn.SIA2D(A=odinn.Parameter({"a": 1e-17}, (1e-18, 1e-14), "log", "glacier")),
         odinn.LinearBalance(maximum=2, accumulation_threshold=None),
-        odinn.TemperatureIndex(lapse_rate=-0.006, snow_temperature=[0, 2], scheme="odinn"),
+        odinn.TemperatureIndex(lapse_rate=-0.006, snow_temperature=[0, 2]),
         odinn.laws.Neural([WARM, odinn.inputs.SurfaceSlope(range=(0, 1))], (1e-18, 1e-15)),
         odinn.laws.Basis(ROUGH, (0.0, 1.0), "linear", kind="rbf"),
         odinn.laws.SyntheticSliding([odinn.inputs.RecentDegreeDays(2), ROUGH], (2000, 0.01)),
@@ -238,7 +238,10 @@ ROUGH = odinn.inputs.TopographicRoughness(direction="both")
         + odinn.regularization.Smoothness("flow.A", "variation")
         + odinn.regularization.Prior("flow.A", 0.5, guess=1e-17),
         odinn.optimizers.adam(1e-2, 5, batch=2),
-        odinn.verification.exact.ExactBalance(dome=odinn.verification.exact.Halfar()),
+        odinn.verification.exact.ExactBalance(
+            dome=odinn.verification.exact.Halfar(),
+            circles=odinn.verification.exact.Circles.of(odinn.Grid(5, 5, 1e4, 1e4)),
+        ),
     ],
     ids=lambda part: type(part).__name__,
 )
