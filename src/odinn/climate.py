@@ -96,6 +96,15 @@ class Climate(eqx.Module):
     scenario: Scenario | None = None
     shifted: tuple[float, float] = eqx.field(static=True, default=(0.0, 1.0))
 
+    def __check_init__(self) -> None:
+        for label, series in (("precip", self.precip), ("gradient", self.gradient)):
+            if np.shape(series) != np.shape(self.temp):
+                found = f"{label} has shape {np.shape(series)}, temp {np.shape(self.temp)}"
+                raise ClimateError(f"climate '{self.name}': {found}; expected the same")
+        for label in ("temp", "precip", "gradient"):
+            if not np.isfinite(getattr(self, label)).all():
+                raise ClimateError(f"climate '{self.name}': {label} is not finite; fill the gaps")
+
     @property
     def months(self) -> Int[np.ndarray, " months"]:
         """Indices of the months of the series; of a scenario those of its base period."""

@@ -68,12 +68,11 @@ def test_a_damaged_checkpoint_is_an_input_error_or_whole(path, where, byte, cut)
     at = int(where * len(content))
     damaged = path.with_name("damaged.npz")
     damaged.write_bytes(content[:at] if cut else content[:at] + bytes([byte]) + content[at + 1 :])
-    refused = None
     try:
         state = read_checkpoint(damaged, "mine")
-    except InputError as error:
-        refused = str(error)
-    assert bits(state) == bits(STATE) if refused is None else "damaged.npz" in refused
+    except InputError:
+        return
+    assert bits(state) == bits(STATE)
 
 
 def crafted(path, **changes):

@@ -342,6 +342,13 @@ def test_a_bed_or_thickness_with_gaps_is_refused(field):
         read(encoded.tree, encoded.arrays)
 
 
+def test_a_climate_with_gaps_is_refused():
+    encoded = codec.encode(glacier())
+    encoded.arrays[inner(encoded.tree, "climate")["temp"]["array"]][3, 4] = np.nan
+    with pytest.raises(InputError, match="crafted.nc: .*climate 'made': temp is not finite"):
+        read(encoded.tree, encoded.arrays)
+
+
 def test_series_of_one_climate_have_one_length():
     encoded = codec.encode(glacier())
     name = inner(encoded.tree, "climate")["precip"]["array"]
@@ -453,6 +460,21 @@ def test_a_run_of_a_class_that_is_not_registered_keeps_its_numbers(slab, tmp_pat
         again = odinn.load(odinn.save(back.model, tmp_path / "model.nc"))
     assert again.flow.name == "OwnFlow"
     assert (odinn.restart(path)[1].thickness == sim.state.thickness).all()
+
+
+def test_the_command_line_says_that_a_class_is_not_registered_before_it_runs(tmp_path, monkeypatch):
+    from odinn.cli import main
+
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "glacier: {source: 'demo:RGI60-18.03091'}\nrun: {t0: 2000, t1: 2001}\n"
+        f"output: {{directory: {tmp_path / 'out'}}}\n"
+    )
+    own = odinn.Model(OwnFlow(U=1.0), None)
+    monkeypatch.setattr("odinn.cli.config.build_model", lambda settings: own)
+    monkeypatch.setattr("odinn.simulate", None)
+    with pytest.raises(InputError, match="output.directory: a file cannot keep OwnFlow"):
+        main.run(config, None, False)
 
 
 @pytest.mark.parametrize(
