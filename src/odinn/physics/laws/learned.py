@@ -83,8 +83,9 @@ class AbstractLearnedLaw(AbstractLaw):
 
         >>> import odinn
         >>> temperature = odinn.inputs.LongTermTemperature(range=(-10.0, 0.0))
-        >>> law = odinn.laws.Basis([temperature], bounds=(1e-18, 1e-15)).fit_to(odinn.laws.CuffeyPaterson())
-        >>> f"{law(-5.0):.1e}, {odinn.laws.CuffeyPaterson()(-5.0):.1e}"
+        >>> formula = odinn.laws.CuffeyPaterson()
+        >>> law = odinn.laws.Basis([temperature], bounds=(1e-18, 1e-15)).fit_to(formula)
+        >>> f"{law(-5.0):.1e}, {formula(-5.0):.1e}"
         '2.9e-17, 2.9e-17'
         """
         return fitted(_bound_to(self, glaciers), formula, steps, tolerance, outside)
