@@ -173,8 +173,8 @@ class Parameter(AbstractVariable):
             return jnp.log(share) - jnp.log1p(-share)
         if low is not None:
             # a softplus never reaches 0, where a thickness may be first guessed
-            smallest = SMALLEST_THICKNESS if low == 0.0 else 0.0
-            return _inverse_softplus(jnp.maximum(value - low, smallest))
+            above = jnp.where(value > low, value - low, SMALLEST_THICKNESS)
+            return _inverse_softplus(above)
         if high is not None:
             return -_inverse_softplus(high - value)
         return jnp.asarray(value, float)

@@ -37,7 +37,7 @@ WATER_FIELDS: Final = {  # of Hydrology: names in files
 }
 _CALENDAR: Final = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 # Higher levels take longer and save less than 3 % of a file.
-_COMPRESSED: Final = {"zlib": True, "complevel": 1}
+COMPRESSED: Final = {"zlib": True, "complevel": 1}
 
 Values = np.ndarray | Callable[[], np.ndarray]  # or what computes them when they are asked for
 Times = Float[np.ndarray, " T"]
@@ -186,4 +186,4 @@ def _variable(ds: xr.Dataset, name: str, values: Values) -> xr.Variable:
     else:
         data = np.asarray(values).astype(described.dtype)
     is_field = len(dims) > 1 and described.dtype.startswith("float")
-    return xr.Variable(dims, data, attrs, _COMPRESSED if is_field else None)
+    return xr.Variable(dims, data, attrs, COMPRESSED if is_field else None)

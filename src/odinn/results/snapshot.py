@@ -24,7 +24,7 @@ from odinn.glacier import Glacier
 from odinn.physics.processes.state import State
 from odinn.registry import public_name
 from odinn.results import codec
-from odinn.results.dataset import WATER_FIELDS
+from odinn.results.dataset import COMPRESSED, WATER_FIELDS
 from odinn.results.simulation import Simulation
 
 _GROUP: Final = "odinn"
@@ -207,13 +207,9 @@ def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> No
         root.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
         group.to_zarr(path, mode="a", group=_GROUP, consolidated=False, zarr_format=3)
         return
-    packed = {
-        k: {"zlib": True, "complevel": 2}
-        for k, v in root.data_vars.items()
-        if v.ndim >= 2 and v.dtype.kind == "f"
-    }
-    root.to_netcdf(path, mode="w", engine="netcdf4", encoding=packed)
-    packed = {k: {"zlib": True, "complevel": 2} for k, v in group.data_vars.items() if v.ndim >= 2}
+    root.to_netcdf(path, mode="w", engine="netcdf4")  # each variable says how it is compressed
+    fields = [name for name, variable in group.data_vars.items() if variable.ndim >= 2]
+    packed = dict.fromkeys(fields, COMPRESSED)
     group.to_netcdf(path, mode="a", engine="netcdf4", group=_GROUP, encoding=packed)
 
 

@@ -35,6 +35,9 @@ SLACK = 1.25
 class ErrorController(AbstractController):
     """The step follows from an estimate of its local error.
 
+    The estimate holds the rates at the end of the step, so one that ends too stiff for its stages
+    has a large error and is rejected by it; the stiffness there needs no look of its own.
+
     Args:
         atol: tolerated root mean square of the error, in the unit of y.
         order: of the error estimate.

@@ -90,7 +90,7 @@ class Trial(NamedTuple):
     y: PyTree  # at the end, not yet settled
     end: Rates | None  # there, if the scheme evaluates them
     error: PyTree | None  # estimate of the local error, if the scheme has one
-    stiffness: Array | None  # the largest at later stages and the end, if the scheme sees it
+    stiffness: Array | None  # the largest at later stages and the end, for the CFL rule
 
 
 class AbstractScheme(eqx.Module):

@@ -70,7 +70,7 @@ class Chebyshev(AbstractScheme):
         _, _, y1 = bounded_while(running, stage, start, limit)
         end = f(t + dt, y1)
         error = combine((0.8, y), (-0.8, y1), (0.4 * dt, rate), (0.4 * dt, end[0]))
-        return Trial(y1, end, error, end[1])
+        return Trial(y1, end, error, None)
 
 
 class ChebyshevTranspose(AbstractTranspose):
