@@ -27,8 +27,8 @@ from odinn.learning import gradients
 from odinn.learning.problem import local_parts, make_settings, prepare, run_options
 from odinn.learning.terms import as_total
 from odinn.model.binding import bind, trainable
-from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Unknowns
+from odinn.physics.state import State
 from odinn.run.assembly import system_of
 from odinn.stepping.steps import Limits
 

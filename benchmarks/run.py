@@ -23,8 +23,8 @@ import numpy as np
 
 import odinn
 from benchmarks.measuring import ROOT, ROUNDS, interleaved, keep, machine, rms_over_ice
-from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Unknowns
+from odinn.physics.state import State
 from odinn.run.assembly import system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of

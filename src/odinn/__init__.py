@@ -34,7 +34,7 @@ from odinn.physics.balance.temperature_index import (
 )
 from odinn.physics.flow.base import AbstractFlow as _AbstractFlow
 from odinn.physics.flow.sia import SIA2D, DiffusiveSIA2D, HybridSIA2D
-from odinn.physics.processes.state import State
+from odinn.physics.state import State
 from odinn.printing import print_as_calls as _print_as_calls
 from odinn.registry import register
 from odinn.results.simulation import Failure, Simulation

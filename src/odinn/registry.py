@@ -25,7 +25,7 @@ _BUILT_IN: Final[dict[str, str]] = {
     "odinn.PointThickness": "odinn.glacier",
     "odinn.Parameter": "odinn.numbers.parameter",
     "odinn.Model": "odinn.model.model",
-    "odinn.State": "odinn.physics.processes.state",
+    "odinn.State": "odinn.physics.state",
     "odinn.state.BalanceInForce": "odinn.physics.processes.balance",
     "odinn.state.Rates": "odinn.physics.balance.base",
     "odinn.SIA2D": "odinn.physics.flow.sia",

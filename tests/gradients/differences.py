@@ -11,7 +11,7 @@ from odinn.learning import gradients
 from odinn.learning.problem import local_parts, make_settings, prepare, run_outcome
 from odinn.learning.terms import as_total
 from odinn.model.binding import bind, trainable
-from odinn.run.steps import record_as_replay
+from odinn.stepping.steps import record_as_replay
 
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6, 1e-7
 SENSITIVE = 10  # cells that are tried one by one

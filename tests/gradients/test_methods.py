@@ -12,8 +12,7 @@ from odinn.learning import gradients
 from odinn.learning.losses import Total
 from odinn.learning.problem import local_parts, make_settings, prepare, run_options
 from odinn.model.binding import bind, trainable
-from odinn.run.steps import record_as_replay
-from odinn.stepping.steps import Limits
+from odinn.stepping.steps import Limits, record_as_replay
 
 SPAN = (2000.0, 2001.0)
 MODEL = odinn.Model(

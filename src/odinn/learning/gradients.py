@@ -30,8 +30,7 @@ from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.run.checks import failure
 from odinn.run.settings import Settings
-from odinn.run.steps import record_as_replay
-from odinn.stepping.steps import Limits, Record
+from odinn.stepping.steps import Limits, Record, record_as_replay
 
 Sizes = dict[
     str, tuple[int, int, int]

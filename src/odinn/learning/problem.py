@@ -24,12 +24,11 @@ from odinn.physics.processes.base import Window
 from odinn.physics.processes.flow import velocity_on_cells
 from odinn.physics.processes.system import System, initial_state
 from odinn.run.assembly import system_of
-from odinn.run.checks import check_run
+from odinn.run.checks import check_run, replay_of
 from odinn.run.plan import CHUNK, padded, plan_run
 from odinn.run.settings import Settings, settings_of
-from odinn.run.steps import record_as_replay, replay_of
 from odinn.stepping.adjoint import snapshots
-from odinn.stepping.steps import Record, Replay, Steps
+from odinn.stepping.steps import Record, Replay, Steps, record_as_replay
 
 _SAME = 1e-7  # years: a stop this close to the start is the start
 

@@ -16,7 +16,7 @@ from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.physics.flow.base import VelocityKind
-from odinn.physics.processes.state import State
+from odinn.physics.state import State
 from odinn.results.evolution import Evolution, Fields, Series, surface_of
 from odinn.results.hydrology import Hydrology
 from odinn.results.notebook import table

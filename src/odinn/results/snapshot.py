@@ -21,7 +21,7 @@ from odinn.atomic import whole_or_nothing
 from odinn.data.netcdf import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.physics.processes.state import State
+from odinn.physics.state import State
 from odinn.registry import public_name
 from odinn.results import codec
 from odinn.results.dataset import COMPRESSED, WATER_FIELDS

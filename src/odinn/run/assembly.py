@@ -28,8 +28,8 @@ from odinn.physics.processes.border import IceFreeBorder, SignedThickness
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.processes.odinn import OdinnMonthEnd
 from odinn.physics.processes.snow import Snowpack
-from odinn.physics.processes.state import State
 from odinn.physics.processes.system import System, initial_state
+from odinn.physics.state import State
 from odinn.run.plan import Plan
 from odinn.run.settings import Coupling
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from odinn.climate import months_between
@@ -11,9 +13,14 @@ from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.physics.laws.base import check_laws
 from odinn.physics.processes.base import Window
-from odinn.physics.processes.state import State
+from odinn.physics.state import State
+from odinn.run.plan import Plan
 from odinn.run.settings import Settings
 from odinn.stepping.interface import NOT_FINITE
+from odinn.stepping.steps import Steps
+
+Replays = Steps | Sequence[Steps] | Mapping[str, Steps] | None
+_CLOSE = 1e-9  # years
 
 
 def check_run(
@@ -79,6 +86,39 @@ def _check_initial(model: Model, glacier: Glacier, settings: Settings, initial: 
     shape = np.shape(initial.thickness)
     if shape != glacier.grid.shape:
         text = f"the initial thickness has shape {shape}, expected {glacier.grid.shape}"
+        raise InputError(where(glacier.rgi_id, text))
+
+
+def replay_of(replay: Replays, glacier: Glacier, position: int, total: int) -> Steps | None:
+    """The steps that one of several glaciers is to repeat."""
+    if replay is None:
+        return None
+    if isinstance(replay, Steps):
+        if total > 1:
+            text = "one Steps for several glaciers; give a list, or {rgi_id: Steps}"
+            raise InputError(f"replay: {text}")
+        return replay
+    if isinstance(replay, Mapping):
+        if glacier.rgi_id not in replay:
+            raise InputError(where(glacier.rgi_id, "replay has no entry for this glacier"))
+        return replay[glacier.rgi_id]
+    if len(replay) != total:
+        raise InputError(f"replay has {len(replay)} entries for {total} glaciers")
+    return replay[position]
+
+
+def check_replay(replay: Steps | None, plan: Plan, glacier: Glacier) -> None:
+    """Raise where steps to repeat are of other windows."""
+    if replay is None:
+        return
+    same = len(replay.start) == plan.count
+    same = same and np.allclose(replay.start, plan.starts, atol=_CLOSE, rtol=0)
+    same = same and np.allclose(replay.length, plan.lengths, atol=_CLOSE, rtol=0)
+    if not same:
+        text = (
+            f"replay: the recorded run has {len(replay.start)} windows from {replay.start[0]:.4f}, this "
+            f"one has {plan.count} from {plan.starts[0]:.4f}; span and save_every have to be the same"
+        )
         raise InputError(where(glacier.rgi_id, text))
 
 

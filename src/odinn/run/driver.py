@@ -21,19 +21,18 @@ from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter, cast_floats
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.processes.base import Window
-from odinn.physics.processes.state import State
 from odinn.physics.processes.system import Report, System
+from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
-from odinn.run.checks import check_run, failure
-from odinn.run.plan import Chunk, plan_run
-from odinn.run.recorders import Budget, States, StepRecord, WaterByMonth
+from odinn.run.checks import Replays, check_replay, check_run, failure, replay_of
+from odinn.run.plan import CHUNK, Chunk, plan_run
+from odinn.run.recorders import Recorders
 from odinn.run.settings import Coupling, Precision, Settings, settings_of
-from odinn.run.steps import Replays, check_replay, part_of, replay_of
 from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import AbstractStepper
-from odinn.stepping.steps import Record, Replay, Steps
+from odinn.stepping.steps import Record, Replay, Steps, part_of
 
 _CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
 _STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
@@ -150,44 +149,16 @@ def run_one(
     system = system_of(model, glacier, settings.coupling, water=settings.hydrology)
     state, plan = start_of(system, glacier, plan, initial)
     system, state = (cast_floats(tree, settings.dtype) for tree in (system, state))
-    first = np.asarray(state.thickness, float)
-    states = States(plan, np.maximum(first, 0.0))
-    budget, steps = Budget(plan, glacier.grid.cell_area), StepRecord(plan)
-    water = None
-    if settings.hydrology:
-        snow = np.asarray(state.extras["snow"], float)
-        water = WaterByMonth(
-            plan, glacier, model.ice_density, states.thickness[0], snow, settings.dtype
-        )
+    records = Recorders(plan, model, glacier, settings, state)
     with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
         for chunk in plan.chunks():
-            repeated = part_of(replay, chunk.first, chunk.size)
-            state, report, record = _advance(system, state, chunk, settings, repeated, glacier, bar)
-            states.add(chunk, report)
-            budget.add(report)
-            steps.add(chunk, record)
-            if water is not None:
-                water.add(chunk, report)
+            again = None if replay is None else part_of(replay, chunk.first, chunk.size, CHUNK)
+            state, report, record = _advance(system, state, chunk, settings, again, glacier, bar)
+            records.add(chunk, report, record)
             bar.advance(float(plan.ends[chunk.first + chunk.size - 1]))
             if chunk.first == 0:
                 _warn_about_balance(model, glacier, report, chunk)
-    last = np.asarray(state.thickness)
-    return Simulation(
-        glacier=glacier,
-        model=model,
-        times=np.array(states.times),
-        thickness=np.stack(states.thickness),
-        smb=np.stack(states.smb),
-        budget_series=budget.series(),
-        glacier_series=budget.on_glacier(),
-        steps=steps.steps(),
-        state=State(settings.t1, last, jax.tree.map(np.asarray, state.extras)),
-        initial_volume=float(np.sum(first) * glacier.grid.cell_area),
-        final_volume=float(np.sum(last.astype(float)) * glacier.grid.cell_area),
-        seconds=clock.perf_counter() - began,
-        settings=settings.described(),
-        hydrology=None if water is None else water.hydrology(),
-    )
+    return records.simulation(state, clock.perf_counter() - began)
 
 
 @eqx.filter_jit

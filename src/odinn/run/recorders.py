@@ -12,10 +12,13 @@ from jaxtyping import Bool, Float
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import month_index, snap
 from odinn.glacier import Glacier
+from odinn.model.model import Model
 from odinn.physics.processes.system import Report
+from odinn.physics.state import State
 from odinn.results.hydrology import SUMS, Hydrology
-from odinn.results.simulation import BUDGET
+from odinn.results.simulation import BUDGET, Simulation
 from odinn.run.plan import Chunk, Plan
+from odinn.run.settings import Settings
 from odinn.stepping.steps import Record, Steps
 
 Field = Float[np.ndarray, "ny nx"]
@@ -185,3 +188,51 @@ class WaterByMonth:
         stored = float((self._snow - self._snow_at_start).sum())
         whole["snow"] = stored * self._cell_area / WATER_DENSITY
         return replace(bare, sums=bare.series(domain), whole=whole)
+
+
+class Recorders:
+    """All that a run collects, as its settings ask for it."""
+
+    def __init__(
+        self, plan: Plan, model: Model, glacier: Glacier, settings: Settings, start: State
+    ) -> None:
+        self._model, self._glacier, self._settings = model, glacier, settings
+        self._cell_area = glacier.grid.cell_area
+        first = np.asarray(start.thickness, float)
+        self._initial_volume = float(np.sum(first) * self._cell_area)
+        # ODINN's scheme may start a run with less than no ice
+        self._states = States(plan, np.maximum(first, 0.0))
+        self._budget = Budget(plan, self._cell_area)
+        self._steps = StepRecord(plan)
+        self._water: WaterByMonth | None = None
+        if settings.hydrology:
+            ice, snow = self._states.thickness[0], np.asarray(start.extras["snow"], float)
+            self._water = WaterByMonth(plan, glacier, model.ice_density, ice, snow, settings.dtype)
+
+    def add(self, chunk: Chunk, report: Report, record: Record) -> None:
+        """The windows of a chunk."""
+        self._states.add(chunk, report)
+        self._budget.add(report)
+        self._steps.add(chunk, record)
+        if self._water is not None:
+            self._water.add(chunk, report)
+
+    def simulation(self, end: State, seconds: float) -> Simulation:
+        """The result of the run that ended with a state."""
+        last = np.asarray(end.thickness)
+        return Simulation(
+            glacier=self._glacier,
+            model=self._model,
+            times=np.array(self._states.times),
+            thickness=np.stack(self._states.thickness),
+            smb=np.stack(self._states.smb),
+            budget_series=self._budget.series(),
+            glacier_series=self._budget.on_glacier(),
+            steps=self._steps.steps(),
+            state=State(self._settings.t1, last, jax.tree.map(np.asarray, end.extras)),
+            initial_volume=self._initial_volume,
+            final_volume=float(np.sum(last.astype(float)) * self._cell_area),
+            seconds=seconds,
+            settings=self._settings.described(),
+            hydrology=None if self._water is None else self._water.hydrology(),
+        )

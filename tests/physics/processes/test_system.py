@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 import odinn
+from odinn.numbers.slot import with_fields
+from odinn.physics.flow.base import AbstractWarmFlow, Fluxes
 from odinn.physics.processes.border import EdgeTally, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
-from odinn.physics.processes.state import State
 from odinn.physics.processes.system import System, Unknowns
+from odinn.physics.state import State, StateField
 from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of
-from odinn.run.steps import record_as_replay
 from odinn.stepping.adjoint import snapshots
-from odinn.stepping.steps import Limits
+from odinn.stepping.steps import Limits, record_as_replay
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 MODEL = odinn.Model(odinn.SIA2D(A=5e-17), TI)
@@ -234,3 +235,37 @@ def test_a_process_of_ones_own_adds_to_the_others(glacier):
     alone, _ = plain.tendency(held[:1], 0.0, Unknowns(y.thickness, y.of_processes[:1]))
     assert float((rate.thickness - alone.thickness).sum()) == pytest.approx(10.0)
     assert isinstance(both.for_transpose().processes[0], IceFlow)
+
+
+class Remembering(AbstractWarmFlow):
+    """A flow that moves nothing and counts the windows, where it keeps its warm start."""
+
+    windows: object = None
+    ice_density: float = 900.0
+    gravity: float = 9.81
+
+    @property
+    def fields(self):
+        return (StateField("windows", "1", "windows so far"),)
+
+    def warmed(self, domain, thickness, kept):
+        return with_fields(self, windows=kept["windows"] + 1.0)
+
+    def kept(self):
+        return {"windows": self.windows}
+
+    def fluxes(self, domain, thickness):
+        x, y = thickness[1:-1, 1:], thickness[1:, 1:-1]
+        return Fluxes(0.0 * x, 0.0 * y, jnp.zeros(()))
+
+    def velocity(self, domain, thickness, at):
+        zero = 0.0 * thickness[1:, 1:]
+        return zero, zero
+
+
+def test_a_flow_may_keep_a_warm_start_in_the_state(slab):
+    model = odinn.Model(Remembering(), TI)
+    run = odinn.simulate(model, slab, 2000.0, 2000.5)
+    assert (run.state.extras["windows"] == 6).all()
+    rest = odinn.simulate(model, slab, 2000.5, 2000.75, initial=run.state)
+    assert (rest.state.extras["windows"] == 9).all()

@@ -1,14 +1,16 @@
 """The interface of ice flow."""
 
 import abc
+from collections.abc import Mapping
 from typing import Literal
 
 import equinox as eqx
 
-from odinn.grid import Cell, Corner, Scalar
+from odinn.grid import Array, Cell, Corner, Scalar
 from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site, with_fields
 from odinn.physics.domain import Domain
 from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, FaceX, FaceY
+from odinn.physics.state import StateField
 
 VelocityKind = Literal["surface", "mean", "basal"]
 
@@ -71,6 +73,25 @@ class AbstractFlow(eqx.Module):
         differentiates, in reverse mode only.
         """
         return with_fields(self, by_hand=True)
+
+
+class AbstractWarmFlow(AbstractFlow):
+    """A flow that keeps fields in the state from window to window, such as where the iteration of
+    the next window starts.
+    """
+
+    @property
+    @abc.abstractmethod
+    def fields(self) -> tuple[StateField, ...]:
+        """The fields, on cells; a run begins with zeros in them."""
+
+    @abc.abstractmethod
+    def warmed(self, domain: Domain, thickness: Cell, kept: Mapping[str, Array]) -> "AbstractWarmFlow":
+        """The flow for a window that begins with this thickness (m), from what was kept."""
+
+    @abc.abstractmethod
+    def kept(self) -> Mapping[str, Array]:
+        """What a flow made by ``warmed`` keeps at the window's end."""
 
 
 def divergence(fluxes: Fluxes, domain: Domain) -> Cell:

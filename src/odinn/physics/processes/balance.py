@@ -29,7 +29,7 @@ from odinn.physics.processes.base import (
     no_tendency,
     no_unknowns,
 )
-from odinn.physics.processes.state import State, StateField
+from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
 
 Detail = Literal["rate", "totals", "water"]

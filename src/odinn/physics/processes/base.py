@@ -13,7 +13,7 @@ from jaxtyping import Float
 from odinn.grid import Array, Cell
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
-from odinn.physics.processes.state import State, StateField
+from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
 
 PyTree = Any

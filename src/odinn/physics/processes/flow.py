@@ -9,18 +9,24 @@ import jax.numpy as jnp
 from odinn.grid import Cell, cell_mean
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
-from odinn.physics.flow.base import AbstractFlow, VelocityKind, divergence
+from odinn.physics.flow.base import (
+    AbstractFlow,
+    AbstractWarmFlow,
+    VelocityKind,
+    divergence,
+)
 from odinn.physics.processes.base import (
     AbstractProcess,
+    Ledger,
+    PyTree,
     Rate,
     Window,
     asks_nothing,
     changes_nothing,
-    keeps_nothing,
     no_tally,
     no_unknowns,
 )
-from odinn.physics.processes.state import State, StateField
+from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
 
 
@@ -29,14 +35,22 @@ class IceFlow(AbstractProcess):
 
     flow: AbstractFlow
 
-    fields: ClassVar[tuple[StateField, ...]] = ()
     end_is_linear: ClassVar[bool] = True
     reads_ledger: ClassVar[bool] = False
+
+    @property
+    def fields(self) -> tuple[StateField, ...]:
+        """What the flow keeps from window to window, if it is one that does."""
+        return self.flow.fields if isinstance(self.flow, AbstractWarmFlow) else ()
 
     def begin(self, domain: Domain, state: State, window: Window) -> AbstractFlow | None:
         """The flow with this month's laws. None where it is the same in all windows: what is held has a
         cotangent of its own in the backward pass, and a copy of every field would double that."""
-        return None if window.laws is None else self.flow.in_month(window.laws)
+        flow = self.flow if window.laws is None else self.flow.in_month(window.laws)
+        if isinstance(flow, AbstractWarmFlow):
+            kept = {field.name: state.extras[field.name] for field in flow.fields}
+            return flow.warmed(domain, state.thickness, kept)
+        return None if window.laws is None else flow
 
     def tendency(
         self, domain: Domain, held: AbstractFlow | None, t: Scalar, thickness: Cell
@@ -46,6 +60,12 @@ class IceFlow(AbstractProcess):
         fluxes = flow.fluxes(domain, thickness)
         return Rate(divergence(fluxes, domain), stiffness=fluxes.stiffness)
 
+    def record(
+        self, state: State, held: AbstractFlow | None, ledger: Ledger | None
+    ) -> dict[str, PyTree]:
+        """See :class:`AbstractProcess`."""
+        return dict(held.kept()) if isinstance(held, AbstractWarmFlow) else {}
+
     def for_transpose(self) -> IceFlow:
         """The same with hand-written transposes of its stencils."""
         return IceFlow(self.flow.for_transpose())
@@ -54,7 +74,6 @@ class IceFlow(AbstractProcess):
     empty_tally = no_tally
     settle = asks_nothing
     end = changes_nothing
-    record = keeps_nothing
 
 
 def velocity_on_cells(

@@ -22,7 +22,7 @@ from odinn.physics.processes.base import (
     no_tendency,
     no_unknowns,
 )
-from odinn.physics.processes.state import StateField
+from odinn.physics.state import StateField
 
 _GAINS_ABOVE: Final = 10.0  # m of ice, everywhere
 

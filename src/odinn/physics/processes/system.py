@@ -16,7 +16,7 @@ from odinn.physics.processes.balance import HeldBalance
 from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
-from odinn.physics.processes.state import State, StateField
+from odinn.physics.state import State, StateField
 from odinn.stepping.interface import AbstractSystem, Scalar
 
 
