@@ -21,7 +21,7 @@ def fifty_years():
     slope, by stepper.
     """
     bare = make_slab()
-    along = np.linspace(1.5, -3.0, bare.grid.nx)
+    along = np.linspace(6.0, -12.0, bare.grid.nx)  # m w.e. yr⁻¹: thick ice, soon
     balance = np.broadcast_to(along, bare.grid.shape)
     bare = bare.replace(thickness=np.zeros(bare.grid.shape))
     model = odinn.Model(odinn.SIA2D(A=1e-16), odinn.PrescribedBalance(balance))
@@ -38,9 +38,10 @@ def test_fifty_years_from_bare_ground_in_one_window_grow_the_glacier_that_rkc2_g
 ):
     expected, sim = fifty_years(odinn.RKC2()), fifty_years(stepper)
     assert sim.steps.rejected > 0
-    assert expected.volume[-1] > 5e6  # m³: there is a glacier
-    # Euler is of first order in time; its steps are all as long as stability allows.
-    assert sim.volume[-1] == pytest.approx(expected.volume[-1], rel=0.02)
+    assert expected.volume[-1] > 3e7  # m³: there is a glacier
+    # Euler is of first order: 3e-4 with steps as long as stability allows. Without the flow, which
+    # a single step from bare ground does not see, the volume is off by 7e-3.
+    assert sim.volume[-1] == pytest.approx(expected.volume[-1], rel=1e-3)
     assert sim.budget["clipped"] == 0.0
     assert sim.relative_residual < 1e-12
 

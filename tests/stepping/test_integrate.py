@@ -9,7 +9,7 @@ import pytest
 import odinn
 from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import NOT_FINITE, OK, OUT_OF_STEPS
-from odinn.stepping.steps import as_replay
+from odinn.stepping.steps import Replay, as_replay
 from tests.stepping.systems import Cells, cells, store, windows
 
 STEPPERS = [odinn.Euler(), odinn.SSPRK3(), odinn.RKC2(tol=1e-3), odinn.Diffrax(atol=1e-4)]
@@ -198,3 +198,11 @@ def test_nothing_is_remembered_from_one_window_to_the_next(stepper):
     busy, rest = np.asarray(record.count)
     assert busy > (4 if name(stepper) == "RKC2" else 8)
     assert rest == 1
+
+
+def test_the_last_step_of_a_replay_ends_the_window_whatever_the_round_off():
+    tenths = Replay(jnp.full((1, 12), 0.1), jnp.ones((1, 12), jnp.int32), jnp.array([10]))
+    assert sum([0.1] * 10) < 1.0  # added up, they would leave a sliver for an eleventh step
+    record = run(odinn.Euler(), windows(1.0), replay=tenths)[2]
+    assert int(record.count[0]) == 10
+    assert int(record.status) == OK
