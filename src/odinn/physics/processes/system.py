@@ -174,6 +174,11 @@ class System(AbstractSystem):
         extras: dict[str, PyTree] = {}
         for process, own in zip(self.processes, held, strict=True):
             extras |= process.record(state, own, ledger)
+        # windows of length zero fill up the last call of a run: nothing happens in them
+        for field in self.fields:
+            if field.restart == "zero":
+                before = state.extras[field.name]
+                extras[field.name] = jnp.where(window.length > 0, extras[field.name], before)
         after = State(window.start + window.length, thickness, extras)
         if not self.reports or ledger is None or edge is None:
             return after, None
