@@ -238,9 +238,9 @@ ROUGH = odinn.inputs.TopographicRoughness(direction="both")
         + odinn.regularization.Smoothness("flow.A", "variation")
         + odinn.regularization.Prior("flow.A", 0.5, guess=1e-17),
         odinn.optimizers.adam(1e-2, 5, batch=2),
-        odinn.verification.exact.ExactBalance(
-            dome=odinn.verification.exact.Halfar(),
-            circles=odinn.verification.exact.Circles.of(odinn.Grid(5, 5, 1e4, 1e4)),
+        odinn.verification.exact_solutions.ExactBalance(
+            dome=odinn.verification.exact_solutions.Halfar(),
+            circles=odinn.verification.exact_solutions.Circles.of(odinn.Grid(5, 5, 1e4, 1e4)),
         ),
     ],
     ids=lambda part: type(part).__name__,

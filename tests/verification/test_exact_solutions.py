@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from odinn.grid import Grid
-from odinn.verification.exact import (
+from odinn.verification.exact_solutions import (
     BedrockStep,
     Circles,
     ExactBalance,

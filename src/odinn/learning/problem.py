@@ -34,12 +34,14 @@ _SAME = 1e-7  # years: a stop this close to the start is the start
 
 
 class Problem(eqx.Module):
-    """One glacier of an inversion, prepared on the host: site, windows, targets, step, all as arrays.
+    """One glacier of an inversion, prepared on the host: site, windows, targets, step, all as
+    arrays.
 
-    ``keep`` are the numbers of the windows that end where a loss asked the run to stop. ``targets`` has
-    an entry for each data term, None where the glacier is left out of it; ``shares`` (terms,) is
-    what the glacier's value of each term counts in the whole loss: 1 over the number of glaciers that
-    have such data, or 0. ``carries``: the balance in force has to be carried from window to window.
+    ``keep`` are the numbers of the windows that end where a loss asked the run to stop. ``targets``
+    has an entry for each data term, None where the glacier is left out of it; ``shares`` (terms,)
+    is what the glacier's value of each term counts in the whole loss: 1 over the number of glaciers
+    that have such data, or 0. ``carries``: the balance in force has to be carried from window to
+    window.
     """
 
     glacier: Glacier
@@ -97,7 +99,9 @@ def prepare_all(
 def prepare(
     model: Model, glacier: Glacier, loss: Total, settings: Settings, replay: Steps | None = None
 ) -> Problem:
-    """Check a glacier and lay out its windows, law inputs and data; its shares are 1, as if it were alone."""
+    """Check a glacier and lay out its windows, law inputs and data; its shares are 1, as if it were
+    alone.
+    """
     data = [term for _, _, term in loss.data]
     plain = glacier.settled()
     check_run(model, plain, settings)
@@ -148,11 +152,12 @@ def run_outcome(
     settings: tuple,
     how: dict[str, Any],
 ) -> tuple[Outcome, Record]:
-    """A run of one glacier inside compiled code, with the states at the ends of the windows ``keep``.
+    """A run of one glacier inside compiled code, with the states at the ends of the windows
+    ``keep``.
 
     ``settings`` are (stepper, coupling); ``how`` are keywords of ``snapshots``, and "carries" and
-    "balance_so_far" of ``system_of``; with "continuous" it is solved by ``continuous_snapshots`` (the
-    record is then whether that went well).
+    "balance_so_far" of ``system_of``; with "continuous" it is solved by ``continuous_snapshots``
+    (the record is then whether that went well).
     """
     stepper, coupling = settings
     how = dict(how)
@@ -187,8 +192,8 @@ def run_outcome(
 
 
 def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
-    """Monthly inputs of laws at the start and at stops, (2 · (1 + stops), ...): first those of the window that
-    ends at each, then those of the one that begins there."""
+    """Monthly inputs of laws at the start and at stops, (2 · (1 + stops), ...): first those of the
+    window that ends at each, then those of the one that begins there."""
     begins = jnp.minimum(keep + 1, len(windows.start) - 1)
 
     def rows(column: Array) -> Array:
@@ -199,7 +204,9 @@ def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
 
 
 class _Velocity(eqx.Module):
-    """(vx, vy) on cells, m yr⁻¹, at the start (0) or a stop, with the laws of the window that ends there, or begins."""
+    """(vx, vy) on cells, m yr⁻¹, at the start (0) or a stop, with the laws of the window that ends
+    there, or begins.
+    """
 
     system: System
     ice: Float[Array, "stops ny nx"]
@@ -219,7 +226,8 @@ def residuals_of(
 ) -> tuple[list[tuple[Any, Any]], Record]:
     """((residuals, number of data) of each data term, record) of one glacier; inside compiled code.
 
-    ``params``, ``static`` and ``arrays`` are of :func:`local_parts`, the rest of :func:`run_outcome`.
+    ``params``, ``static`` and ``arrays`` are of :func:`local_parts`, the rest of
+    :func:`run_outcome`.
     Nothing where the glacier is left out: (zeros (1,), 1).
     """
     model, own_geometry = eqx.combine(params, static)

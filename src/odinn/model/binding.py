@@ -17,7 +17,8 @@ from odinn.grid import Scalar
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import AbstractVariable, LocatedSlot, slots_of
-from odinn.physics.laws.base import AbstractLaw, fixed_values
+from odinn.physics.laws.base import AbstractLaw
+from odinn.physics.laws.refresh import fixed_values
 
 
 def as_list(glaciers: Glacier | Sequence[Glacier]) -> list[Glacier]:

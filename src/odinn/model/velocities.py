@@ -15,7 +15,7 @@ from odinn.model.model import Model
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain, domain_of
 from odinn.physics.flow.base import AbstractFlow, VelocityKind
-from odinn.physics.laws.base import monthly_laws, monthly_rows
+from odinn.physics.laws.refresh import monthly_laws, monthly_rows
 from odinn.physics.processes.flow import velocity_on_cells
 
 

@@ -12,9 +12,9 @@ class State(eqx.Module):
 
     Args:
         time: decimal year. thickness: m, (ny, nx).
-        extras: the other fields of the state by name, as the processes declare them (:class:`StateField`):
-            "balance" is the balance in force when a run is cut within a month, "snow" the snowpack
-            beside the ice (kg m⁻²) of a run with hydrology.
+        extras: the other fields of the state by name, as the processes declare them
+            (:class:`StateField`): "balance" is the balance in force when a run is cut within a
+            month, "snow" the snowpack beside the ice (kg m⁻²) of a run with hydrology.
     """
 
     time: Any
@@ -25,7 +25,8 @@ class State(eqx.Module):
 class StateField(NamedTuple):
     """A field of the state that a process declares beside the thickness.
 
-    ``differentiated``: whether gradients pass through it from window to window. ``restart``: what a run
+    ``differentiated``: whether gradients pass through it from window to window. ``restart``: what a
+    run
     does that starts from a state without the field: begin with zeros, or evaluate it anew.
     """
 

@@ -44,7 +44,8 @@ def system_of(
     balance_so_far: bool = False,
     carried: bool = True,
 ) -> System:
-    """The system of one glacier (or site) under one model, with the model's numbers as fields on its grid.
+    """The system of one glacier (or site) under one model, with the model's numbers as fields on
+    its grid.
 
     Args:
         reports: windows report thickness, balance and budget. water: and snow, rain and snowpack.
@@ -87,7 +88,9 @@ def _balance_process(
 def start_of(
     system: System, glacier: Glacier, plan: Plan, initial: State | None
 ) -> tuple[State, Plan]:
-    """The state in which a run starts, and the plan with a balance that is evaluated there if none is brought along."""
+    """The state in which a run starts, and the plan with a balance that is evaluated there if none
+    is brought along.
+    """
     given: dict[str, PyTree] = {} if initial is None else dict(initial.extras)
     ice = glacier.thickness if initial is None else initial.thickness
     held = [p for p in system.processes if isinstance(p, HeldBalance)]
@@ -105,7 +108,8 @@ def start_of(
 def _in_force(
     balance: BalanceInForce, detail: Detail, renewed: bool, glacier: Glacier
 ) -> BalanceInForce:
-    """The balance in force of an earlier run's state, with snow and rain if this run records water, else without.
+    """The balance in force of an earlier run's state, with snow and rain if this run records water,
+    else without.
 
     Args:
         renewed: the balance is evaluated before it is used.
@@ -117,7 +121,8 @@ def _in_force(
     if not renewed:
         text = (
             "hydrology=True: the initial state lies within a month and comes from a run without "
-            "hydrology, so the month's snow and rain are not known; continue from the start of a month"
+            "hydrology, so the month's snow and rain are not known; continue from the start of a "
+            "month"
         )
         raise InputError(where(glacier.rgi_id, text))
     zero = jnp.zeros_like(balance.rate)

@@ -11,7 +11,7 @@ from odinn.data.checks import check_fields
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
 from odinn.model.model import Model
-from odinn.physics.laws.base import check_laws
+from odinn.physics.laws.refresh import check_laws
 from odinn.physics.processes.base import Window
 from odinn.physics.state import State
 from odinn.run.plan import Plan
@@ -75,7 +75,8 @@ def _check_initial(model: Model, glacier: Glacier, settings: Settings, initial: 
     balance = model.mass_balance
     if balance is not None and not balance.acts_at_final_time:
         text = (
-            f"{type(balance).__name__} leaves out the event at the final time, so its runs cannot be "
+            f"{type(balance).__name__} leaves out the event at the final time, so its runs cannot "
+            "be "
             "continued"
         )
         raise InputError(where(glacier.rgi_id, text))
@@ -116,8 +117,10 @@ def check_replay(replay: Steps | None, plan: Plan, glacier: Glacier) -> None:
     same = same and np.allclose(replay.length, plan.lengths, atol=_CLOSE, rtol=0)
     if not same:
         text = (
-            f"replay: the recorded run has {len(replay.start)} windows from {replay.start[0]:.4f}, this "
-            f"one has {plan.count} from {plan.starts[0]:.4f}; span and save_every have to be the same"
+            f"replay: the recorded run has {len(replay.start)} windows from "
+            f"{replay.start[0]:.4f}, this "
+            f"one has {plan.count} from {plan.starts[0]:.4f}; span and save_every have to be the "
+            "same"
         )
         raise InputError(where(glacier.rgi_id, text))
 
@@ -125,7 +128,9 @@ def check_replay(replay: Steps | None, plan: Plan, glacier: Glacier) -> None:
 def failure(
     status: int, glacier: Glacier, windows: Window, count: np.ndarray, max_steps: int
 ) -> SolverError:
-    """Where and why the stepping of these windows stopped; ``count`` (windows,) are the steps taken in each."""
+    """Where and why the stepping of these windows stopped; ``count`` (windows,) are the steps taken
+    in each.
+    """
     stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
     start = float(windows.start[stuck])
     end = start + float(windows.length[stuck])
@@ -137,7 +142,8 @@ def failure(
         )
     else:
         text = (
-            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium (thick "
+            f"{max_steps} steps did not suffice {place}: the ice may be far from equilibrium "
+            "(thick "
             "and steep); loosen the tolerance, coarsen the grid, or raise max_steps"
         )
     return SolverError(where(glacier.rgi_id, text))

@@ -1,4 +1,6 @@
-"""``simulate``: the host driver of forward runs. It checks, compiles, steps, reports; NumPy comes out."""
+"""``simulate``: the host driver of forward runs. It checks, compiles, steps, reports; NumPy comes
+out.
+"""
 
 from __future__ import annotations
 
@@ -65,18 +67,19 @@ def simulate(
 
     Args:
         model: flow and mass balance.
-        glacier: one glacier, or a list; results of a list come in its order. What is learned of one (its
-            thickness, its bed) is taken at its present values.
+        glacier: one glacier, or a list; results of a list come in its order. What is learned of one
+            (its thickness, its bed) is taken at its present values.
         t0, t1: start and end: decimal years or dates.
         save_every: years between saved states; the last one is always saved.
         stepper: default ``RKC2(tol=1e-2)``.
         coupling: "source" (the month's balance acts through the month) or "jump" (at its end).
-        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it has to
-            be at t0.
+        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it
+            has to be at t0.
         replay: steps of an earlier run over the same windows, repeated exactly.
         hydrology: record snow, rain, melt and snowpack by cell and month
-            (:class:`odinn.results.hydrology.Hydrology`); needs a balance by degree-days. The state then carries
-            the snowpack, so a run may be cut anywhere; other states start without snow beside the ice.
+            (:class:`odinn.results.hydrology.Hydrology`); needs a balance by degree-days. The state
+            then carries the snowpack, so a run may be cut anywhere; other states start without snow
+            beside the ice.
         on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result.
         dtype: "float32" is about 0.6 times the time, with errors of millimetres.
         max_steps: attempts after which a window is given up.
@@ -124,7 +127,9 @@ def simulate(
 
 
 def _bound(model: Model, glaciers: list[Glacier]) -> Model:
-    """The model, bound where it has laws or parameters, so that a new one runs with its initial values."""
+    """The model, bound where it has laws or parameters, so that a new one runs with its initial
+    values.
+    """
 
     def stands_for_a_number(node: Any) -> bool:
         return isinstance(node, Parameter | AbstractLaw)
@@ -170,7 +175,9 @@ def run_windows(
     replay: Replay | None,
     limits: tuple[int, Any],
 ) -> tuple[State, Report, Record]:
-    """The one compiled program of forward runs; ``limits``: (capacity of the record, most attempts)."""
+    """The one compiled program of forward runs; ``limits``: (capacity of the record, most
+    attempts).
+    """
     capacity, max_steps = limits
     return integrate(
         system, state, windows, stepper, capacity=capacity, max_steps=max_steps, replay=replay
@@ -186,8 +193,8 @@ def _advance(
     glacier: Glacier,
     bar: Progress,
 ) -> tuple[State, Report, Record]:
-    """One compiled call, and its report on the host in double precision; called again with longer buffers where
-    the record of steps did not fit."""
+    """One compiled call, and its report on the host in double precision; called again with longer
+    buffers where the record of steps did not fit."""
     windows = cast_floats(chunk.windows, settings.dtype)
     capacity, most = _CAPACITY, np.int32(settings.max_steps)
     while True:
@@ -217,8 +224,10 @@ def _warn_about_balance(model: Model, glacier: Glacier, report: Report, chunk: C
     gained = report.balance.sum(axis=0)[ice].mean() * model.ice_density / WATER_DENSITY
     if abs(gained) > _STRANGE:
         warnings.warn(
-            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1, "
-            "which few glaciers have. If it is not the scenario that is strong, the melt factor is not "
+            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {gained:+.1f} m "
+            "w.e. yr-1, "
+            "which few glaciers have. If it is not the scenario that is strong, the melt factor "
+            "is not "
             "calibrated: use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
             stacklevel=4,
         )

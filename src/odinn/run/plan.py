@@ -1,4 +1,6 @@
-"""How a run is cut: windows, and what each brings. A plan serves runs, inversions and ``--check`` alike."""
+"""How a run is cut: windows, and what each brings. A plan serves runs, inversions and ``--check``
+alike.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from odinn.climate import months_between
 from odinn.dates import MONTH, month_index, snap
 from odinn.glacier import Glacier
 from odinn.model.model import Model
-from odinn.physics.laws.base import monthly_laws, monthly_rows
+from odinn.physics.laws.refresh import monthly_laws, monthly_rows
 from odinn.physics.processes.base import PyTree, Window
 from odinn.run.settings import Settings
 
@@ -39,7 +41,8 @@ class Plan(eqx.Module):
     """A run cut into windows; arrays are NumPy.
 
     Args:
-        windows: with leading axis (windows,). saved: whether a window's end is a save time, (windows,).
+        windows: with leading axis (windows,). saved: whether a window's end is a save time,
+            (windows,).
     """
 
     windows: Window
@@ -67,7 +70,9 @@ class Plan(eqx.Module):
 
     @property
     def carries(self) -> bool:
-        """Whether some window starts while a monthly balance is in force, which the state then has to carry."""
+        """Whether some window starts while a monthly balance is in force, which the state then has
+        to carry.
+        """
         return self.windows.forcing is not None and not bool(np.all(self.windows.evaluate))
 
     def nearest(self, times: Sequence[float]) -> Int[np.ndarray, " rows"]:
@@ -99,7 +104,8 @@ def plan_run(
     """Cut a run at save times, at further stops, and, for a monthly balance or law, at months.
 
     Args:
-        stops: decimal years. resumes: the run goes on from a state that brings its balance in force.
+        stops: decimal years. resumes: the run goes on from a state that brings its balance in
+            force.
     """
     months = months_between(*settings.span)
     laws = monthly_rows(model, glacier, months)
@@ -114,7 +120,8 @@ def plan_run(
     forcing = balance.forcing(glacier, months) if monthly else None
     windows = Window(
         start=starts,
-        # a whole month is the same number everywhere, so that runs do not differ by how they were cut
+        # a whole month is the same number everywhere, so that runs do not differ by how they were
+        # cut
         length=np.where(at_start & at_end, MONTH, ends - starts),
         evaluate=_evaluated(model, at_start, resumes),
         jump=_jumps(model, settings, at_end),
@@ -125,7 +132,9 @@ def plan_run(
 
 
 def padded(windows: Window, count: int) -> Window:
-    """Windows of length zero, which do nothing, up to a number: runs of similar length share a program."""
+    """Windows of length zero, which do nothing, up to a number: runs of similar length share a
+    program.
+    """
     size = len(windows.start)
     if size == count:
         return windows
@@ -167,8 +176,8 @@ def _ends(settings: Settings, saves: list[float], stops: Sequence[float], at_mon
 def _evaluated(
     model: Model, at_start: Bool[np.ndarray, " windows"], resumes: bool
 ) -> Bool[np.ndarray, " windows"]:
-    """Windows in which a held balance is evaluated: where a month begins, if it is new each month, and at the
-    start of a run that brings none along."""
+    """Windows in which a held balance is evaluated: where a month begins, if it is new each month,
+    and at the start of a run that brings none along."""
     balance = model.mass_balance
     evaluate = np.zeros(at_start.size, bool)
     if balance is None or balance.frequency == "state":

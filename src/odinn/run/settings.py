@@ -21,7 +21,8 @@ class Settings(eqx.Module):
     Args:
         t0, t1: decimal years. save_every: years between saved states.
         stepper: method and step-size rule. coupling: how a monthly balance meets the ice.
-        hydrology: the water is recorded. dtype: precision. max_steps: attempts until a window is given up.
+        hydrology: the water is recorded. dtype: precision. max_steps: attempts until a window is
+            given up.
     """
 
     t0: float

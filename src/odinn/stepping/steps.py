@@ -83,7 +83,9 @@ def part_of(steps: Steps, first: int, size: int, rows: int) -> Replay:
 
 
 def record_as_replay(record: Record | Steps, windows: int) -> Replay:
-    """A record as steps to repeat, (windows, K), K a power of two so that runs of alike length share a program."""
+    """A record as steps to repeat, (windows, K), K a power of two so that runs of alike length
+    share a program.
+    """
     count = np.asarray(record.count)
     width = max(4, _power_of_two(int(count.max())))
     return _in_rows(np.asarray(record.dt), np.asarray(record.stages), count, windows, width)

@@ -34,7 +34,7 @@ from odinn.run.driver import simulate
 from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import OK, AbstractSystem
 from odinn.stepping.rkc import RKC2
-from odinn.verification.exact import (
+from odinn.verification.exact_solutions import (
     AbstractDome,
     BedrockStep,
     Circles,

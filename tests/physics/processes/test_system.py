@@ -140,7 +140,9 @@ def test_unmet_melt_does_not_depend_on_when_states_are_saved(slab, save_every):
 
 
 def test_bare_ground_outside_the_outline_asks_for_no_melt(slab):
-    """Of what the balance asks inside the outline, all is met or unmet; outside, only ice can melt."""
+    """Of what the balance asks inside the outline, all is met or unmet; outside, only ice can
+    melt.
+    """
     model = odinn.Model(None, odinn.PrescribedBalance(-2.0))
     budget = odinn.simulate(model, slab, 2000.0, 2003.0, save_every=3.0).budget
     asked = 2.0 / 0.9 * 3.0 * slab.mask.sum() * slab.grid.cell_area
@@ -212,7 +214,9 @@ def test_ice_that_nothing_explains_is_counted_as_made():
 
 
 def test_a_process_of_ones_own_adds_to_the_others(glacier):
-    """Ten metres a year of ice from nowhere, in one cell: a process is a class with six short parts."""
+    """Ten metres a year of ice from nowhere, in one cell: a process is a class with six short
+    parts.
+    """
     from odinn.physics.processes import base
 
     class Spring(base.AbstractProcess):

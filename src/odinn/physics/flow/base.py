@@ -9,7 +9,7 @@ import equinox as eqx
 from odinn.grid import Array, Cell, Corner, Scalar
 from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site, with_fields
 from odinn.physics.domain import Domain
-from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, FaceX, FaceY
+from odinn.physics.flow.capped_fluxes import PLAIN, TRANSPOSED, FaceX, FaceY
 from odinn.physics.state import StateField
 
 VelocityKind = Literal["surface", "mean", "basal"]
@@ -86,7 +86,9 @@ class AbstractWarmFlow(AbstractFlow):
         """The fields, on cells; a run begins with zeros in them."""
 
     @abc.abstractmethod
-    def warmed(self, domain: Domain, thickness: Cell, kept: Mapping[str, Array]) -> "AbstractWarmFlow":
+    def warmed(
+        self, domain: Domain, thickness: Cell, kept: Mapping[str, Array]
+    ) -> "AbstractWarmFlow":
         """The flow for a window that begins with this thickness (m), from what was kept."""
 
     @abc.abstractmethod

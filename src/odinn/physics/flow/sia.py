@@ -14,7 +14,7 @@ from odinn.numbers.conversion import plain_numbers
 from odinn.numbers.slot import Kind, Number, slot
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow, Fluxes, VelocityKind
-from odinn.physics.flow.kernel import PLAIN, TRANSPOSED, corner_geometry
+from odinn.physics.flow.capped_fluxes import PLAIN, TRANSPOSED, corner_geometry
 from odinn.physics.flow.power import Exponent, is_static, power
 
 # Pa⁻³ yr⁻¹: stiffer than the coldest ice of any glacier, but what A in Pa⁻³ s⁻¹ is like

@@ -1,8 +1,8 @@
 """What a law is: a function of inputs that stands in the place of a number."""
 
 import abc
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol, Self
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from odinn.numbers.slot import AbstractOpenNumber, AbstractVariable, Frequency, 
 from odinn.physics.laws.input_base import AbstractInput, in_slot, range_over
 
 Ranges = Float[Array, "inputs 2"]
-Rows = dict[str, tuple[np.ndarray, ...]]  # of each slot, its law's monthly inputs by month
 
 _OFTEN: Final[tuple[Frequency, ...]] = ("fixed", "monthly", "state")
 _TOO_OFTEN: Final = {
@@ -190,75 +189,6 @@ class Deferred(AbstractOpenNumber):
             is_open = item.frequency == "state"
             values.append(item.at_state(thickness, slope) if is_open else value)
         return self.law.evaluate(*values)
-
-
-class HasSlots(Protocol):
-    """A model: what it is made of, by path."""
-
-    def slots(self) -> dict[str, LocatedSlot]: ...
-
-
-def laws_of(model: HasSlots) -> dict[str, AbstractLaw]:
-    """The laws of a model by slot."""
-    return {slot.path: slot.value for slot in _slots_with_laws(model)}
-
-
-def monthly_laws(model: HasSlots) -> dict[str, AbstractLaw]:
-    """The laws of a model that are renewed each month, by slot."""
-    return {path: law for path, law in laws_of(model).items() if law.is_refreshed}
-
-
-def monthly_rows(model: HasSlots, glacier: Glacier, months: np.ndarray) -> Rows:
-    """The monthly inputs of all laws of a model in each month, by slot; empty if it has none."""
-    return {
-        slot.path: slot.value.monthly_inputs(glacier, slot, months)
-        for slot in _slots_with_laws(model)
-        if slot.value.is_refreshed
-    }
-
-
-def fixed_values(model: HasSlots, glacier: Glacier) -> Rows:
-    """The fixed inputs of all laws of a model, by slot."""
-    return {slot.path: slot.value.fixed_inputs(glacier, slot) for slot in _slots_with_laws(model)}
-
-
-def _slots_with_laws(model: HasSlots) -> Iterator[LocatedSlot]:
-    for slot in model.slots().values():
-        if isinstance(slot.value, AbstractLaw):
-            yield slot
-
-
-def check_laws(model: HasSlots, glacier: Glacier, months: np.ndarray) -> None:
-    """Raise :class:`InputError` where a formula of fixed or monthly inputs is not finite, or less
-    than the smallest value of its slot.
-    """
-    for slot in _slots_with_laws(model):
-        law = slot.value
-        if law.frequency == "state" or hasattr(law, "bounds"):  # a law with bounds keeps them
-            continue
-        value = _values_in_months(law, glacier, slot, months)
-        if not np.isfinite(value).all():
-            message = f"{slot.path}: the law is not finite for all values of its inputs"
-            raise InputError(where(glacier.rgi_id, message))
-        if not slot.slot.admits(value).all():
-            message = f"the law goes down to {value.min():.4g}, expected {slot.slot.expected}"
-            raise InputError(where(glacier.rgi_id, f"{slot.path}: {message}"))
-
-
-def _values_in_months(
-    law: AbstractLaw, glacier: Glacier, slot: LocatedSlot, months: np.ndarray
-) -> np.ndarray:
-    fixed = iter(law.fixed_inputs(glacier, slot))
-    monthly = iter(law.monthly_inputs(glacier, slot, months))
-    inputs = []
-    for item in law.inputs:
-        if item.frequency == "fixed":
-            inputs.append(next(fixed))
-            continue
-        values = next(monthly)
-        # one number for each month has to meet fields: months lead
-        inputs.append(values[:, None, None] if values.ndim == 1 else values)
-    return np.asarray(law.evaluate(*np.broadcast_arrays(*inputs)), float)
 
 
 def _full(value: Array, shape: tuple[int, ...]) -> Array:

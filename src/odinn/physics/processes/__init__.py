@@ -1,1 +1,3 @@
-"""What adds up to dH/dt: flow, balance and snow, the rule at the border, and the system they make."""
+"""What adds up to dH/dt: flow, balance and snow, the rule at the border, and the system they
+make.
+"""

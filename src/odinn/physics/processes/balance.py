@@ -1,4 +1,6 @@
-"""Surface mass balance as a process: held through a window, evaluated at every stage, or applied at month ends."""
+"""Surface mass balance as a process: held through a window, evaluated at every stage, or applied at
+month ends.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,9 @@ _IN_FORCE: Final = StateField("balance", "m yr-1", "balance in force, ice", rest
 
 
 class BalanceInForce(eqx.Module):
-    """A balance that holds: m of ice per year on cells. For the budget also what the outline rule withholds
-    (m yr⁻¹) and, summed over the glacier, accumulation, melt and rain (m w.e. yr⁻¹); for the water these
-    three on cells."""
+    """A balance that holds: m of ice per year on cells. For the budget also what the outline rule
+    withholds (m yr⁻¹) and, summed over the glacier, accumulation, melt and rain (m w.e. yr⁻¹); for
+    the water these three on cells."""
 
     rate: Cell
     withheld: Cell | None = None
@@ -48,7 +50,8 @@ class BalanceInForce(eqx.Module):
 
 
 class HeldBalance(AbstractProcess):
-    """A balance that is evaluated when it is due (a month begins, a run begins) and acts at a constant rate.
+    """A balance that is evaluated when it is due (a month begins, a run begins) and acts at a
+    constant rate.
 
     Args:
         balance: made by ``balance.on(site)``; frequency "monthly" or "fixed".
@@ -95,7 +98,9 @@ class HeldBalance(AbstractProcess):
         return BalanceInForce(acting, withheld, sums, rates if self.detail == "water" else None)
 
     def nothing(self, domain: Domain, window: Window) -> BalanceInForce:
-        """A balance of zero, in the form that the state carries. ``window`` is one window, for its form."""
+        """A balance of zero, in the form that the state carries. ``window`` is one window, for its
+        form.
+        """
         form = jax.eval_shape(self.evaluated, domain, domain.bed, window)
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
 
@@ -112,7 +117,9 @@ class HeldBalance(AbstractProcess):
     def end(
         self, domain: Domain, window: Window, held: BalanceInForce, thickness: Cell, tally: None
     ) -> tuple[Cell, Turnover]:
-        """See :class:`AbstractProcess`: nothing happens at the end, the turnover is rate times length."""
+        """See :class:`AbstractProcess`: nothing happens at the end, the turnover is rate times
+        length.
+        """
         gain, melt = (window.length * part for part in gain_and_melt(held.rate))
         withheld = None if held.withheld is None else window.length * held.withheld
         sums = None if held.on_glacier is None else window.length * held.on_glacier
@@ -159,8 +166,8 @@ class StageBalance(AbstractProcess):
         return None if window.laws is None else self.balance.in_month(window.laws)
 
     def unknowns(self, thickness: Cell) -> AppliedInStep:
-        """See :class:`AbstractProcess`: they are integrated beside the thickness, so that the budget has
-        what the stages really added."""
+        """See :class:`AbstractProcess`: they are integrated beside the thickness, so that the
+        budget has what the stages really added."""
         zero = jnp.zeros_like(thickness)
         return AppliedInStep(zero, zero)
 
@@ -246,7 +253,9 @@ class MonthEndBalance(AbstractProcess):
         withheld: Cell,
         evaluated: tuple[Rates, Cell] | None,
     ) -> Turnover:
-        """The turnover in the detail that is kept; ``evaluated`` are rates and ice, None for no month's end."""
+        """The turnover in the detail that is kept; ``evaluated`` are rates and ice, None for no
+        month's end.
+        """
         zero = jnp.zeros_like(gain)
         rates, ice = (Rates(zero, zero, zero), zero) if evaluated is None else evaluated
         sums = summed_on_glacier(self.balance, domain, rates, ice)
@@ -262,7 +271,9 @@ class MonthEndBalance(AbstractProcess):
 
 
 class BalanceSoFar(AbstractProcess):
-    """Keeps the balance since the start in the state, for losses that look at it. It changes no ice."""
+    """Keeps the balance since the start in the state, for losses that look at it. It changes no
+    ice.
+    """
 
     fields: ClassVar[tuple[StateField, ...]] = (
         StateField("applied", "m", "balance since the start, ice"),
@@ -295,10 +306,11 @@ def rates_in(
 def where_it_acts(
     balance: AbstractMassBalance, domain: Domain, in_ice: Cell, thickness: Cell
 ) -> tuple[Cell, Cell]:
-    """(balance in m of ice where it may act, gain that is withheld: outside the outline on thin or no ice).
+    """(balance in m of ice where it may act, gain that is withheld: outside the outline on thin or
+    no ice).
 
-    Melt acts everywhere, so ice that flows onto bare ground melts there. The ring stays ice-free and asks
-    for nothing.
+    Melt acts everywhere, so ice that flows onto bare ground melts there. The ring stays ice-free
+    and asks for nothing.
     """
     threshold = balance.accumulation_threshold
     may_gain = True if threshold is None else domain.outline | (thickness > threshold)
@@ -310,7 +322,9 @@ def where_it_acts(
 def summed_on_glacier(
     balance: AbstractMassBalance, domain: Domain, rates: Rates, thickness: Cell
 ) -> Float[Array, 3]:
-    """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough to gain outside."""
+    """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough
+    to gain outside.
+    """
     threshold = balance.accumulation_threshold
     belongs = True if threshold is None else domain.outline | (thickness > threshold)
     glacier = (thickness > 0) & belongs

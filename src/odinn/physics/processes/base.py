@@ -1,4 +1,6 @@
-"""The interface of a process, and what passes between processes and the system that adds them up."""
+"""The interface of a process, and what passes between processes and the system that adds them
+up.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class Window(eqx.Module):
     """A stretch of a run between two stops. Leading axis (windows,) when given to ``integrate``.
 
     ``evaluate``: the balance is evaluated at the start. ``jump``: the month's balance is applied at
-    the end. ``forcing`` is what the month brings, ``laws`` are the monthly inputs of laws by slot (None if
-    there are none).
+    the end. ``forcing`` is what the month brings, ``laws`` are the monthly inputs of laws by slot
+    (None if there are none).
     """
 
     start: Array
@@ -36,8 +38,8 @@ class Window(eqx.Module):
 
 
 class Water(eqx.Module):
-    """What a window brings, m w.e. on cells: snow, rain, and snow minus melt where the ice does not gain
-    it (< 0: what snow that lies there from before loses, if it lasts)."""
+    """What a window brings, m w.e. on cells: snow, rain, and snow minus melt where the ice does not
+    gain it (< 0: what snow that lies there from before loses, if it lasts)."""
 
     snowfall: Cell
     rain: Cell
@@ -48,7 +50,8 @@ class Turnover(eqx.Module):
     """What a process brought to the ice and asked of it in a window, m of ice on cells.
 
     Args:
-        gain: >= 0. melt: asked for, >= 0. unmet: the part of it that the process itself found no ice for.
+        gain: >= 0. melt: asked for, >= 0. unmet: the part of it that the process itself found no
+            ice for.
         withheld: gain outside the outline on thin or no ice.
         on_glacier: accumulation, melt, rain (m w.e.) summed over cells with ice.
         water: on cells, where it is recorded.
@@ -63,7 +66,9 @@ class Turnover(eqx.Module):
 
 
 class Ledger(eqx.Module):
-    """A closed window: the sums over processes, m of ice on cells; ``melted`` is what melt really took."""
+    """A closed window: the sums over processes, m of ice on cells; ``melted`` is what melt really
+    took.
+    """
 
     gain: Cell
     melted: Cell
@@ -79,7 +84,9 @@ class Ledger(eqx.Module):
 
 
 class Rate(NamedTuple):
-    """dH/dt by a process (m yr⁻¹), the rates of its own unknowns, and a bound on its stiffness (yr⁻¹); None: nothing."""
+    """dH/dt by a process (m yr⁻¹), the rates of its own unknowns, and a bound on its stiffness
+    (yr⁻¹); None: nothing.
+    """
 
     thickness: Cell | None = None
     unknowns: PyTree = None
@@ -89,14 +96,15 @@ class Rate(NamedTuple):
 class AbstractProcess(eqx.Module):
     """One thing that changes the ice. Processes add up to dH/dt.
 
-    In a window: ``begin`` says what holds throughout it, ``tendency`` is evaluated at every stage of every
-    step, ``settle`` looks at every accepted step, ``end`` acts at the window's end, and ``record`` says what
-    of the closed window is kept in the state. All are pure functions of arrays. A process without part in
+    In a window: ``begin`` says what holds throughout it, ``tendency`` is evaluated at every stage
+    of every step, ``settle`` looks at every accepted step, ``end`` acts at the window's end, and
+    ``record`` says what of the closed window is kept in the state. All are pure functions of
+    arrays. A process without part in
     one of them takes the function below that does nothing: ``settle = asks_nothing``.
 
     ``end_is_linear``: whether what ``end`` and ``record``
-    return is linear in the thickness and in the tally of the steps, so that its derivative needs no values of them.
-    ``reads_ledger``: whether ``record`` needs the sums of the window.
+    return is linear in the thickness and in the tally of the steps, so that its derivative needs no
+    values of them. ``reads_ledger``: whether ``record`` needs the sums of the window.
     """
 
     end_is_linear: eqx.AbstractClassVar[bool]
@@ -113,12 +121,14 @@ class AbstractProcess(eqx.Module):
 
     @abc.abstractmethod
     def unknowns(self, thickness: Cell) -> PyTree:
-        """Zeros in the form of what the stepper advances for this process beside the thickness: over each
-        step, from zero; None for nothing."""
+        """Zeros in the form of what the stepper advances for this process beside the thickness:
+        over each step, from zero; None for nothing."""
 
     @abc.abstractmethod
     def empty_tally(self, thickness: Cell) -> PyTree:
-        """Zeros in the form of what ``settle`` adds up over the steps of a window; None for nothing."""
+        """Zeros in the form of what ``settle`` adds up over the steps of a window; None for
+        nothing.
+        """
 
     @abc.abstractmethod
     def tendency(self, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
@@ -128,14 +138,16 @@ class AbstractProcess(eqx.Module):
     def settle(
         self, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree
     ) -> tuple[Cell | None, PyTree]:
-        """(melt that was asked for in an accepted step, m of ice; the tally of the window's steps). A
-        tally of None is not kept."""
+        """(melt that was asked for in an accepted step, m of ice; the tally of the window's steps).
+        A tally of None is not kept."""
 
     @abc.abstractmethod
     def end(
         self, domain: Domain, window: Window, held: PyTree, thickness: Cell, tally: PyTree
     ) -> tuple[Cell, Turnover | None]:
-        """(thickness after the process has acted at the window's end, its turnover in the window)."""
+        """(thickness after the process has acted at the window's end, its turnover in the
+        window).
+        """
 
     @abc.abstractmethod
     def record(self, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:

@@ -1,4 +1,6 @@
-"""What happens at the edge of the ice after each step: where there is less than no ice, and on the border of the grid."""
+"""What happens at the edge of the ice after each step: where there is less than no ice, and on the
+border of the grid.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ _NOTHING = 1e-30  # m of ice; keeps reciprocals and their squares finite
 class EdgeTally(eqx.Module):
     """What settling took in the steps of a window, m on cells.
 
-    ``removed`` < 0 is ice added to lift a cell to 0, > 0 (on the ring only) ice that left; ``made`` is the
-    part of the former that melt does not explain.
+    ``removed`` < 0 is ice added to lift a cell to 0, > 0 (on the ring only) ice that left; ``made``
+    is the part of the former that melt does not explain.
     """
 
     removed: Cell
@@ -28,7 +30,9 @@ class EdgeTally(eqx.Module):
 
 
 class EdgeTurnover(eqx.Module):
-    """A closed window at the edge: melt that found no ice (m on cells), ice made and ice lost (sums, m)."""
+    """A closed window at the edge: melt that found no ice (m on cells), ice made and ice lost
+    (sums, m).
+    """
 
     deficit: Cell
     made: Scalar
@@ -38,8 +42,8 @@ class EdgeTurnover(eqx.Module):
 class AbstractEdge(eqx.Module):
     """The rule at the edge of the ice and of the grid. A calving front is another such rule.
 
-    ``settle`` is called after each accepted step. ``asked`` is the melt that processes asked for in the step
-    (m of ice >= 0; None: none), 0 on the ring. A tally of None is not kept.
+    ``settle`` is called after each accepted step. ``asked`` is the melt that processes asked for in
+    the step (m of ice >= 0; None: none), 0 on the ring. A tally of None is not kept.
     """
 
     @abc.abstractmethod
@@ -58,10 +62,12 @@ class AbstractEdge(eqx.Module):
 
 
 class IceFreeBorder(AbstractEdge):
-    """Thickness is never negative, and the outermost ring of cells stays free of ice: what enters it is lost.
+    """Thickness is never negative, and the outermost ring of cells stays free of ice: what enters
+    it is lost.
 
-    A step much longer than the Euler limit may let a thin cell export more ice than it holds (some 1e-10 of the
-    volume in a run). Such ice is taken back from the neighbours that got it, so none is made.
+    A step much longer than the Euler limit may let a thin cell export more ice than it holds (some
+    1e-10 of the volume in a run). Such ice is taken back from the neighbours that got it, so none
+    is made.
     """
 
     def settle(
@@ -81,7 +87,8 @@ class IceFreeBorder(AbstractEdge):
 
         def repaid() -> tuple[Cell, Cell, Cell]:
             thickness, left = _repay(kept, owed)
-            # What neighbours could not give melted where it went, or else was made. On the ring nothing melts.
+            # What neighbours could not give melted where it went, or else was made. On the ring
+            # nothing melts.
             unexplained = jnp.maximum(left - _around(melt), 0.0)
             return thickness, left, tally.made + jnp.where(interior, unexplained, left)
 
@@ -102,7 +109,9 @@ class IceFreeBorder(AbstractEdge):
 
 
 class SignedThickness(AbstractEdge):
-    """ODINN's rule: the state may hold negative thickness, which flow and output take as no ice; the ring is emptied."""
+    """ODINN's rule: the state may hold negative thickness, which flow and output take as no ice;
+    the ring is emptied.
+    """
 
     def settle(
         self, domain: Domain, raw: Cell, asked: Cell | None, tally: EdgeTally | None
@@ -124,7 +133,8 @@ class SignedThickness(AbstractEdge):
 
 
 def _repay(thickness: Cell, owed: Cell) -> tuple[Cell, Cell]:
-    """Take the ice that cells owe from their four neighbours, which a long step gave too much: (thickness, still owed).
+    """Take the ice that cells owe from their four neighbours, which a long step gave too much:
+    (thickness, still owed).
 
     Each neighbour gives in proportion to what it has, to one debtor at most a quarter of it.
     """

@@ -44,8 +44,9 @@ class IceFlow(AbstractProcess):
         return self.flow.fields if isinstance(self.flow, AbstractWarmFlow) else ()
 
     def begin(self, domain: Domain, state: State, window: Window) -> AbstractFlow | None:
-        """The flow with this month's laws. None where it is the same in all windows: what is held has a
-        cotangent of its own in the backward pass, and a copy of every field would double that."""
+        """The flow with this month's laws. None where it is the same in all windows: what is held
+        has a cotangent of its own in the backward pass, and a copy of every field would double
+        that."""
         flow = self.flow if window.laws is None else self.flow.in_month(window.laws)
         if isinstance(flow, AbstractWarmFlow):
             kept = {field.name: state.extras[field.name] for field in flow.fields}

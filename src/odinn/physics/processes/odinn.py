@@ -1,4 +1,6 @@
-"""ODINN's monthly event, for comparison with it: the balance in metres of ice as it is, at the ends of months."""
+"""ODINN's monthly event, for comparison with it: the balance in metres of ice as it is, at the ends
+of months.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ _GAINS_ABOVE: Final = 10.0  # m of ice, everywhere
 
 
 class OdinnMonthEnd(AbstractProcess):
-    """The month's balance at once: melt where there is ice, gain where there is more than 10 m of it. Melt may
-    take more than there is, so it belongs with :class:`odinn.physics.processes.border.SignedThickness`."""
+    """The month's balance at once: melt where there is ice, gain where there is more than 10 m of
+    it. Melt may take more than there is, so it belongs with
+    :class:`odinn.physics.processes.border.SignedThickness`."""
 
     balance: AbstractMassBalance
 

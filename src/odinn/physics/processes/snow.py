@@ -24,8 +24,8 @@ from odinn.physics.state import State, StateField
 class Snowpack(AbstractProcess):
     """Snow where the ice takes none: on ground outside the outline, or on thin ice there.
 
-    Snow that falls and is not melted in its window stays; degree-days that are left after the window's own
-    snow melt what lay before. The pack changes no ice.
+    Snow that falls and is not melted in its window stays; degree-days that are left after the
+    window's own snow melt what lay before. The pack changes no ice.
     """
 
     fields: ClassVar[tuple[StateField, ...]] = (

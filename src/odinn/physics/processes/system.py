@@ -21,7 +21,9 @@ from odinn.stepping.interface import AbstractSystem, Scalar
 
 
 class Unknowns(eqx.Module):
-    """What the stepper advances: thickness (m), and what processes integrate beside it over a step."""
+    """What the stepper advances: thickness (m), and what processes integrate beside it over a
+    step.
+    """
 
     thickness: Cell
     of_processes: tuple[PyTree, ...]
@@ -35,10 +37,12 @@ class StepTally(eqx.Module):
 
 
 class Report(eqx.Module):
-    """A window's result: thickness at its end (m) and balance over it (m of ice) on cells, and totals (m of
-    ice summed over cells; ``on_glacier``: accumulation, melt, rain in m w.e. summed over cells with ice).
+    """A window's result: thickness at its end (m) and balance over it (m of ice) on cells, and
+    totals (m of ice summed over cells; ``on_glacier``: accumulation, melt, rain in m w.e. summed
+    over cells with ice).
 
-    ``snowfall``, ``rain`` (m w.e.) and ``snow`` (the pack at the end, kg m⁻²) are there where the water is recorded.
+    ``snowfall``, ``rain`` (m w.e.) and ``snow`` (the pack at the end, kg m⁻²) are there where the
+    water is recorded.
     """
 
     thickness: Cell
@@ -56,13 +60,14 @@ class Report(eqx.Module):
 
 
 class System(AbstractSystem):
-    """One glacier under one model: every array that a run depends on, but for the climate, which windows bring.
+    """One glacier under one model: every array that a run depends on, but for the climate, which
+    windows bring.
 
     Args:
         domain: bed, outline, spacing. processes: what adds up to dH/dt.
         edge: the rule where ice ends.
-        reports: windows report (:class:`Report`). Without, nothing is added up that no process asks for:
-            less to compute, and to transpose.
+        reports: windows report (:class:`Report`). Without, nothing is added up that no process asks
+            for: less to compute, and to transpose.
     """
 
     domain: Domain
@@ -94,7 +99,9 @@ class System(AbstractSystem):
     def begin(
         self, state: State, window: Window
     ) -> tuple[tuple[PyTree, ...], Unknowns, StepTally | None]:
-        """What processes hold throughout the window, the unknowns at its start, and an empty tally."""
+        """What processes hold throughout the window, the unknowns at its start, and an empty
+        tally.
+        """
         state = self._cut(state)
         held = tuple(p.begin(self.domain, state, window) for p in self.processes)
         zeros = self._zeros(state.thickness)
@@ -137,7 +144,9 @@ class System(AbstractSystem):
     def settle(
         self, held: tuple[PyTree, ...], dt: Scalar, raw: Unknowns, tally: StepTally | None
     ) -> tuple[Unknowns, StepTally | None]:
-        """Back to what is allowed after a step: processes say what they asked of the ice, the edge decides."""
+        """Back to what is allowed after a step: processes say what they asked of the ice, the edge
+        decides.
+        """
         asked: Cell | None = None
         tallies = []
         for i, process in enumerate(self.processes):
@@ -159,7 +168,9 @@ class System(AbstractSystem):
         y: Unknowns,
         tally: StepTally | None,
     ) -> tuple[State, Report | None]:
-        """Let processes act at the window's end, close its ledger, and keep the fields of the state."""
+        """Let processes act at the window's end, close its ledger, and keep the fields of the
+        state.
+        """
         thickness = y.thickness
         turnovers = []
         for i, process in enumerate(self.processes):
@@ -186,8 +197,9 @@ class System(AbstractSystem):
 
     def _report(self, state: State, ledger: Ledger, edge: EdgeTurnover) -> Report:
         water = ledger.water
-        # Ground that never bore ice asks for melt, too; what counts is what the glacier's own ground asked for.
-        # A fixed place keeps the sum independent of how the run is cut into windows.
+        # Ground that never bore ice asks for melt, too; what counts is what the glacier's own
+        # ground asked for. A fixed place keeps the sum independent of how the run is cut into
+        # windows.
         unmet = jnp.where(self.domain.outline, ledger.unmet, 0.0)
         return Report(
             thickness=self.edge.ice(state.thickness),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from odinn.physics.flow.kernel import PLAIN, TRANSPOSED
+from odinn.physics.flow.capped_fluxes import PLAIN, TRANSPOSED
 
 NY, NX = 17, 23
 SPACING = jnp.asarray(60.0), jnp.asarray(80.0)
