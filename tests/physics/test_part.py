@@ -22,7 +22,7 @@ SPAN = (2000.0, 2001.0)
 class Creeping(AbstractShallowIce):
     """Ice with a linear rheology: D = k H³."""
 
-    k: odinn.Parameter | jax.Array | float
+    k: object = odinn.slot(unit="m⁻¹ yr⁻¹", place="corner", label="rate", smallest=0.0)
     ice_density: float = 900.0
     gravity: float = 9.81
 
@@ -36,7 +36,7 @@ class Creeping(AbstractShallowIce):
 class Spreading(AbstractFlow):
     """Thickness that diffuses like heat, with fluxes of its own and no stencil of shallow ice."""
 
-    k: odinn.Parameter | jax.Array | float
+    k: object = odinn.slot(unit="m² yr⁻¹", place="corner", label="diffusivity", smallest=0.0)
     ice_density: float = 900.0
     gravity: float = 9.81
 
@@ -55,7 +55,7 @@ class Spreading(AbstractFlow):
 class Banded(AbstractMassBalance):
     """A monthly balance of a gradient alone."""
 
-    gradient: odinn.Parameter | jax.Array | float
+    gradient: object = odinn.slot(unit="yr⁻¹", place="cell", label="gradient")
     accumulation_threshold: float | None = None
 
     frequency: ClassVar[str] = "monthly"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from odinn import verification
+from odinn.verification import problems as verification
 from odinn.verification.problems import PROBLEMS, Bar, Problem
 
 TABLE = [

@@ -23,6 +23,7 @@ from odinn.errors import InputError, OdinnError
 from odinn.glacier import Glacier
 from odinn.learning.calibration import compare_with_measurements, measured_target
 from odinn.model.model import Model
+from odinn.results.codec import require_registered
 from odinn.results.simulation import Simulation
 
 
@@ -129,6 +130,7 @@ def _one(
     if settings.calibrate is not None:
         # On the series as it is: measurements know nothing of a scenario.
         model = _calibrated_and_compared(model, glacier, settings.calibrate)
+    require_registered([model, under], "output.directory")
     return _simulated(settings, model, under)
 
 

@@ -293,9 +293,8 @@ class _Reader:
         try:
             # not by __init__, which may convert its arguments or draw weights anew
             obj: Any = object.__new__(cls)
-            for field in dataclasses.fields(cls):
-                value = values[field.name] if field.init else field.default
-                object.__setattr__(obj, field.name, value)
+            for field, value in values.items():
+                object.__setattr__(obj, field, value)
             for base in () if is_incomplete(cls, values) else cls.__mro__:
                 if "__check_init__" in vars(base):
                     vars(base)["__check_init__"](obj)

@@ -41,16 +41,12 @@ def check_run(
 
 def _check_coupling(model: Model, glacier: Glacier, settings: Settings) -> None:
     balance, coupling = model.mass_balance, settings.coupling
-    if balance is None:
-        allowed: tuple[str, ...] = ("source",)
-        found = "the model has no balance"
-    else:
-        allowed = balance.couplings
-        found = f"{type(balance).__name__} takes {' or '.join(map(repr, allowed))}"
+    allowed = ("source",) if balance is None else balance.couplings
     if coupling not in allowed:
-        what = "coupling='jump' applies the balance at month ends and needs a monthly one"
-        text = what if coupling == "jump" else f"coupling={coupling!r}"
-        raise InputError(where(glacier.rgi_id, f"{text}: {found}"))
+        text = f"{type(balance).__name__} needs coupling={allowed[0]!r}"
+        if balance is None or balance.frequency != "monthly":
+            text = "coupling='jump' applies the balance at month ends and needs a monthly one"
+        raise InputError(where(glacier.rgi_id, text))
     if coupling == "source":
         return
     for label, t in (("start", settings.t0), ("end", settings.t1)):
@@ -67,7 +63,10 @@ def _check_hydrology(model: Model, glacier: Glacier) -> None:
         found = type(balance).__name__
     else:
         return
-    text = f"hydrology=True: {found} does not tell snow from rain; use TemperatureIndex"
+    text = (
+        f"hydrology=True: {found} does not tell snow from rain, or does not conserve water; use "
+        "TemperatureIndex"
+    )
     raise InputError(where(glacier.rgi_id, text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Literal
 
 import equinox as eqx
@@ -46,9 +47,15 @@ class Settings(eqx.Module):
             "t1": self.t1,
             "save_every": self.save_every,
             "coupling": self.coupling,
-            "stepper": str(self.stepper),
+            "stepper": _with_all_numbers(self.stepper),
             "dtype": self.dtype,
         }
+
+
+def _with_all_numbers(stepper: AbstractStepper) -> str:
+    """A stepper as the call that makes it, its defaults too, for the record."""
+    given = [f"{field.name}={getattr(stepper, field.name)}" for field in fields(stepper)]
+    return f"{type(stepper).__name__}({', '.join(given)})"
 
 
 def settings_of(

@@ -225,7 +225,10 @@ class _Window(eqx.Module):
         """(whether to take the step, suggestion for the next)"""
         if self.recorded is not None:
             return jnp.isfinite(stiffness), now.suggestion
-        return self.how.stepper.method.controller.judge(dt, now.y, trial, self.system.norm)
+        controller = self.how.stepper.method.controller
+        accept, suggestion = controller.judge(dt, now.y, trial, self.system.norm)
+        # what a step from an infinite rate ends in may look like a system at rest
+        return accept & jnp.isfinite(stiffness), suggestion
 
     def _is_last(self, now: Progress, dt: Scalar) -> Scalar:
         if self.recorded is not None:

@@ -71,12 +71,15 @@ class OdinnBalance(AbstractMassBalance):
     precip_factor: Number = slot(
         1.0, unit="1", place="cell", label="precipitation factor", smallest=0.0
     )
-    # part of the scheme, so no argument
-    accumulation_threshold: float = eqx.field(default=ACCUMULATION_THRESHOLD, init=False)
 
     frequency: ClassVar[Frequency] = "monthly"
     couplings: ClassVar[tuple[Coupling, ...]] = ("jump",)
     acts_at_final_time: ClassVar[bool] = False
+
+    @property
+    def accumulation_threshold(self) -> float:  # type: ignore[override]
+        """See :class:`AbstractMassBalance`: part of the scheme, and inside the outline, too."""
+        return ACCUMULATION_THRESHOLD
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> OdinnMonth:
         """Sums over the days of months, rounded as ODINN rounds them."""

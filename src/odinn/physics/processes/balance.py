@@ -45,7 +45,7 @@ class BalanceInForce(eqx.Module):
 
     rate: Cell
     withheld: Cell | None = None
-    on_glacier: Float[Array, 3] | None = None
+    on_glacier: Float[Array, " sums"] | None = None
     rates: Rates | None = None
 
 
@@ -321,7 +321,7 @@ def where_it_acts(
 
 def summed_on_glacier(
     balance: AbstractMassBalance, domain: Domain, rates: Rates, thickness: Cell
-) -> Float[Array, 3]:
+) -> Float[Array, " sums"]:
     """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough
     to gain outside.
     """

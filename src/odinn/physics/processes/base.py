@@ -61,7 +61,7 @@ class Turnover(eqx.Module):
     melt: Cell
     unmet: Cell | None = None
     withheld: Cell | None = None
-    on_glacier: Float[Array, 3] | None = None
+    on_glacier: Float[Array, " sums"] | None = None
     water: Water | None = None
 
 
@@ -74,7 +74,7 @@ class Ledger(eqx.Module):
     melted: Cell
     unmet: Cell
     withheld: Cell
-    on_glacier: Float[Array, 3]
+    on_glacier: Float[Array, " sums"]
     water: Water | None
 
     @property

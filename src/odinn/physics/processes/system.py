@@ -53,7 +53,7 @@ class Report(eqx.Module):
     withheld: Scalar
     clipped: Scalar
     lost_at_border: Scalar
-    on_glacier: Float[Array, 3]
+    on_glacier: Float[Array, " sums"]
     snowfall: Cell | None = None
     rain: Cell | None = None
     snow: Cell | None = None
