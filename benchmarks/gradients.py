@@ -239,7 +239,10 @@ def page(result: dict[str, Any]) -> str:
 def main() -> None:
     """Measure and write."""
     result = {
-        "machine": f"{processor()}, {os.cpu_count()} cores, JAX {jax.__version__}, Python {platform.python_version()}",
+        "machine": (
+            f"{processor()}, {os.cpu_count()} cores, JAX {jax.__version__}, Python "
+            f"{platform.python_version()}"
+        ),
         "cost": [cost("argentiere", (2010.0, 2015.0)), cost("bodleybreen", (2010.0, 2015.0))],
     }
     print(json.dumps(result["cost"], indent=1), flush=True)

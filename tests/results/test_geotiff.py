@@ -95,7 +95,7 @@ def test_a_saved_result_opened_by_xarray_is_exported_alike(sim, tmp_path):
         ({"path": "a.png"}, "ends in .tif or .tiff"),
         (
             {"at": 2001.4},
-            r"TEST-00.00001.*2001.4000 was not saved; the result has 3 times .* nearest is 2001.0000",
+            r"TEST-00.00001.*2001.4000 was not saved; the result has 3 times .* is 2001.0000",
         ),
         ({"field": "smb", "at": 2000.0}, "none at the first"),
     ],

@@ -255,7 +255,8 @@ events = []
 jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
 from tests.conftest import make_slab
 odinn.simulate(odinn.Model(mass_balance=odinn.TemperatureIndex()), make_slab(), 2000.0, 2000.5)
-print(events.count('/jax/compilation_cache/cache_misses'), events.count('/jax/compilation_cache/cache_hits'))
+cache = '/jax/compilation_cache/cache_'
+print(events.count(cache + 'misses'), events.count(cache + 'hits'))
 """
     env = os.environ | {"ODINN_CACHE": str(tmp_path / "programs"), "PYTHONPATH": "."}
     call = lambda: subprocess.run(

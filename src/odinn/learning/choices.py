@@ -87,11 +87,17 @@ def errors_of(
         one = measured[:, 0].shape
         error = np.stack([np.broadcast_to(column, one) for column in columns], axis=1)
     except ValueError as error_:
-        message = f"losses.{name}: error has shape {columns[0].shape}, expected a number or {measured[0, 0].shape}"
+        message = (
+            f"losses.{name}: error has shape {columns[0].shape}, expected a number or "
+            f"{measured[0, 0].shape}"
+        )
         raise InputError(where(glacier.rgi_id, message)) from error_
     bad = measured & ~(np.isfinite(error) & (error > 0))
     if bad.any():
-        message = f"losses.{name}: error={error[bad][0]:g}, expected a positive standard error ({int(bad.sum())} data)"
+        message = (
+            f"losses.{name}: error={error[bad][0]:g}, expected a positive standard error "
+            f"({int(bad.sum())} data)"
+        )
         raise InputError(where(glacier.rgi_id, message))
     return np.where(measured, error, 1.0)
 

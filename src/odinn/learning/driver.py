@@ -84,7 +84,8 @@ class Inversion(eqx.Module):
 
     def __str__(self) -> str:
         loss = self.records["loss"]
-        return f"{len(loss)} steps, loss {loss[0]:.3e} to {loss.min():.3e}, {self.records['seconds'].sum():.0f} s"
+        seconds = self.records["seconds"].sum()
+        return f"{len(loss)} steps, loss {loss[0]:.3e} to {loss.min():.3e}, {seconds:.0f} s"
 
 
 def invert(

@@ -166,7 +166,10 @@ class AbstractFieldLoss(AbstractLoss):
         """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
         values = _fields(glacier, self.kinds)
         if len(values) not in (1, len(times)):
-            message = f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or intervals"
+            message = (
+                f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or "
+                "intervals"
+            )
             raise InputError(where(glacier.rgi_id, message))
         values = np.broadcast_to(values, (len(times), *values.shape[1:]))
         return (
@@ -256,6 +259,9 @@ def shaped(selected: Any, shape: tuple[int, ...], glacier: Glacier, name: str) -
     """A boolean choice of the shape that the data have."""
     selected = np.asarray(selected)
     if selected.shape != shape or selected.dtype != bool:
-        message = f"losses.{name}: where is {selected.dtype} of shape {selected.shape}, expected bool of shape {shape}"
+        message = (
+            f"losses.{name}: where is {selected.dtype} of shape {selected.shape}, expected bool of "
+            f"shape {shape}"
+        )
         raise InputError(where(glacier.rgi_id, message))
     return selected

@@ -76,7 +76,7 @@ _BY_WINDOW: Final[dict[str, Variable]] = {
     "rain": _of_window("rain on the glacier in each window"),
     "budget_accumulation": _of_window("net gain in each window, ice"),
     "budget_ablation": _of_window("net loss in each window, ice, limited to what there was"),
-    "budget_unmet_melt": _of_window("net loss for which no ice was left, ice"),
+    "budget_unmet_melt": _of_window("net loss inside the outline for which no ice was left, ice"),
     "budget_withheld": _of_window("net gain outside the outline on thin or no ice, ice"),
     "budget_clipped": _of_window("ice made by lifting negative thickness to zero"),
     "budget_lost_at_border": _of_window("ice that left through the border"),

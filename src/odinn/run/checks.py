@@ -28,7 +28,7 @@ def check_run(
 ) -> None:
     """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
     if not isinstance(model, Model):
-        text = f"simulate: found {type(model).__name__}, expected odinn.Model(flow=..., mass_balance=...)"
+        text = f"simulate: found {type(model).__name__}, expected odinn.Model(flow, mass_balance)"
         raise InputError(where(glacier.rgi_id, text))
     _check_coupling(model, glacier, settings)
     check_fields(glacier)
