@@ -25,9 +25,9 @@ def passed_through(call: Callable[[], Any]) -> set[CodeType]:
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(str(ROOT)):
-            if code.co_name not in UNNAMED:
-                seen.add(code)
+        ours = event == "call" and code.co_filename.startswith(str(ROOT))
+        if ours and code.co_name not in UNNAMED:
+            seen.add(code)
 
     sys.setprofile(note)
     try:

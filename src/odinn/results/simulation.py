@@ -96,9 +96,9 @@ class Simulation(eqx.Module):
         """Totals of the run, m³ of ice, each >= 0 but the residual.
 
         ``residual`` = initial + accumulation − ablation + clipped − lost_at_border − final.
-        ``ablation`` is what melted; ``unmet_melt`` was asked for inside the outline where no ice was left;
-        ``withheld`` is gain outside the outline on thin or no ice; ``clipped`` is ice made by
-        lifting negative thickness to 0, and has to be 0.
+        ``ablation`` is what melted; ``unmet_melt`` was asked for inside the outline where no ice
+        was left; ``withheld`` is gain outside the outline on thin or no ice; ``clipped`` is ice
+        made by lifting negative thickness to 0, and has to be 0.
         """
         totals = {key: float(self.budget_series[key].sum()) for key in BUDGET}
         gained = self.initial_volume + totals["accumulation"] + totals["clipped"]
