@@ -85,7 +85,9 @@ class HeldBalance(AbstractProcess):
 
     def evaluated(self, domain: Domain, thickness: Cell, window: Window) -> BalanceInForce:
         """The balance at the surface of the window's start."""
-        thickness = jnp.maximum(thickness, 0.0)
+        thickness = jnp.maximum(
+            thickness, 0.0
+        )  # a state from elsewhere may be below 0 by round-off
         rates = rates_in(self.balance, domain, thickness, window)
         if self.balance.frequency == "monthly":  # a month's sums as rates per year
             rates = jax.tree.map(lambda amount: 12.0 * amount, rates)
@@ -101,17 +103,20 @@ class HeldBalance(AbstractProcess):
         """A balance of zero, in the form that the state carries. ``window`` is one window, for its
         form.
         """
+        # The bed stands for a thickness: shapes alone count, nothing is computed.
         form = jax.eval_shape(self.evaluated, domain, domain.bed, window)
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
 
     def tendency(self, domain: Domain, held: BalanceInForce, t: Scalar, thickness: Cell) -> Rate:
         """See :class:`AbstractProcess`."""
+        # Part of every stage, so that flow and balance act together and nothing jumps.
         return Rate(held.rate)
 
     def settle(
         self, domain: Domain, held: BalanceInForce, dt: Scalar, unknowns: None, tally: None
     ) -> tuple[Cell, None]:
         """See :class:`AbstractProcess`."""
+        # What melt asks for explains a negative thickness; what is beyond that, flow has taken.
         return dt * jnp.maximum(-held.rate, 0.0), None
 
     def end(
@@ -240,7 +245,7 @@ class MonthEndBalance(AbstractProcess):
         in_ice = self.water_to_ice * rates.balance
         acting, withheld = where_it_acts(self.balance, domain, in_ice, thickness)
         gain, melt = gain_and_melt(acting)
-        melted = jnp.minimum(melt, thickness)
+        melted = jnp.minimum(melt, thickness)  # at once, so no flow can bring more
         turnover = self._turnover(domain, gain, melt, melt - melted, withheld, (rates, thickness))
         return thickness + gain - melted, turnover
 
@@ -312,9 +317,7 @@ def where_it_acts(
     Melt acts everywhere, so ice that flows onto bare ground melts there. The ring stays ice-free
     and asks for nothing.
     """
-    threshold = balance.accumulation_threshold
-    may_gain = True if threshold is None else domain.outline | (thickness > threshold)
-    acts = domain.interior & (may_gain | (in_ice <= 0))
+    acts = domain.interior & (_may_gain(balance, domain, thickness) | (in_ice <= 0))
     withheld = jnp.where(domain.interior & ~acts, in_ice, 0.0)
     return jnp.where(acts, in_ice, 0.0), withheld
 
@@ -325,15 +328,23 @@ def summed_on_glacier(
     """Accumulation, melt and rain summed over the glacier: ice inside the outline, or thick enough
     to gain outside.
     """
-    threshold = balance.accumulation_threshold
-    belongs = True if threshold is None else domain.outline | (thickness > threshold)
-    glacier = (thickness > 0) & belongs
+    glacier = (thickness > 0) & _may_gain(balance, domain, thickness)
     parts = rates.accumulation, rates.melt, rates.rain
     return jnp.stack([jnp.sum(jnp.where(glacier, part, 0.0)) for part in parts])
 
 
+def _may_gain(balance: AbstractMassBalance, domain: Domain, thickness: Cell) -> Array | bool:
+    """Where ice can grow: inside the outline, or outside where it is thick.
+
+    Snow stays thin on ground that is no glacier, and would make one of it within years.
+    """
+    threshold = balance.accumulation_threshold
+    return True if threshold is None else domain.outline | (thickness > threshold)
+
+
 def water_of(time: Scalar | float, rates: Rates, gain: Cell) -> Water:
     """What these rates bring in a time; where the ice gains, it takes the snow."""
+    # below 0: degree-days that are left over melt the snow that lay there before
     left = jnp.where(gain > 0, 0.0, time * rates.balance)
     return Water(time * rates.accumulation, time * rates.rain, left)
 

@@ -202,6 +202,7 @@ def closed(turnovers: list[Turnover], deficit: Cell) -> Ledger:
         deficit: what melt asked for in vain within steps, m of ice.
     """
     zero = jnp.zeros_like(deficit)
+    # Deficits within steps belong to all that asked; a process that acts at once knows its own.
     unmet = _sum([t.unmet for t in turnovers], deficit)
     asked = _sum([t.melt for t in turnovers], zero)
     sums = _sum([t.on_glacier for t in turnovers], jnp.zeros(3, deficit.dtype))

@@ -122,6 +122,7 @@ class System(AbstractSystem):
             for process, own in zip(self.processes, held, strict=True)
         ]
         total = _total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
+        # Bounds add up: the spectral radius of a sum is at most the sum of the radii.
         stiffness = _total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
         return Unknowns(total, tuple(rate.unknowns for rate in rates)), stiffness
 
@@ -134,7 +135,7 @@ class System(AbstractSystem):
         bare = y.thickness <= 0
         thickness = rates.thickness
         for process, own, unknowns in zip(self.processes, held, y.of_processes, strict=True):
-            if unknowns is None:
+            if unknowns is None:  # of a year at its rate
                 melt, _ = process.settle(self.domain, own, jnp.ones(()), None, None)
                 thickness = (
                     thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
