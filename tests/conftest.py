@@ -62,7 +62,7 @@ def make_slab(ny=24, nx=30, dx=100.0):
 
 
 def make_climate(years=(2000, 2004), seed=1):
-    from odinn.data.weather import climate_from_series
+    from odinn.data.climate_series import climate_from_series
 
     time = np.arange(f"{years[0]}-01-01", f"{years[1]}-01-01", dtype="datetime64[D]")
     day = np.arange(time.size)

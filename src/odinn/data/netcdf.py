@@ -16,8 +16,8 @@ import xarray as xr
 from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.checks import check_fields, places
+from odinn.data.climate_series import climate_from_dataset
 from odinn.data.observations import read_observations
-from odinn.data.weather import climate_from_dataset
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Grid, block_mean

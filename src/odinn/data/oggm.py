@@ -14,8 +14,8 @@ import yaml
 
 from odinn.climate import Climate
 from odinn.data import products
+from odinn.data.climate_series import climate_from_oggm_form
 from odinn.data.netcdf import glacier_from_dataset, read_dataset
-from odinn.data.weather import climate_from_oggm_form
 from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
 

@@ -10,9 +10,13 @@ import numpy as np
 
 from odinn.climate import Climate
 from odinn.data import products
+from odinn.data.climate_series import (
+    climate_from_dataset,
+    climate_from_oggm_form,
+    climate_from_series,
+)
 from odinn.data.netcdf import read_dataset
 from odinn.data.units import converted
-from odinn.data.weather import climate_from_dataset, climate_from_oggm_form, climate_from_series
 from odinn.errors import ClimateError, InputError, where
 
 if TYPE_CHECKING:

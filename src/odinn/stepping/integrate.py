@@ -45,7 +45,7 @@ class Run(NamedTuple):
     starts: PyTree  # states at the start of each window
 
 
-class Progress(eqx.Module):
+class LoopState(eqx.Module):
     """The state of the loop over the steps of one window."""
 
     # What is stepped: as it was last settled, and its rates where the scheme reuses them.
@@ -142,24 +142,24 @@ class _Window(eqx.Module):
     recorded: Replay | None  # the steps of this window, where they are repeated
     how: Stepping
 
-    def run(self, y: PyTree, tally: PyTree, record: Record) -> Progress:
+    def run(self, y: PyTree, tally: PyTree, record: Record) -> LoopState:
         """From the start of the window to its end, or to where it was given up."""
 
-        def running(now: Progress) -> jax.Array:
+        def running(now: LoopState) -> jax.Array:
             return (now.elapsed < self.length) & (now.status == OK)
 
-        def attempt(now: Progress) -> Progress:
+        def attempt(now: LoopState) -> LoopState:
             return self._attempt(now)
 
         bounds = self.how.bounds
         bound = None if bounds is None else bounds[0]
         return bounded_while(running, attempt, self._first(y, tally, record), bound)
 
-    def _first(self, y: PyTree, tally: PyTree, record: Record) -> Progress:
+    def _first(self, y: PyTree, tally: PyTree, record: Record) -> LoopState:
         """Before the first step."""
         reuses = self.how.stepper.method.scheme.reuses_end
         zero = jnp.zeros((), jnp.int32)
-        return Progress(
+        return LoopState(
             y=y,
             tally=tally,
             rates=self._rates(self.start, y) if reuses else None,
@@ -177,7 +177,7 @@ class _Window(eqx.Module):
     def _rates(self, t: Scalar, y: PyTree) -> Rates:
         return self.system.tendency(self.held, t, y)
 
-    def _attempt(self, now: Progress) -> Progress:
+    def _attempt(self, now: LoopState) -> LoopState:
         """Try one step: take it, or leave all but the controller's suggestion as it was."""
         scheme, bounds = self.how.stepper.method.scheme, self.how.bounds
         t = self.start + now.elapsed
@@ -194,7 +194,7 @@ class _Window(eqx.Module):
         y, tally, rates, elapsed, count = taken
         # Beyond the buffers nothing is written; the total still counts.
         slot = jnp.where(accept, jnp.minimum(now.total, self.how.capacity), self.how.capacity)
-        return Progress(
+        return LoopState(
             y=y,
             tally=tally,
             rates=rates,
@@ -209,7 +209,7 @@ class _Window(eqx.Module):
             status=self._status(step.dt, accept, now.tried + 1, elapsed),
         )
 
-    def _plan(self, now: Progress, t: jax.Array, stiffness: Scalar) -> Step:
+    def _plan(self, now: LoopState, t: jax.Array, stiffness: Scalar) -> Step:
         """The next step: the recorded one, or what the controller wants."""
         if self.recorded is not None:
             return Step(t, self.recorded.dt[now.count], self.recorded.stages[now.count])
@@ -220,7 +220,7 @@ class _Window(eqx.Module):
         return Step(t, dt, method.scheme.stages(dt, stiffness))
 
     def _judge(
-        self, now: Progress, dt: Scalar, stiffness: Scalar, trial: Trial
+        self, now: LoopState, dt: Scalar, stiffness: Scalar, trial: Trial
     ) -> tuple[jax.Array, Scalar]:
         """(whether to take the step, suggestion for the next)"""
         if self.recorded is not None:
@@ -230,7 +230,7 @@ class _Window(eqx.Module):
         # what a step from an infinite rate ends in may look like a system at rest
         return accept & jnp.isfinite(stiffness), suggestion
 
-    def _is_last(self, now: Progress, dt: Scalar) -> Scalar:
+    def _is_last(self, now: LoopState, dt: Scalar) -> Scalar:
         if self.recorded is not None:
             return now.count + 1 >= self.recorded.count
         return dt >= (self.length - now.elapsed) * (1.0 - 1e-9)

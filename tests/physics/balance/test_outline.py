@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.data.weather import climate_from_series
+from odinn.data.climate_series import climate_from_series
 
 THICKNESS = np.array([0.0, 5.0, 10.0, 10.5, 30.0])  # m; the threshold is 10 m
 INSIDE, OUTSIDE = slice(1, 3), slice(3, 5)  # rows; the outermost ring stays free of ice

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.data.weather import climate_from_series
+from odinn.data.climate_series import climate_from_series
 from odinn.errors import ClimateError, InputError
 from odinn.learning.calibration import monthly_balance
 

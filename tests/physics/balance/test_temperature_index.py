@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 import odinn
 from odinn.errors import ClimateError
-from odinn.physics.balance.weather import DailyMonth, MeanMonth
+from odinn.physics.balance.degree_days import DailyMonth, MeanMonth
 
 
 def month_of_days(temp, precip, gradient):

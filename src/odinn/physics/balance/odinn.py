@@ -23,7 +23,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array, Cell, Scalar
 from odinn.numbers.slot import Number, slot
 from odinn.physics.balance.base import AbstractMassBalance, Coupling, Frequency, Rates
-from odinn.physics.balance.weather import climate_of
+from odinn.physics.balance.degree_days import climate_of
 
 
 class OdinnMonth(eqx.Module):

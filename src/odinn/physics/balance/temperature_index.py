@@ -16,7 +16,7 @@ from odinn.grid import Cell, Scalar
 from odinn.numbers.conversion import plain_numbers
 from odinn.numbers.slot import Number, slot
 from odinn.physics.balance.base import AbstractMassBalance, Coupling, Frequency, Rates
-from odinn.physics.balance.weather import Month, weather
+from odinn.physics.balance.degree_days import Month, weather
 
 
 class TemperatureIndex(AbstractMassBalance):

@@ -12,7 +12,7 @@ import numpy as np
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.physics.balance.weather import degree_days
+from odinn.physics.balance.degree_days import degree_days
 from odinn.physics.laws.input_base import (
     AbstractInput,
     Fixed,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
-from typing import Final, NamedTuple
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Int
 
-from odinn.climate import DAYS, PADDING_TEMPERATURE, Climate, Step
+from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
 from odinn.data import products
-from odinn.data.units import converted
-from odinn.dates import days_in_month, month_name
+from odinn.data.units import check_plausible, converted
+from odinn.data.whole_months import Fail, Series, check_complete, daily, monthly, step_of
 from odinn.errors import ClimateError, where
-
-PLAUSIBLE_TEMPERATURE: Final = (-100.0, 70.0)  # °C
 
 
 def climate_from_dataset(
@@ -121,18 +116,6 @@ def _no_series(array: xr.DataArray, rgi_id: str) -> ClimateError:
     return ClimateError(where(rgi_id, message))
 
 
-class _Series(NamedTuple):
-    """Weather at times of a day or a month: (n,) each, in the units of :class:`Climate`."""
-
-    time: np.ndarray
-    temp: np.ndarray
-    precip: np.ndarray
-    gradient: np.ndarray
-
-
-Fail = Callable[[str], ClimateError]
-
-
 def climate_from_series(
     time: np.ndarray,
     temp: np.ndarray,
@@ -165,17 +148,17 @@ def climate_from_series(
     temp = np.asarray(temp, float)
     # one number may stand for all times
     lapse = DEFAULT_LAPSE_RATE if gradient is None else gradient
-    series = _Series(
+    series = Series(
         time=np.asarray(time, "datetime64[ns]"),
         temp=temp,
         precip=np.asarray(precip, float),
         gradient=np.array(np.broadcast_to(np.asarray(lapse, float), temp.shape)),
     )
-    _check_complete(series, fail)
-    _check_plausible(series, fail)
+    check_complete(series, fail)
+    check_plausible(series.temp, series.gradient, series.time, fail)
     series = _without_negative_precip(series, fail, clip=clip_negative_precip)
-    step = _step_of(series.time, fail)
-    first_month, cut = (_daily if step == "daily" else _monthly)(series, fail)
+    step = step_of(series.time, fail)
+    first_month, cut = (daily if step == "daily" else monthly)(series, fail)
     return Climate(
         name=name,
         step=step,
@@ -188,45 +171,7 @@ def climate_from_series(
     )
 
 
-def _check_complete(series: _Series, fail: Fail) -> None:
-    """Raise for too few values, or missing ones."""
-    time = series.time
-    if len(time) < 28:
-        raise fail(f"only {len(time)} values; at least 28 days or months are needed")
-    named = (("temp", series.temp), ("prcp", series.precip), ("gradient", series.gradient))
-    for label, values in named:
-        if values.shape != time.shape:
-            raise fail(f"{label} has {values.size} values for {time.size} times")
-        missing = ~np.isfinite(values)
-        if missing.any():
-            day = str(time[missing][0])[:10]
-            raise fail(f"{label} is missing (NaN) on {day}: fill the gap or choose another product")
-
-
-def _check_plausible(series: _Series, fail: Fail) -> None:
-    """Raise for temperatures or lapse rates of another unit or sign."""
-    time, temp, mean_gradient = series.time, series.temp, series.gradient.mean()
-    if temp.mean() > 150:
-        raise fail(
-            f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C "
-            "(subtract 273.15)"
-        )
-    low, high = PLAUSIBLE_TEMPERATURE
-    wild = (temp < low) | (temp > high)
-    if wild.any():
-        raise fail(
-            f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}, not an air temperature in "
-            "°C: mark missing values as NaN and fill them, or correct the unit"
-        )
-    # inversions are real on single days, not in the mean
-    if mean_gradient > 1e-3:
-        raise fail(
-            f"gradient averages {mean_gradient:+.4g} K m-1; temperature falls with height: "
-            "expected about -0.0065"
-        )
-
-
-def _without_negative_precip(series: _Series, fail: Fail, *, clip: bool) -> _Series:
+def _without_negative_precip(series: Series, fail: Fail, *, clip: bool) -> Series:
     """The series, or an error; where negative values of a product are known, with 0 for them."""
     negative = series.precip < 0
     if not negative.any():
@@ -237,63 +182,3 @@ def _without_negative_precip(series: _Series, fail: Fail, *, clip: bool) -> _Ser
         raise type(found)(f"{found}: correct the series")
     warnings.warn(f"{found}; set to 0 (a known value of this product)", stacklevel=4)
     return series._replace(precip=np.maximum(series.precip, 0.0))
-
-
-def _step_of(time: np.ndarray, fail: Fail) -> Step:
-    spacing = np.diff(time) / np.timedelta64(1, "D")
-    if (spacing <= 0).any():
-        raise fail(f"time does not increase at {str(time[1:][spacing <= 0][0])[:10]}")
-    # gaps are looked for later, so one may not hide the step
-    typical = float(np.median(spacing))
-    if 0.9 < typical < 1.1:
-        return "daily"
-    if 27 < typical < 32:
-        return "monthly"
-    raise fail(f"the time step is {typical:g} days; expected daily or monthly values")
-
-
-def _daily(series: _Series, fail: Fail) -> tuple[int, _Series]:
-    """First month, and (months, 31) tables of the whole months of a daily series."""
-    days = series.time.astype("datetime64[D]")
-    gaps = np.diff(days).astype(int) != 1
-    if gaps.any():
-        raise fail(f"days are missing after {days[:-1][gaps][0]}")
-    months = _months_of(days)
-    first, last = int(months[0]), int(months[-1])
-    counts = np.bincount(months - first)
-    # a month of which days are missing at an end of the series has no balance
-    if counts[0] != days_in_month(first):
-        first += 1
-    if counts[-1] != days_in_month(last):
-        last -= 1
-    if last < first:
-        raise fail("the series holds no complete month")
-    kept = (months >= first) & (months <= last)
-    row = months[kept] - first
-    day = (days - days.astype("datetime64[M]")).astype(int)[kept]
-
-    def table(values: np.ndarray, unused: float) -> np.ndarray:
-        out = np.full((last - first + 1, DAYS), unused)
-        out[row, day] = values[kept]
-        return out
-
-    return first, _Series(
-        time=series.time,
-        temp=table(series.temp, PADDING_TEMPERATURE),
-        precip=table(series.precip, 0.0),
-        gradient=table(series.gradient, 0.0),
-    )
-
-
-def _monthly(series: _Series, fail: Fail) -> tuple[int, _Series]:
-    """First month, and the series as it is."""
-    months = _months_of(series.time)
-    gaps = np.diff(months) != 1
-    if gaps.any():
-        raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return int(months[0]), series
-
-
-def _months_of(time: np.ndarray) -> Int[np.ndarray, " n"]:
-    """Indices 12 · year + month − 1; NumPy counts months from 1970."""
-    return time.astype("datetime64[M]").astype(int) + 12 * 1970

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from odinn.climate import PADDING_TEMPERATURE
-from odinn.data.weather import climate_from_series
+from odinn.data.climate_series import climate_from_series
 from odinn.errors import ClimateError
 
 
