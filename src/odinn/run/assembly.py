@@ -58,6 +58,7 @@ def system_of(
     if model.mass_balance is not None:
         detail: Detail = "water" if water else "totals" if reports else "rate"
         balance = model.mass_balance.on(site)
+        # balances are in m w.e., the state is ice
         to_ice = WATER_DENSITY / model.ice_density
         processes.append(_balance_process(balance, to_ice, coupling, detail, carried))
     if water:
@@ -99,7 +100,7 @@ def start_of(
         given["balance"] = _in_force(given["balance"], held[0].detail, renewed, glacier)
     elif held:
         plan = plan.evaluated_at_start()
-    given = jax.tree.map(jnp.asarray, given)
+    given = jax.tree.map(jnp.asarray, given)  # a state from a file holds NumPy's arrays
     first = jax.tree.map(lambda column: jnp.asarray(column[0]), plan.windows)
     thickness = jnp.asarray(ice, float)
     return initial_state(system, float(plan.starts[0]), thickness, given, first), plan
@@ -115,6 +116,7 @@ def _in_force(
         renewed: the balance is evaluated before it is used.
     """
     if detail != "water":
+        # the program's form is fixed: what is not recorded may not be carried either
         return dataclasses.replace(balance, rates=None)
     if balance.rates is not None:
         return balance

@@ -49,6 +49,7 @@ def _check_coupling(model: Model, glacier: Glacier, settings: Settings) -> None:
         raise InputError(where(glacier.rgi_id, text))
     if coupling == "source":
         return
+    # the event is at a month's end: of a part of a month there is no telling when
     for label, t in (("start", settings.t0), ("end", settings.t1)):
         if abs(t * 12 - round(t * 12)) > 1e-6:
             text = f"coupling='jump' needs whole months, but the {label} is {t}"
@@ -130,6 +131,7 @@ def failure(
     """Where and why the stepping of these windows stopped; ``count`` (windows,) are the steps taken
     in each.
     """
+    # windows after the one that failed were not begun: they count no step
     stuck = int(np.argmax(count == 0)) if (count == 0).any() else len(count) - 1
     start = float(windows.start[stuck])
     end = start + float(windows.length[stuck])

@@ -134,6 +134,7 @@ def _bound(model: Model, glaciers: list[Glacier]) -> Model:
     def stands_for_a_number(node: Any) -> bool:
         return isinstance(node, Parameter | AbstractLaw)
 
+    # plain models stay as they are, so that a list may hold a glacier twice
     leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
     return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model
 
@@ -207,6 +208,7 @@ def _advance(
         if status != 0:
             count = np.asarray(record.count)
             raise failure(status, glacier, chunk.windows, count, settings.max_steps)
+        # a longer run than the buffer has a right result and an incomplete record
         if total <= capacity:
             return end, jax.tree.map(lambda a: np.asarray(a, float)[: chunk.size], report), record
         capacity = 1 << (total - 1).bit_length()

@@ -20,9 +20,8 @@ from odinn.physics.laws.refresh import monthly_laws, monthly_rows
 from odinn.physics.processes.base import PyTree, Window
 from odinn.run.settings import Settings
 
-CHUNK: Final = (
-    12  # windows per compiled call: fixed, so that runs of every length share one program
-)
+# windows per compiled call: fixed, so that runs of every length share one program
+CHUNK: Final = 12
 _CLOSE: Final = 1e-9  # years (or months): closer is the same
 _SAME: Final = 1e-7  # years: a stop this close to the start is the start
 
@@ -138,6 +137,7 @@ def padded(windows: Window, count: int) -> Window:
     size = len(windows.start)
     if size == count:
         return windows
+    # what an idle window brings is that of the last one: any values do, but not NaN
     last = np.minimum(np.arange(count), size - 1)
     longer = _rows(windows, last)
     idle = np.arange(count) >= size
@@ -159,7 +159,9 @@ def _rows(table: PyTree, rows: slice | Int[np.ndarray, " rows"]) -> PyTree:
 
 def _save_times(settings: Settings) -> list[float]:
     t0, t1 = settings.span
+    # a span of 1 year holds 12 twelfths, whatever the last bit says
     count = int(np.floor((t1 - t0) / settings.save_every + 1e-6))
+    # multiples of 1/12 add up to starts of months only after rounding
     regular = [snap(round(t0 + i * settings.save_every, 9)) for i in range(1, count + 1)]
     return sorted({t for t in regular if t < t1 - _CLOSE} | {t1})
 
@@ -185,6 +187,7 @@ def _evaluated(
     renewed = balance.frequency == "monthly" or bool(monthly_laws(Model(None, balance)))
     if renewed:
         evaluate |= at_start
+    # a run that goes on within a month brings the balance that is in force
     evaluate[0] |= not resumes
     return evaluate
 
@@ -196,6 +199,7 @@ def _jumps(
     balance = model.mass_balance
     if balance is None or balance.frequency != "monthly" or settings.coupling != "jump":
         return np.zeros(at_end.size, bool)
+    # a window that ends within a month leaves the month's event to the run that goes on
     jumps = at_end.copy()
     if not balance.acts_at_final_time:
         jumps[-1] = False

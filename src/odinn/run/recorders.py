@@ -47,7 +47,7 @@ class States:
             self.smb.append(self._pending / (time - self.times[-1]))
             self.thickness.append(np.asarray(report.thickness[row]))
             self.times.append(time)
-            self._pending = np.zeros(self._pending.shape)
+            self._pending = np.zeros(self._pending.shape)  # a new array: the old one was kept
 
 
 class Budget:
@@ -147,10 +147,11 @@ class WaterByMonth:
         fell = WATER_DENSITY * np.asarray(report.snowfall)
         rain = WATER_DENSITY * np.asarray(report.rain)
         melt = fell - balance - (snow - self._snow)
-        melt[np.abs(melt) < self._round_off] = 0.0
+        melt[np.abs(melt) < self._round_off] = 0.0  # a difference of large sums in winter
         was_ice = self._before >= AREA_THRESHOLD
         self._domain |= was_ice | (thickness >= AREA_THRESHOLD)
         self._melted_ice = self._melted_ice + np.maximum(-balance, 0.0)
+        # windows within a month, from save times between, add up to it
         month = month_index(float(self._plan.starts[window]))
         if not self._months or self._months[-1] != month:
             self._begin_month(month, window, was_ice)
