@@ -2,8 +2,6 @@
 and elevation have in common.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Sequence
 from typing import Literal, NamedTuple

@@ -50,7 +50,7 @@ class Points(eqx.Module):
 PointsGiven = Points | dict[str, Points] | str | None
 
 
-def as_points(table: Any) -> PointsGiven:
+def as_points(table: object) -> PointsGiven:
     """Points of a table (a mapping of columns, a DataFrame, an xarray.Dataset), or {rgi_id: Points}
     of {rgi_id: table}.
 
@@ -60,8 +60,7 @@ def as_points(table: Any) -> PointsGiven:
         return None
     if isinstance(table, str) and table == "observed":
         return table
-    is_by_glacier = isinstance(table, Mapping) and table and not _has_position(table)
-    if is_by_glacier and all(_is_table(own) for own in table.values()):
+    if isinstance(table, Mapping) and _is_by_glacier(table):
         return {str(rgi_id): points_of(own) for rgi_id, own in table.items()}
     return points_of(table)
 
@@ -145,7 +144,13 @@ def at_points(fields: Array, row: Array, cells: Array, shares: Array) -> Array:
     return jnp.sum(flat[row[:, None], :, cells] * shares[:, :, None], axis=1)
 
 
-def _is_table(value: Any) -> bool:
+def _is_by_glacier(tables: Mapping) -> bool:
+    if not tables or _has_position(tables):
+        return False
+    return all(_is_table(own) for own in tables.values())
+
+
+def _is_table(value: object) -> bool:
     return hasattr(value, "keys") or isinstance(value, Points | PointThickness)
 
 
