@@ -46,6 +46,7 @@ class InversionState(eqx.Module):
     covariance: Float[np.ndarray, "n n"] | None = None
 
     def __check_init__(self) -> None:
+        # no step leads on from a point that is not finite
         for name in ("x", "best"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name} is not finite")
@@ -87,6 +88,7 @@ def read_checkpoint(path: Path, signature: str | None = None) -> InversionState 
         raise InputError(
             f"{path}: not a checkpoint of odinn.invert ({error}); remove it to start anew"
         ) from error
+    # the message names the version that reads it
     if _TREE not in content and _EARLIER_TREE in content:
         codec.refuse_earlier(str(path))
     if not {_TREE, _SIGNATURE} <= set(content):

@@ -128,6 +128,7 @@ def invert(
     _check_loss(params, static, total, stages)
     settings = make_settings(span, **options)
     problems = prepare_all(model, listed, total, settings)
+    # all that follows knows what is learned as one vector
     search = Search(params, static, problems, total, settings)
     state = _run(search, stages, seed, path, progress)
     best = search.params_at(state.best)

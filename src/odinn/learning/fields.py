@@ -204,7 +204,9 @@ class AbstractFieldLoss(AbstractLoss):
             message = f"{len(times)} dates for {number} points; use a column 'date'"
             raise refused(glacier, self.name, message)
         cells, shares = corners_of(points, glacier)
+        # a point is as far inside the outline as the cell that it lies in
         nearest = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]
+        # a state is made once for all the points of its date
         unique = sorted(set(times))
         rows = np.array([unique.index(time) for time in times], np.int32)
         row = np.broadcast_to(rows, (number,))
@@ -278,6 +280,7 @@ def _counts(targets: Targets) -> Array:
 
 def _over_rows(each: Array, targets: Targets) -> Array:
     """Sums over the data of each date or interval."""
+    # points of one date need not stand together
     if targets.points is None:
         return jnp.sum(each, axis=(1, 2, 3))
     return jax.ops.segment_sum(jnp.sum(each, axis=1), targets.points[0], targets.mix.shape[0])

@@ -183,6 +183,7 @@ def glacier_value_and_gradient(
     if method not in _METHODS:
         raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, _METHODS))}")
     call = call_of(params, static, problem, loss, settings)
+    # without buffers from before they are measured anew
     known = {} if sizes is None else sizes
     value, values, gradient = _METHODS[method](call, problem, settings, known)
     return value, _in_whole(gradient, params, problem.glacier.rgi_id), values
@@ -201,6 +202,7 @@ def _in_whole(local: PyTree, params: PyTree, rgi_id: str) -> PyTree:
             slope = jax.tree.map(jnp.zeros_like, whole)
         placed.append(with_geometry(glacier, slope))
 
+    # None stands where nothing of this glacier is learned
     def filled(param: Array, slope: Array | None) -> Array:
         return jnp.zeros_like(param) if slope is None else jnp.asarray(slope, param.dtype)
 
@@ -224,6 +226,7 @@ def _discrete(call: Call, problem: Problem, settings: Settings, sizes: Sizes) ->
         used = _used(record, capacity)
         if all(number <= size for number, size in zip(used, sizes[key], strict=True)):
             return float(value), np.asarray(values, float), gradient
+        # never smaller, so that points of an inversion do not compile in turn
         sizes[key] = Buffers(*map(max, sizes[key], _with_room(used)))
 
 
@@ -247,6 +250,7 @@ def over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[float
     """(weighted value, values of the terms, the call that repeats the run's steps)."""
     value, values, record = _value(call, problem, settings)
     replay = call.how["replay"]
+    # the loss is differentiable over fixed steps only: their choice jumps
     if replay is None:
         replay = record_as_replay(record, len(problem.windows.start))
     return value, values, call.but(capacity=1, replay=replay)
@@ -256,6 +260,7 @@ def _autodiff(call: Call, problem: Problem, settings: Settings, sizes: Sizes) ->
     """Reverse mode through the recorded steps."""
     value, values, again = over_replay(call, problem, settings)
     replay = again.how["replay"]
+    # reverse mode needs loops of known length
     bounds = int(replay.count.max()), int(replay.stages.max())
     _, gradient = weighted_with_gradient(*again.but(bounds=bounds))
     return value, values, gradient
@@ -368,6 +373,7 @@ def regularization_residuals(params: PyTree, static: PyTree, loss: Total) -> tup
 
 def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     status = int(record.status)
+    # a compiled program cannot raise
     if status != 0:
         count = np.asarray(record.count)[problem.used]
         raise failure(status, problem.glacier, problem.windows, count, settings.max_steps)

@@ -149,6 +149,7 @@ class Velocity(AbstractFieldLoss):
         """
         if len(time) == 1:
             return {(time[0], False): 1.0}
+        # the mean vector over the interval, of which a speed is taken later
         nodes = months(time[0], time[1])
         halves = (0.5 * np.diff(nodes) / (nodes[-1] - nodes[0])).tolist()
         # within a month the laws are its own: those of the month that begins at its start, and of
@@ -193,6 +194,7 @@ class ElevationChange(AbstractFieldLoss):
                 "losses.elevation_change: needs an interval (start, end), but its data have a "
                 f"date, {time[0]}"
             )
+        # the bed does not move: the thickness changes as the surface does
         rate = 1.0 / (time[1] - time[0])
         return {(time[0], False): -rate, (time[1], False): rate}
 

@@ -103,6 +103,7 @@ def corners_of(points: Points, glacier: Glacier) -> tuple[np.ndarray, np.ndarray
     """
     grid = glacier.grid
     column = (points.columns["x"] - grid.x0) / grid.dx
+    # row 0 is in the north, the index is that of cell centres
     row = (grid.y0 - points.columns["y"]) / grid.dy
     outside = (column < 0) | (column > grid.nx - 1) | (row < 0) | (row > grid.ny - 1)
     if outside.any():
@@ -127,6 +128,7 @@ def only_inside(cells: np.ndarray, shares: np.ndarray, glacier: Glacier) -> np.n
     """Shares of cells inside the outline, adding up to 1: for what ice-free cells do not have, such
     as a velocity.
     """
+    # a mean with ice-free cells would be too slow at the margin
     inside = np.where(np.asarray(glacier.mask).ravel()[cells], shares, 0.0)
     total = inside.sum(axis=1)
     if (total <= 0).any():

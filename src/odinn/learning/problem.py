@@ -79,6 +79,7 @@ def make_settings(span: tuple[Date, Date], **options: Any) -> Settings:
 
     ``save_every`` says nothing here: a run stops where losses look at it.
     """
+    # hydrology, initial states and recorded steps are of forward runs
     known = ("stepper", "coupling", "max_steps", "dtype", "save_every")
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -96,6 +97,7 @@ def prepare_all(
     """Each glacier prepared, its shares such that values add up to the mean over the glaciers that
     have data of a kind.
     """
+    # all are checked before the first is run
     problems = []
     for i, glacier in enumerate(glaciers):
         steps = replay_of(replay, glacier, i, len(glaciers))
@@ -135,6 +137,7 @@ def prepare(
     return Problem(
         glacier=glacier,
         site=site_of(model, glacier),
+        # a multiple of the chunk, so that spans of alike length share a program
         windows=padded(plan.windows, -(-plan.count // CHUNK) * CHUNK),
         keep=keep,
         targets=targets,
@@ -213,6 +216,7 @@ def _with_start(at_start: Array, at_stops: Array) -> Array:
 def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
     """Monthly inputs of laws at the start and at stops, (2 · (1 + stops), ...): first those of the
     window that ends at each, then those of the one that begins there."""
+    # after the last window none begins: its own laws stand for those
     begins = jnp.minimum(keep + 1, len(windows.start) - 1)
 
     def rows(column: Array) -> Array:
@@ -235,6 +239,7 @@ class _Velocity(eqx.Module):
         # rows of the months that begin come after those of the months that end
         row = jnp.where(begins, len(self.ice), 0) + index
         laws = jax.tree.map(lambda rows: rows[row], self.laws)
+        # ice that does not flow has a velocity, too
         if self.system.flow is None:
             zero = jnp.zeros_like(self.ice[index])
             return zero, zero

@@ -52,6 +52,7 @@ def weighted_value(
     each = [jnp.sum(residuals * residuals) / number for residuals, number in found]
     values = jnp.stack(each) if each else jnp.zeros(0)
     weights = jnp.asarray([weight for _, weight, _ in loss.data])
+    # what the glacier counts in the mean of each term over the glaciers that have data of it
     shares = arrays[-1]
     return jnp.sum(weights * shares * values), (values, record)
 

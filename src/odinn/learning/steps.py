@@ -90,6 +90,7 @@ def _adam_step(search: Search, stage: Stage, state: InversionState, seed: int) -
     at = search.value_and_gradient(point)
     rejected = not at.is_finite
     if rejected:
+        # the moments stay: they are of gradients that were finite
         scale, point = 0.5 * scale, state.x
         at = at._replace(value=state.value, gradient=state.gradient)
     memory = {"moments": _arrays(moments), "scale": np.asarray(scale)}
@@ -121,9 +122,11 @@ def _lbfgs_step(search: Search, stage: Stage, state: InversionState, seed: int) 
     descent, pairs = method.update(jnp.asarray(gradient), pairs, x)
     direction = -np.asarray(descent)
     found = None
+    # with curvature that round-off has spoilt the direction may lead uphill
     if float(direction @ gradient) < 0:
         found = _line_search(search, state, direction)
     if found is None:
+        # curvature that misleads is forgotten
         pairs = template
         direction = -gradient / max(float(np.linalg.norm(gradient)), 1e-300)
         found = _line_search(search, state, direction)
@@ -141,9 +144,11 @@ def _line_search(
     seen: dict[bytes, Evaluation] = {}
 
     def slope(point: np.ndarray) -> np.ndarray:
+        # kept, for the search returns the length but not what was found there
         seen[point.tobytes()] = search.value_and_gradient(point)
         return np.nan_to_num(seen[point.tobytes()].gradient)
 
+    # further than 10 in any unconstrained number a sigmoid is flat
     longest = 10.0 / max(float(np.abs(direction).max()), 1e-12)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns where it returns None
@@ -186,6 +191,7 @@ def _gauss_newton_step(
         damping *= 4.0
     else:
         return _stuck(state, began)
+    # of the quadratic model, whose Hessian is twice the normal matrix
     predicted = -float(state.gradient @ step + step @ normal @ step)
     at, quadratic = search.linearised(state.x + step)
     damping *= max(0.1, 1.0 - (2.0 * gain / max(predicted, 1e-300) - 1.0) ** 3)
@@ -270,5 +276,6 @@ def _ended(stage: Stage, state: InversionState) -> bool:
         return True
     if stage.patience is None or state.step <= stage.patience:
         return False
+    # over all stages: a new best is one that no earlier stage had
     losses = state.records["loss"]
     return min(losses[-stage.patience :]) >= min(losses[: -stage.patience])

@@ -101,9 +101,10 @@ class AbstractRegularization(AbstractTerm):
     def name(self) -> str:
         """How the term is reported."""
 
-    @abc.abstractmethod
     def value(self, model: Model, glaciers: list[Glacier]) -> Array:
         """The penalty, >= 0."""
+        residuals, number = self.residuals(model, glaciers)
+        return jnp.sum(residuals**2) / number
 
     @abc.abstractmethod
     def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
@@ -127,6 +128,7 @@ class Total(eqx.Module):
         return as_total(other) + self
 
     def __mul__(self, factor: float) -> "Total":
+        # a negative weight would reward what is wrong
         if isinstance(factor, bool | str) or not math.isfinite(float(factor)) or float(factor) < 0:
             raise InputError(f"loss: the weight of a term is {factor!r}, expected a number >= 0")
         return Total(tuple((float(factor) * w, term) for w, term in self.terms))
