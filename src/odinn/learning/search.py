@@ -47,6 +47,7 @@ class Search:
         self.static, self.problems, self.loss, self.settings = static, problems, loss, settings
         start, self.unravel = ravel_pytree(params)
         self.start = np.asarray(start)
+        self.weights = np.array([weight for _, weight, _ in loss.data])
         # buffers of each glacier's adjoint, so that they are measured once
         self.sizes: gradients.Sizes = {}
 
@@ -61,23 +62,20 @@ class Search:
         params = self.params_at(x)
         indices = range(len(self.problems)) if chosen is None else chosen
         scale = len(self.problems) / len(indices)  # a batch stands for all
-        value, gradient, terms = 0.0, np.zeros_like(x), self._no_terms()
+        value, gradient, terms = 0.0, np.zeros_like(x), np.zeros_like(self.weights)
         for problem in [self.problems[i] for i in indices]:
             try:
                 own, slope, values = gradients.glacier_value_and_gradient(
                     params, self.static, problem, self.loss, self.settings, sizes=self.sizes
                 )
             except SolverError:
-                return Evaluation(np.inf, np.full_like(x, np.nan), terms)
+                return Evaluation(np.inf, np.full_like(x, np.nan), self._named(terms))
             value += scale * own
             gradient = gradient + scale * _flat(slope)
-            for (name, weight, _), share, v in zip(
-                self.loss.data, problem.shares, values, strict=True
-            ):
-                terms[name] += scale * weight * float(share) * float(v)
+            terms += scale * self.weights * problem.shares * values
         penalty, slope = gradients.regularization_value_and_gradient(params, self.static, self.loss)
-        terms |= self._penalties(params)
-        return Evaluation(value + penalty, gradient + _flat(slope), terms)
+        named = self._named(terms) | self._penalties(params)
+        return Evaluation(value + penalty, gradient + _flat(slope), named)
 
     def value(self, x: np.ndarray) -> float:
         """The loss alone; infinite where a run fails."""
@@ -104,14 +102,12 @@ class Search:
             (evaluation, {"normal": half the Gauss–Newton Hessian, "covariance": of the numbers when
             the residuals have unit variance}).
         """
-        params, terms = self.params_at(x), self._no_terms()
+        params, terms = self.params_at(x), np.zeros_like(self.weights)
         rows = [self._linear_penalty(x)]
         for problem in self.problems:
             parts = self._linear_residuals(params, problem)
-            for (name, _, _), (residual, _, weight) in zip(self.loss.data, parts, strict=True):
-                terms[name] += float(jnp.sum(weight * residual**2))
+            terms += [float(jnp.sum(weight * residual**2)) for residual, _, weight in parts]
             rows += parts
-        terms |= self._penalties(params)
         residuals, jacobian, weights = (
             np.concatenate([np.asarray(part) for part in column])
             for column in zip(*rows, strict=True)
@@ -121,7 +117,8 @@ class Search:
         inverse = np.linalg.pinv(normal)
         # weights shape the fit, but data err by their errors alone: N⁻¹ (Jᵀ W² J) N⁻¹
         covariance = inverse @ (weighted.T @ weighted) @ inverse
-        at = Evaluation(float(weights @ residuals**2), 2.0 * weighted.T @ residuals, terms)
+        named = self._named(terms) | self._penalties(params)
+        at = Evaluation(float(weights @ residuals**2), 2.0 * weighted.T @ residuals, named)
         return at, {"normal": normal, "covariance": covariance}
 
     def params_at(self, x: np.ndarray) -> PyTree:
@@ -149,8 +146,9 @@ class Search:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *directions)
         return programs.residuals_with_jacobian(call.params, stacked, *call[1:])
 
-    def _no_terms(self) -> dict[str, float]:
-        return dict.fromkeys((name for name, _, _ in self.loss.data), 0.0)
+    def _named(self, terms: np.ndarray) -> dict[str, float]:
+        names = [name for name, _, _ in self.loss.data]
+        return dict(zip(names, terms.tolist(), strict=True))
 
     def _penalties(self, params: PyTree) -> dict[str, float]:
         """Weighted values of the regularisations by name."""
