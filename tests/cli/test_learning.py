@@ -3,6 +3,7 @@ compiled.
 """
 
 import copy
+import dataclasses
 import inspect
 import re
 
@@ -350,7 +351,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_
     config = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}")
     assert checkpoints.steps_to_continue(config) is None
     checkpoints.begin_checkpoint(config)
-    write_checkpoint(config.checkpoint_path, STATE | {"total": 4}, "anything")
+    write_checkpoint(config.checkpoint_path, dataclasses.replace(STATE, total=4), "anything")
     elsewhere = config.model_copy(
         update={
             "output": learning.LearningOutputSection(directory=config.output.directory, plots=False)

@@ -11,6 +11,7 @@ from odinn.errors import InputError
 from odinn.learning import gradients
 from odinn.learning.losses import Total
 from odinn.learning.problem import local_parts, make_settings, prepare, run_options
+from odinn.learning.programs import weighted_value
 from odinn.model.binding import bind, trainable
 from odinn.stepping.steps import Limits, record_as_replay
 
@@ -119,9 +120,7 @@ def test_forward_and_backward_derivatives_are_adjoint(parts):
 
 def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradient(parts):
     (own, static, arrays), loss, how, limits, ours = parts
-    f = lambda p: gradients.weighted_value(p, static, arrays, loss, ours, how | {"limits": limits})[
-        0
-    ]
+    f = lambda p: weighted_value(p, static, arrays, loss, ours, how | {"limits": limits})[0]
     gradient = jax.jit(jax.grad(f))
     tangent = jax.tree.map(jnp.ones_like, own)
     product = flat(jax.jit(lambda p: jax.jvp(jax.grad(f), (p,), (tangent,))[1])(own))

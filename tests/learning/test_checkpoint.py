@@ -1,5 +1,6 @@
 """Checkpoints: bit for bit, and nothing but what an inversion wrote."""
 
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -10,21 +11,21 @@ from hypothesis import strategies as st
 
 import odinn
 from odinn.errors import InputError
-from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
+from odinn.learning.checkpoint import InversionState, read_checkpoint, write_checkpoint
 
-STATE = {
-    "x": np.array([0.1, -1 / 3]),
-    "value": 1 / 7,
-    "gradient": np.array([1e-300, 5e-324]),
-    "best": np.array([0.1, 2 / 3]),
-    "best_value": np.float64(0.1),
-    "best_gradient": np.array([-0.0, np.pi]),
-    "stage": 1,
-    "step": 2,
-    "total": 5,
-    "memory": {"moments": [np.asarray(3), np.arange(2.0)], "scale": np.asarray(0.5)},
-    "records": {"loss": [1 / 3, 1 / 7], "thickness": [jnp.asarray(0.1), np.inf]},
-}
+STATE = InversionState(
+    x=np.array([0.1, -1 / 3]),
+    value=1 / 7,
+    gradient=np.array([1e-300, 5e-324]),
+    best=np.array([0.1, 2 / 3]),
+    best_value=np.float64(0.1),
+    best_gradient=np.array([-0.0, np.pi]),
+    stage=1,
+    step=2,
+    total=5,
+    memory={"moments": [np.asarray(3), np.arange(2.0)], "scale": np.asarray(0.5)},
+    records={"loss": [1 / 3, 1 / 7], "thickness": [jnp.asarray(0.1), np.inf]},
+)
 
 
 @pytest.fixture
@@ -35,6 +36,10 @@ def path(tmp_path):
 
 def bits(value):
     """A state as bytes, whatever numbers it holds."""
+    if isinstance(value, InversionState):
+        return bits(vars(value))
+    if value is None:
+        return None
     if isinstance(value, dict):
         return {k: bits(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -56,7 +61,7 @@ def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(path, monkey
 
     monkeypatch.setattr("numpy.savez", half)
     with pytest.raises(OSError, match="disk full"):
-        write_checkpoint(path, STATE | {"step": 3}, "mine")
+        write_checkpoint(path, dataclasses.replace(STATE, step=3), "mine")
     assert bits(read_checkpoint(path, "mine")) == bits(STATE)
     assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
 

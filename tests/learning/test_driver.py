@@ -8,7 +8,7 @@ import pytest
 import odinn
 from odinn.cli import report
 from odinn.errors import InputError
-from odinn.learning import driver, gradients
+from odinn.learning import driver, gradients, search
 from odinn.learning.problem import make_settings, prepare_all
 from odinn.learning.terms import as_total
 
@@ -128,13 +128,13 @@ def test_a_fit_can_be_run_forward(twin):
 
 def test_mini_batches_are_honoured(twin, monkeypatch):
     seen = []
-    original = driver._Search.value_and_gradient
+    original = search.Search.value_and_gradient
 
     def spy(self, x, chosen=None):
         seen.append(chosen)
         return original(self, x, chosen)
 
-    monkeypatch.setattr(driver._Search, "value_and_gradient", spy)
+    monkeypatch.setattr(search.Search, "value_and_gradient", spy)
     other = _renamed(twin, "TEST-00.00002")
     odinn.invert(
         model(), [twin, other], LOSS, SPAN, optimizer=ADAM(0.1, 6, batch=1), progress=False, seed=3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.learning.gradients import term_values, weighted_with_gradient
+from odinn.learning.programs import term_values, weighted_with_gradient
 from odinn.run.driver import run_windows
 from tests.conftest import make_slab
 

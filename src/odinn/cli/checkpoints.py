@@ -19,7 +19,7 @@ def steps_done(checkpoint: Path) -> int | None:
         state = read_checkpoint(checkpoint)
     except InputError as error:
         raise InputError(f"{error} (--fresh does)") from error
-    return None if state is None else int(state["total"])
+    return None if state is None else state.total
 
 
 def steps_to_continue(config: InvertConfig) -> int | None:

@@ -62,7 +62,7 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
     law = odinn.laws.Neural([temperature], bounds=(2e-18, 4e-16), hidden=(4,), activation="tanh")
     model = odinn.bind(odinn.Model(odinn.SIA2D(A=law), None), glaciers)
     # mypy misses equinox's defaults
-    loss = odinn.losses.Velocity("log", error=NOISE)  # type: ignore[call-arg]
+    loss = odinn.losses.Velocity("log", error=NOISE)  # type: ignore[call-arg, arg-type]
     method = odinn.optimizers.gauss_newton(steps)
     fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=False)
     return Twin(fit, truth, model.flow.A, glaciers)

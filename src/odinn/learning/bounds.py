@@ -48,6 +48,7 @@ def at_bounds(model: Model, glaciers: list[Glacier]) -> list[AtBound]:
     """
     found = []
     for title, slot in learned_slots(model, glaciers).items():
+        # a glacier without ice has no say
         positions = [p for p in _positions(slot, glaciers) if p.size]
         if not positions:
             continue
@@ -58,6 +59,7 @@ def at_bounds(model: Model, glaciers: list[Glacier]) -> list[AtBound]:
             counted = np.array([own.flat[0] for own in positions])
             of = f"{counted.size} glaciers" if counted.size > 1 else ""
         low, high = slot.value.bounds
+        # a cell among thousands is no news, one number of a glacier is
         least = _FEW if varies else 0.0
         for end, bound, near in (
             ("lower", low, counted <= _NEAR),
@@ -99,8 +101,10 @@ def _positions(slot: LocatedSlot, glaciers: list[Glacier]) -> list[np.ndarray]:
 
 def _shares(law: AbstractLearnedLaw, glacier: Glacier) -> np.ndarray:
     """A law's values on a glacier's ice, between its bounds."""
+    # a law that was learned has been bound
     assert law.ranges is not None
     inputs = scaled(list(samples(law.inputs, glacier)), law.ranges)
+    # before the sigmoid maps it to the bounds, on whichever scale
     return np.asarray(jax.nn.sigmoid(law.raw(*inputs)))
 
 

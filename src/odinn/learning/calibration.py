@@ -5,7 +5,7 @@ balances.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -23,6 +23,7 @@ from odinn.numbers.conversion import for_glacier
 from odinn.numbers.slot import Number
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.laws.base import AbstractLaw
+from odinn.physics.processes.base import PyTree
 
 Vary = Literal["melt_factor", "precip_factor", "temp_bias"]
 Target = float | None  # m w.e. yr⁻¹; None: what was measured
@@ -116,13 +117,14 @@ def calibrate(
             f"calibrate: {len(target)} targets for {len(glaciers)} glaciers in the list",
         )
     tasks = []
+    # what is wrong with one of them is said before the first is solved
     for position, own in enumerate(glaciers):
         wanted = target[position] if isinstance(target, Sequence) else target
         tasks.append(_task(own, for_glacier(wanted, own.rgi_id, "calibrate: target"), period))
     low, high = bounds or BOUNDS[vary]
-    found = {
-        task.glacier.rgi_id: jnp.asarray(_root(model, task, vary, low, high)) for task in tasks
-    }
+    found = {}
+    for task in tasks:
+        found[task.glacier.rgi_id] = jnp.asarray(_root(model, task, vary, low, high))
     if isinstance(glacier, Glacier):
         return _with_number(model, vary, found[glacier.rgi_id])
     # glaciers may be calibrated list by list
@@ -165,6 +167,7 @@ def _check_varied(model: Model, vary: str, glacier: Glacier) -> None:
             glacier, f"calibrate varies {vary} of a TemperatureIndex; the model has {kind}"
         )
     if isinstance(getattr(balance, vary), AbstractLaw):
+        # a law that was learned would be lost without a word
         raise _error(
             glacier,
             f"calibrate would replace the law in {vary}; vary another number, or calibrate first "
@@ -207,6 +210,7 @@ def measured_target(
     given.
     """
     climate = glacier.climate
+    # a scenario's years are not those in which the balance was measured
     is_scenario = climate is not None and climate.scenario is not None
     if is_scenario and (target is None or period is None):
         raise _error(
@@ -298,6 +302,7 @@ def compare_with_measurements(model: Model, glacier: Glacier, period: Period) ->
     modelled = annual_balance(model, glacier, period)
     measured = measured_years(glacier, period)
     years = sorted(set(modelled) & set(measured))
+    # the correlation of two is 1 or -1, whatever they are
     if len(years) < 3:
         return None
     return Comparison(
@@ -312,6 +317,10 @@ def _error(glacier: Glacier, message: str) -> InputError:
 
 
 @eqx.filter_jit
-def _means(balance: AbstractMassBalance, forcing: Any, surface: jax.Array) -> jax.Array:
-    one = lambda month: jnp.mean(balance.rates(month, surface, 0.0).balance)
-    return jax.lax.map(one, jax.tree.map(jnp.asarray, forcing))
+def _means(balance: AbstractMassBalance, forcing: PyTree, surface: jax.Array) -> jax.Array:
+    """The mean of each month, one after the other so that memory does not grow with them."""
+
+    def mean(month: PyTree) -> jax.Array:
+        return jnp.mean(balance.rates(month, surface, 0.0).balance)
+
+    return jax.lax.map(mean, jax.tree.map(jnp.asarray, forcing))

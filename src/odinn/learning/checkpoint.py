@@ -16,6 +16,9 @@ from odinn.results import codec
 _TREE: Final = "__objects__"
 _EARLIER_TREE: Final = "__tree__"
 _SIGNATURE: Final = "__signature__"
+_NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
+
+Memory = dict[str, Any]  # what a method carries: arrays, or lists of arrays, by name
 
 
 class InversionState(eqx.Module):
@@ -38,11 +41,12 @@ class InversionState(eqx.Module):
     stage: int
     step: int
     total: int
-    memory: dict[str, Any]
+    memory: Memory
     records: dict[str, list[float]]
     covariance: Float[np.ndarray, "n n"] | None = None
 
     def __check_init__(self) -> None:
+        # no step leads on from a point that is not finite
         for name in ("x", "best"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"{name} is not finite")
@@ -52,16 +56,21 @@ class InversionState(eqx.Module):
         if len({len(column) for column in self.records.values()}) > 1:
             raise InputError("the columns of the history are of several lengths")
 
+    @property
+    def last_terms(self) -> dict[str, float]:
+        """The terms of the loss at the last step, by name."""
+        return {k: column[-1] for k, column in self.records.items() if k not in _NOT_TERMS}
 
-def write_checkpoint(path: Path, state: dict[str, Any], signature: str) -> None:
-    """Write a state, the fields of :class:`InversionState` by name."""
-    encoded = codec.encode(InversionState(**state))
+
+def write_checkpoint(path: Path, state: InversionState, signature: str) -> None:
+    """Write a state; the file is replaced once all of it is written."""
+    encoded = codec.encode(state)
     content: dict[str, Any] = {_TREE: encoded.text, _SIGNATURE: signature, **encoded.arrays}
     with whole_or_nothing(path) as partial, partial.open("wb") as file:
         np.savez(file, **content)
 
 
-def read_checkpoint(path: Path, signature: str | None = None) -> dict[str, Any] | None:
+def read_checkpoint(path: Path, signature: str | None = None) -> InversionState | None:
     """The state in a file, or None if there is no file.
 
     Args:
@@ -79,6 +88,7 @@ def read_checkpoint(path: Path, signature: str | None = None) -> dict[str, Any] 
         raise InputError(
             f"{path}: not a checkpoint of odinn.invert ({error}); remove it to start anew"
         ) from error
+    # the message names the version that reads it
     if _TREE not in content and _EARLIER_TREE in content:
         codec.refuse_earlier(str(path))
     if not {_TREE, _SIGNATURE} <= set(content):
@@ -91,4 +101,4 @@ def read_checkpoint(path: Path, signature: str | None = None) -> dict[str, Any] 
     state = codec.decode(codec.parse(str(content[_TREE]), str(path)), content, str(path))
     if not isinstance(state, InversionState):
         raise InputError(f"{path}: holds a {type(state).__name__}, expected a checkpoint")
-    return {name: value for name, value in vars(state).items() if value is not None}
+    return state

@@ -3,8 +3,8 @@ and elevation have in common.
 """
 
 import abc
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,13 +14,30 @@ import numpy as np
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.learning.choices import Time, chosen, errors_of, inside, times_of
-from odinn.learning.points import Points, as_points, at_points, corners_of, only_inside
-from odinn.learning.terms import AbstractLoss, Outcome, Span
+from odinn.learning.choices import (
+    Entries,
+    Entry,
+    Time,
+    Times,
+    counting,
+    errors_of,
+    inside,
+    is_left_out,
+    refused,
+    times_of,
+)
+from odinn.learning.points import (
+    Points,
+    PointsGiven,
+    at_points,
+    corners_of,
+    only_inside,
+    points_of,
+)
+from odinn.learning.terms import AbstractLoss, Outcome, RowOf, Span
 
-Moment = tuple[
-    float, bool
-]  # decimal year, and whether the laws are those of the month that begins then
+# decimal year, and whether the laws are those of the month that begins then
+Moment = tuple[float, bool]
 
 
 class Targets(eqx.Module):
@@ -43,6 +60,22 @@ class Targets(eqx.Module):
     points: tuple[Array, Array, Array] | None
 
 
+class _Data(NamedTuple):
+    """Data of a glacier as they were given.
+
+    Args:
+        times: K dates or intervals. values: as in :class:`Targets`, NaN where not measured.
+        errors: the data's own, for each component. select: (ny, nx) or (N,), where they may count.
+        place: as ``points`` of :class:`Targets`.
+    """
+
+    times: list[Time]
+    values: np.ndarray
+    errors: Sequence[Entry]
+    select: np.ndarray
+    place: tuple[np.ndarray, np.ndarray, np.ndarray] | None
+
+
 class AbstractFieldLoss(AbstractLoss):
     """A misfit of a field, on cells or at points, at dates or over intervals.
 
@@ -54,12 +87,12 @@ class AbstractFieldLoss(AbstractLoss):
         undated: when data count that have no date: at the end of the span, or over all of it.
     """
 
-    at: eqx.AbstractVar[Any]
-    between: eqx.AbstractVar[Any]
-    error: eqx.AbstractVar[Any]
+    at: eqx.AbstractVar[Times]
+    between: eqx.AbstractVar[Times]
+    error: eqx.AbstractVar[Entries]
     margin: eqx.AbstractVar[int]
-    where: eqx.AbstractVar[Any]
-    points: eqx.AbstractVar[Any]
+    where: eqx.AbstractVar[Entries]
+    points: eqx.AbstractVar[PointsGiven]
     mean: eqx.AbstractVar[bool]
     usual_error: eqx.AbstractClassVar[float]
     reads: eqx.AbstractClassVar[Literal["thickness", "velocity"]]
@@ -88,135 +121,135 @@ class AbstractFieldLoss(AbstractLoss):
         asked = self.at if self.between is None else self.between
         if asked is not None:
             return list(asked)
-        own = self.own_points(glacier)
-        listed = (
-            times_of(glacier.observations.dates.get(self.kinds[0])) if own is None else own.times()
-        )
-        return [span if self.undated == "span" else (span[1],)] if listed is None else listed
+        points = self.own_points(glacier)
+        if points is None:
+            own = times_of(glacier.observations.dates.get(self.kinds[0]))
+        else:
+            own = points.times()
+        if own is not None:
+            return own
+        return [span] if self.undated == "span" else [(span[1],)]
 
     def own_points(self, glacier: Glacier) -> Points | None:
         """The points of a glacier, None for data on cells."""
-        points = self.points
-        if isinstance(points, str):
-            points = as_points(glacier.observations.points)
-            if points is None:
-                raise InputError(
-                    where(glacier.rgi_id, f"losses.{self.name}: the glacier has no observed points")
-                )
-        if isinstance(points, dict):
-            if glacier.rgi_id not in points:
-                raise InputError(
-                    where(
-                        glacier.rgi_id, f"losses.{self.name}: points has no entry for this glacier"
-                    )
-                )
-            points = points[glacier.rgi_id]
-        return points
+        if isinstance(self.points, str):
+            if glacier.observations.points is None:
+                raise refused(glacier, self.name, "the glacier has no observed points")
+            return points_of(glacier.observations.points)
+        if isinstance(self.points, dict):
+            if glacier.rgi_id not in self.points:
+                raise refused(glacier, self.name, "points has no entry for this glacier")
+            return self.points[glacier.rgi_id]
+        return self.points
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
-        if chosen(self.where, glacier, self.name) is False:
+        if is_left_out(self.where, glacier, self.name):
             return ()
-        return tuple(
-            sorted({t for time in self.times(glacier, span) for t, _ in self.moments(time)})
-        )
+        moments = [self.moments(time) for time in self.times(glacier, span)]
+        return tuple(sorted({t for own in moments for t, _ in own}))
 
-    def targets(
-        self, glacier: Glacier, span: Span, index: Callable[[float], int]
-    ) -> Targets | None:
+    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> Targets | None:
         """See :class:`AbstractLoss`."""
-        selected = chosen(self.where, glacier, self.name)
-        if selected is False:
+        if is_left_out(self.where, glacier, self.name):
             return None
-        times, points = self.times(glacier, span), self.own_points(glacier)
-        core = inside(np.asarray(glacier.mask), self.margin)
-        parts = (
-            self._on_cells(glacier, times, core)
-            if points is None
-            else self._at_points(glacier, times, core, points)
-        )
-        times, values, own, select, place = parts
-        if selected is not True:
-            select = select & shaped(selected, select.shape, glacier, self.name)
-        measured = np.isfinite(values) & (select if points is None else select[:, None])
+        data = self._data(glacier, span)
+        select = data.select & counting(self.where, data.select.shape, glacier, self.name)
+        # points have their components last, fields before the cells
+        measured = np.isfinite(data.values) & (select if data.place is None else select[:, None])
         if not measured.any():
-            raise InputError(
-                where(glacier.rgi_id, f"losses.{self.name}: there are no data inside its mask")
-            )
-        values = np.where(measured, values, 0.0)
+            raise refused(glacier, self.name, "there are no data inside its mask")
+        values, errors = np.where(measured, data.values, 0.0), data.errors
         if self.log_floor is not None:
             values = np.maximum(values, 0.0) + self.log_floor
-            own = [
-                None if e is None else np.asarray(e, float) / values[:, i]
-                for i, e in enumerate(own)
+            # d log(v) = dv / v
+            errors = [
+                None if error is None else np.asarray(error, float) / values[:, i]
+                for i, error in enumerate(errors)
             ]
             values = np.log(values)
-        error = errors_of(self.error, own, self.usual_error, measured, glacier, self.name)
-        factors = [self.moments(time) for time in times]
+        error = errors_of(self.error, errors, self.usual_error, measured, glacier, self.name)
+        factors = [self.moments(time) for time in data.times]
         looked = sorted({moment for moments in factors for moment in moments})
-        mix = np.array([[moments.get(moment, 0.0) for moment in looked] for moments in factors])
-        weight = np.where(measured, 1.0 / error, 0.0)
-        rows, begins = (
-            np.array([index(t) for t, _ in looked], np.int32),
-            np.array([b for _, b in looked]),
+        return Targets(
+            index=np.array([index(t) for t, _ in looked], np.int32),
+            begins=np.array([begins for _, begins in looked]),
+            mix=np.array([[own.get(moment, 0.0) for moment in looked] for own in factors]),
+            values=values,
+            weight=np.where(measured, 1.0 / error, 0.0),
+            points=data.place,
         )
-        return Targets(rows, begins, mix, values, weight, place)
 
-    def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> tuple:
-        """(times, values (K, c, ny, nx), own errors, chosen cells, None)."""
+    def _data(self, glacier: Glacier, span: Span) -> _Data:
+        times, points = self.times(glacier, span), self.own_points(glacier)
+        core = inside(np.asarray(glacier.mask), self.margin)
+        if points is None:
+            return self._on_cells(glacier, times, core)
+        return self._at_points(glacier, times, core, points)
+
+    def _on_cells(self, glacier: Glacier, times: list[Time], core: np.ndarray) -> _Data:
         values = _fields(glacier, self.kinds)
         if len(values) not in (1, len(times)):
-            message = (
-                f"losses.{self.name}: {len(values)} observed fields for {len(times)} dates or "
-                "intervals"
-            )
-            raise InputError(where(glacier.rgi_id, message))
+            message = f"{len(values)} observed fields for {len(times)} dates or intervals"
+            raise refused(glacier, self.name, message)
         values = np.broadcast_to(values, (len(times), *values.shape[1:]))
-        return (
-            times,
-            values,
-            [glacier.observations.errors.get(kind) for kind in self.kinds],
-            core,
-            None,
-        )
+        own = [glacier.observations.errors.get(kind) for kind in self.kinds]
+        return _Data(times, values, own, core, None)
 
     def _at_points(
         self, glacier: Glacier, times: list[Time], core: np.ndarray, points: Points
-    ) -> tuple:
-        """(times without repetition, values (N, c), own errors, chosen points, where they are)."""
-        if len(times) not in (1, len(points)):
-            message = f"{len(times)} dates for {len(points)} points; use a column 'date'"
-            raise InputError(f"losses.{self.name}: {message}")
+    ) -> _Data:
+        number = len(points)
+        if len(times) not in (1, number):
+            message = f"{len(times)} dates for {number} points; use a column 'date'"
+            raise refused(glacier, self.name, message)
         cells, shares = corners_of(points, glacier)
+        # a point is as far inside the outline as the cell that it lies in
         nearest = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], 1)[:, 0]
+        # a state is made once for all the points of its date
         unique = sorted(set(times))
-        row = np.broadcast_to(np.array([unique.index(t) for t in times], np.int32), (len(points),))
-        shares = shares if self.reads == "thickness" else only_inside(cells, shares, glacier)
+        rows = np.array([unique.index(time) for time in times], np.int32)
+        row = np.broadcast_to(rows, (number,))
+        if self.reads == "velocity":
+            shares = only_inside(cells, shares, glacier)
         own = [points.columns.get("error")] * len(self.kinds)
-        select = core.ravel()[nearest] if self.margin or self.mean else np.ones(len(points), bool)
-        return unique, points.values(self.kinds), own, select, (row, cells, shares)
+        select = np.ones(number, bool)
+        if self.margin or self.mean:
+            select = core.ravel()[nearest]
+        return _Data(unique, points.values(self.kinds), own, select, (row, cells, shares))
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
-        fields = jax.lax.map(
-            jax.checkpoint(lambda at: self._state(outcome, *at)), (targets.index, targets.begins)
-        )
-        fields = jnp.tensordot(targets.mix, fields, 1, precision="highest")
-        modelled = fields if targets.points is None else at_points(fields, *targets.points)
-        modelled = _size(modelled) if modelled.shape[1] > len(self.kinds) else modelled
-        modelled = modelled if self.log_floor is None else jnp.log(modelled + self.log_floor)
-        each = targets.weight * (modelled - targets.values)
-        return _over_rows(each, targets) / jnp.maximum(_counts(targets), 1) if self.mean else each
+        each = targets.weight * (self._modelled(outcome, targets) - targets.values)
+        if not self.mean:
+            return each
+        return _over_rows(each, targets) / jnp.maximum(_counts(targets), 1)
 
-    def _state(self, outcome: Outcome, index: Array, begins: Array) -> Array:
-        """Thickness (1, ny, nx), m, or velocity (2, ny, nx), m yr⁻¹, at a stop."""
-        if self.reads == "thickness":
-            return outcome.thickness_at(index)[None]
-        return jnp.stack(outcome.velocity(index, begins))
+    def _modelled(self, outcome: Outcome, targets: Targets) -> Array:
+        """What the run has where and when there are data."""
+
+        # recomputed backwards, so that memory does not grow with the number of months
+        @jax.checkpoint
+        def state(moment: tuple[Array, Array]) -> Array:
+            """Thickness (1, ny, nx), m, or velocity (2, ny, nx), m yr⁻¹."""
+            index, begins = moment
+            if self.reads == "thickness":
+                return outcome.thickness_at(index)[None]
+            return jnp.stack(outcome.velocity(index, begins))
+
+        states = jax.lax.map(state, (targets.index, targets.begins))
+        modelled: Array = jnp.tensordot(targets.mix, states, 1, precision="highest")
+        if targets.points is not None:
+            modelled = at_points(modelled, *targets.points)
+        if modelled.shape[1] > len(self.kinds):
+            modelled = _size(modelled)
+        if self.log_floor is not None:
+            modelled = jnp.log(modelled + self.log_floor)
+        return modelled
 
     def count(self, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
-        return jnp.sum(_counts(targets) > 0) if self.mean else jnp.sum(targets.weight > 0)
+        return jnp.sum((_counts(targets) if self.mean else targets.weight) > 0)
 
 
 def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
@@ -225,12 +258,8 @@ def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
     for kind in kinds:
         values = getattr(glacier.observations, kind)
         if values is None:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    f"no observed {kind}: open a glacier that has it, or leave out this loss",
-                )
-            )
+            message = f"no observed {kind}: open a glacier that has it, or leave out this loss"
+            raise InputError(where(glacier.rgi_id, message))
         values = np.asarray(values, float)
         found.append(values if values.ndim == 3 else values[None])
     return np.stack(found, axis=1)
@@ -239,6 +268,7 @@ def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
 def _size(vectors: Array) -> Array:
     """Lengths of vectors with components in axis 1, (…, 1, …); the derivative at 0 is 0."""
     squared = jnp.sum(vectors * vectors, axis=1, keepdims=True)
+    # the root has no derivative at 0, and NaN would pass a single where
     moving = squared > 0
     return jnp.where(moving, jnp.sqrt(jnp.where(moving, squared, 1.0)), 0.0)
 
@@ -250,18 +280,7 @@ def _counts(targets: Targets) -> Array:
 
 def _over_rows(each: Array, targets: Targets) -> Array:
     """Sums over the data of each date or interval."""
+    # points of one date need not stand together
     if targets.points is None:
         return jnp.sum(each, axis=(1, 2, 3))
     return jax.ops.segment_sum(jnp.sum(each, axis=1), targets.points[0], targets.mix.shape[0])
-
-
-def shaped(selected: Any, shape: tuple[int, ...], glacier: Glacier, name: str) -> np.ndarray:
-    """A boolean choice of the shape that the data have."""
-    selected = np.asarray(selected)
-    if selected.shape != shape or selected.dtype != bool:
-        message = (
-            f"losses.{name}: where is {selected.dtype} of shape {selected.shape}, expected bool of "
-            f"shape {shape}"
-        )
-        raise InputError(where(glacier.rgi_id, message))
-    return selected

@@ -6,64 +6,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from odinn.cache import enable_compilation_cache
+from odinn.dates import Date
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier
-from odinn.learning.problem import (
-    Problem,
-    local_parts,
-    make_settings,
-    prepare_all,
-    residuals_of,
-    run_options,
+from odinn.grid import Array
+from odinn.learning.problem import Problem, make_settings, prepare_all, with_geometry
+from odinn.learning.programs import (
+    Call,
+    call_of,
+    term_values,
+    weighted_with_directional,
+    weighted_with_gradient,
 )
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, globalized, trainable
 from odinn.model.model import Model
-from odinn.numbers.parameter import cast_floats
-from odinn.run.checks import failure
+from odinn.physics.processes.base import PyTree
+from odinn.run.checks import Replays, failure
 from odinn.run.settings import Settings
 from odinn.stepping.steps import Limits, Record, record_as_replay
 
-Sizes = dict[
-    str, tuple[int, int, int]
-]  # of each glacier: record of steps, steps per window, stages per step
 Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]
-Found = tuple[float, np.ndarray, Any]  # weighted value, values of the terms, gradient
+Found = tuple[float, np.ndarray, PyTree]  # weighted value, values of the terms, gradient
 
 
-class Call(NamedTuple):
-    """What the compiled functions of one glacier take, in their order; see :func:`residuals_of`."""
+# accepted steps that a first run may record
+_CAPACITY: Final = 512
 
-    params: Any
-    static: Any
-    arrays: tuple
-    loss: Total
-    settings: tuple
-    how: dict[str, Any]
 
-    def but(self, **how: Any) -> Call:
-        """The same with other keywords of the run."""
-        return self._replace(how=self.how | how)
+class Buffers(NamedTuple):
+    """Sizes of an adjoint's buffers: steps recorded, steps per window, stages per step."""
+
+    capacity: int
+    steps: int
+    stages: int
+
+
+Sizes = dict[str, Buffers]  # by glacier
 
 
 def value_and_gradient(
     model: Model,
     glaciers: Glacier | Sequence[Glacier],
-    loss: Any,
-    span: tuple[Any, Any],
+    loss: object,
+    span: tuple[Date, Date],
     *,
-    replay: Any = None,
+    replay: Replays = None,
     method: Method = "discrete",
     **options: Any,
-) -> tuple[float, Any]:
+) -> tuple[float, PyTree]:
     """The loss over a span and its gradient.
 
     Args:
@@ -82,29 +80,35 @@ def value_and_gradient(
         (value, gradient with the structure of ``odinn.trainable(model, glaciers)[0]``).
     """
     enable_compilation_cache()
-    loss, listed = as_total(loss), as_list(glaciers)
+    total, listed = as_total(loss), as_list(glaciers)
     model = bind(model, listed)
-    params, static = trainable(model, listed)
-    if not jax.tree.leaves(params):
-        raise InputError(
-            "nothing to learn: put an odinn.Parameter or a law with weights where a number stands"
-        )
+    params, static = what_is_learned(model, listed)
     settings = make_settings(span, **options)
-    value, gradient = regularization_value_and_gradient(params, static, loss)
-    for problem in prepare_all(model, listed, loss, settings, replay):
+    value, gradient = regularization_value_and_gradient(params, static, total)
+    for problem in prepare_all(model, listed, total, settings, replay):
         own_value, own_gradient, _ = glacier_value_and_gradient(
-            params, static, problem, loss, settings, method
+            params, static, problem, total, settings, method
         )
         value += own_value
         gradient = jax.tree.map(jnp.add, gradient, own_gradient)
     return value, gradient
 
 
+def what_is_learned(model: Model, glaciers: list[Glacier]) -> tuple[PyTree, PyTree]:
+    """:func:`odinn.trainable`; nothing to learn is an error."""
+    params, static = trainable(model, glaciers)
+    if not jax.tree.leaves(params):
+        raise InputError(
+            "nothing to learn: put an odinn.Parameter or a law with weights where a number stands"
+        )
+    return params, static
+
+
 def misfits(
     model: Model,
     glaciers: Glacier | Sequence[Glacier],
-    loss: Any,
-    span: tuple[Any, Any],
+    loss: object,
+    span: tuple[Date, Date],
     **options: Any,
 ) -> dict[str, dict[str, float]]:
     """How far runs are from data, such as those of glaciers that were held out of an inversion.
@@ -120,133 +124,57 @@ def misfits(
         InputError: the loss has no term that is about data, or every glacier is left out of one.
     """
     enable_compilation_cache()
-    loss, listed = as_total(loss), as_list(glaciers)
-    if not loss.data:
+    total, listed = as_total(loss), as_list(glaciers)
+    if not total.data:
         raise InputError("misfits: the loss has regularisations only; add one of odinn.losses")
     model = bind(model, listed)
-    params, static = trainable(model, listed)
     settings = make_settings(span, **options)
-    return misfits_of(params, static, prepare_all(model, listed, loss, settings), loss, settings)
+    problems = prepare_all(model, listed, total, settings)
+    return misfits_of(*trainable(model, listed), problems, total, settings)
 
 
 def misfits_of(
-    params: Any, static: Any, problems: Sequence[Problem], loss: Total, settings: Settings
+    params: PyTree, static: PyTree, problems: Sequence[Problem], loss: Total, settings: Settings
 ) -> dict[str, dict[str, float]]:
     """:func:`misfits` of glaciers that are prepared already."""
     out = {}
     for problem in problems:
         _, values, _ = glacier_value(params, static, problem, loss, settings)
-        rows = zip(loss.data, problem.targets, values, strict=True)
-        out[problem.glacier.rgi_id] = {
-            name: float(v) for (name, _, _), own, v in rows if own is not None
-        }
+        own = {}
+        for (name, _, _), target, value in zip(loss.data, problem.targets, values, strict=True):
+            if target is not None:
+                own[name] = float(value)
+        out[problem.glacier.rgi_id] = own
     return out
 
 
-def _values(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[Any, Record]:
-    found, record = residuals_of(params, static, arrays, loss, settings, how)
-    return jnp.stack([jnp.sum(r * r) / n for r, n in found]) if found else jnp.zeros(0), record
-
-
-def weighted_value(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[Any, tuple[Any, Record]]:
-    """(weighted value of the data terms of one glacier, (their values, record)); arguments as of
-    :func:`residuals_of`.
-    """
-    values, record = _values(params, static, arrays, loss, settings, how)
-    weights = jnp.asarray([w for _, w, _ in loss.data])
-    return jnp.sum(weights * arrays[-1] * values), (values, record)
-
-
-@eqx.filter_jit
-def term_values(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[Any, tuple[Any, Record]]:
-    """:func:`weighted_value`, compiled."""
-    return weighted_value(params, static, arrays, loss, settings, how)
-
-
-@eqx.filter_jit
-def weighted_with_gradient(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[tuple[Any, tuple[Any, Record]], Any]:
-    """(:func:`weighted_value`, its gradient), compiled."""
-    return eqx.filter_value_and_grad(weighted_value, has_aux=True)(
-        params, static, arrays, loss, settings, how
-    )
-
-
-@eqx.filter_jit
-def weighted_with_directional(
-    params: Any, tangent: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> tuple[Any, Any]:
-    """(weighted value, its derivative along a direction), compiled."""
-    f = lambda p: weighted_value(p, static, arrays, loss, settings, how)[0]
-    return jax.jvp(f, (params,), (tangent,))
-
-
-@eqx.filter_jit
-def residuals_with_jacobian(
-    params: Any, tangents: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict
-) -> list[tuple[Any, Any, Any]]:
-    """Of each data term of one glacier: residuals (N,), their derivatives along K directions (N,
-    K), and the weights (N,) of their squares in the loss. The leaves of ``tangents`` have a leading
-    axis K; the run itself is made once."""
-
-    def residuals(p: Any) -> tuple[list, list]:
-        found, _ = residuals_of(p, static, arrays, loss, settings, how)
-        scales = [
-            w * share / n
-            for (_, w, _), share, (_, n) in zip(loss.data, arrays[-1], found, strict=True)
-        ]
-        weights = [
-            jnp.broadcast_to(scale, r.size) for scale, (r, _) in zip(scales, found, strict=True)
-        ]
-        return [jnp.ravel(r) for r, _ in found], weights
-
-    one = lambda tangent: jax.jvp(residuals, (params,), (tangent,), has_aux=True)
-    values, slopes, weights = jax.vmap(one, out_axes=(None, 1, None))(tangents)
-    return list(zip(values, slopes, weights, strict=True))
-
-
-def call_of(params: Any, static: Any, problem: Problem, loss: Total, settings: Settings) -> Call:
-    """What compiled functions take of a glacier, in the precision of the runs."""
-    parts, replay = local_parts(params, static, problem), problem.steps
-    if settings.dtype == "float32":
-        parts, replay = cast_floats((parts, replay), jnp.float32)
-    how = run_options(problem, loss, settings) | {"replay": replay}
-    return Call(*parts, loss, (settings.stepper, settings.coupling), how)
-
-
 def glacier_value(
-    params: Any, static: Any, problem: Problem, loss: Total, settings: Settings
+    params: PyTree, static: PyTree, problem: Problem, loss: Total, settings: Settings
 ) -> tuple[float, np.ndarray, Record]:
     """(weighted value, values of the terms, record of the steps) of one glacier's data."""
     return _value(call_of(params, static, problem, loss, settings), problem, settings)
 
 
 def _value(call: Call, problem: Problem, settings: Settings) -> tuple[float, np.ndarray, Record]:
-    capacity = 512
+    capacity = _CAPACITY
     while True:
         value, (values, record) = term_values(*call.but(capacity=capacity))
         _raise_on(record, problem, settings)
         if int(record.total) <= capacity:
             return float(value), np.asarray(values, float), record
+        # a power of two, so that runs of alike length share a program
         capacity = 1 << (int(record.total) - 1).bit_length()
 
 
 def glacier_value_and_gradient(
-    params: Any,
-    static: Any,
+    params: PyTree,
+    static: PyTree,
     problem: Problem,
     loss: Total,
     settings: Settings,
     method: Method = "discrete",
     sizes: Sizes | None = None,
-) -> tuple[float, Any, np.ndarray]:
+) -> tuple[float, PyTree, np.ndarray]:
     """(weighted value, gradient in the structure of ``params``, values of the terms) of one
     glacier's data.
 
@@ -255,25 +183,30 @@ def glacier_value_and_gradient(
     if method not in _METHODS:
         raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, _METHODS))}")
     call = call_of(params, static, problem, loss, settings)
-    value, values, gradient = _METHODS[method](
-        call, problem, settings, {} if sizes is None else sizes
-    )
-    rgi_id = problem.glacier.rgi_id
-    local_model, local_geometry = gradient
-    glaciers = [
-        eqx.tree_at(
-            lambda g: (g.bed, g.thickness),
-            g,
-            _place(g, local_geometry, rgi_id),
-            is_leaf=lambda x: x is None,
-        )
-        for g in params[1]
-    ]
-    whole = globalized(local_model, params[0], rgi_id), glaciers
-    whole = jax.tree.map(
-        lambda p, g: jnp.zeros_like(p) if g is None else jnp.asarray(g, p.dtype), params, whole
-    )
-    return value, whole, values
+    # without buffers from before they are measured anew
+    known = {} if sizes is None else sizes
+    value, values, gradient = _METHODS[method](call, problem, settings, known)
+    return value, _in_whole(gradient, params, problem.glacier.rgi_id), values
+
+
+def _in_whole(local: PyTree, params: PyTree, rgi_id: str) -> PyTree:
+    """The gradient of one glacier in the structure of all that is learned; zero elsewhere."""
+    own_model, own_geometry = local
+    model, glaciers = params
+    placed = []
+    for glacier in glaciers:
+        whole = glacier.bed, glacier.thickness
+        if glacier.rgi_id == rgi_id:
+            slope = globalized(own_geometry, whole, rgi_id)
+        else:
+            slope = jax.tree.map(jnp.zeros_like, whole)
+        placed.append(with_geometry(glacier, slope))
+
+    # None stands where nothing of this glacier is learned
+    def filled(param: Array, slope: Array | None) -> Array:
+        return jnp.zeros_like(param) if slope is None else jnp.asarray(slope, param.dtype)
+
+    return jax.tree.map(filled, params, (globalized(own_model, model, rgi_id), placed))
 
 
 def _discrete(call: Call, problem: Problem, settings: Settings, sizes: Sizes) -> Found:
@@ -282,29 +215,34 @@ def _discrete(call: Call, problem: Problem, settings: Settings, sizes: Sizes) ->
     """
     key = problem.glacier.rgi_id
     if key not in sizes:
-        record = term_values(*call.but(capacity=512))[1][1]
+        record = term_values(*call.but(capacity=_CAPACITY))[1][1]
         _raise_on(record, problem, settings)
-        stages = int(np.asarray(record.stages)[: min(int(record.total), 512)].max(initial=1))
-        sizes[key] = _sizes(int(record.total), int(np.asarray(record.count).max()), stages)
+        sizes[key] = _with_room(_used(record, _CAPACITY))
     while True:
         capacity, steps, stages = sizes[key]
         sized = call.but(capacity=capacity, limits=Limits(steps, stages))
         (value, (values, record)), gradient = weighted_with_gradient(*sized)
         _raise_on(record, problem, settings)
-        total, count = int(record.total), int(np.asarray(record.count).max())
-        stages_used = int(np.asarray(record.stages)[: min(total, capacity)].max(initial=1))
-        if total <= capacity and count <= steps and stages_used <= stages:
+        used = _used(record, capacity)
+        if all(number <= size for number, size in zip(used, sizes[key], strict=True)):
             return float(value), np.asarray(values, float), gradient
-        larger = _sizes(total, count, stages_used)
-        sizes[key] = (max(capacity, larger[0]), max(steps, larger[1]), max(stages, larger[2]))
+        # never smaller, so that points of an inversion do not compile in turn
+        sizes[key] = Buffers(*map(max, sizes[key], _with_room(used)))
 
 
-def _sizes(total: int, count: int, stages: int) -> tuple[int, int, int]:
-    """Buffer sizes with room: the record, steps per window, stages per step."""
-    return (
-        max(512, 1 << total.bit_length()),
-        1 << (max(count, 2) - 1).bit_length(),
-        -(-stages // 4) * 4,
+def _used(record: Record, capacity: int) -> Buffers:
+    """What a run would have needed; of the stages, as far as they were recorded."""
+    total = int(record.total)
+    stages = np.asarray(record.stages)[: min(total, capacity)].max(initial=1)
+    return Buffers(total, int(np.asarray(record.count).max()), int(stages))
+
+
+def _with_room(used: Buffers) -> Buffers:
+    """Sizes with room, and few of them, for each compiles a program."""
+    return Buffers(
+        capacity=max(_CAPACITY, 1 << used.capacity.bit_length()),
+        steps=1 << (max(used.steps, 2) - 1).bit_length(),
+        stages=-(-used.stages // 4) * 4,
     )
 
 
@@ -312,6 +250,7 @@ def over_replay(call: Call, problem: Problem, settings: Settings) -> tuple[float
     """(weighted value, values of the terms, the call that repeats the run's steps)."""
     value, values, record = _value(call, problem, settings)
     replay = call.how["replay"]
+    # the loss is differentiable over fixed steps only: their choice jumps
     if replay is None:
         replay = record_as_replay(record, len(problem.windows.start))
     return value, values, call.but(capacity=1, replay=replay)
@@ -321,14 +260,14 @@ def _autodiff(call: Call, problem: Problem, settings: Settings, sizes: Sizes) ->
     """Reverse mode through the recorded steps."""
     value, values, again = over_replay(call, problem, settings)
     replay = again.how["replay"]
-    _, gradient = weighted_with_gradient(
-        *again.but(bounds=(int(replay.count.max()), int(replay.stages.max())))
-    )
+    # reverse mode needs loops of known length
+    bounds = int(replay.count.max()), int(replay.stages.max())
+    _, gradient = weighted_with_gradient(*again.but(bounds=bounds))
     return value, values, gradient
 
 
 def _one_by_one(
-    derivative: Callable[[Call, Any], float],
+    derivative: Callable[[Call, PyTree], float],
     call: Call,
     problem: Problem,
     settings: Settings,
@@ -337,33 +276,33 @@ def _one_by_one(
     """The derivative along each number in turn, over the recorded steps."""
     value, values, again = over_replay(call, problem, settings)
     leaves, structure = jax.tree.flatten(call.params)
+    zeros = [jnp.zeros_like(leaf) for leaf in leaves]
     columns = []
     for i, leaf in enumerate(leaves):
-        flat = np.zeros(leaf.size)
-        for j in range(leaf.size):
-            unit = np.zeros(leaf.size)
-            unit[j] = 1.0
-            direction = [jnp.zeros_like(other) for other in leaves]
-            direction[i] = jnp.asarray(unit.reshape(leaf.shape), leaf.dtype)
-            flat[j] = derivative(again, jax.tree.unflatten(structure, direction))
-        columns.append(jnp.asarray(flat.reshape(leaf.shape), leaf.dtype))
+        slope = np.zeros(leaf.shape)
+        for place in np.ndindex(leaf.shape):
+            unit = np.zeros(leaf.shape)
+            unit[place] = 1.0
+            direction = list(zeros)
+            direction[i] = jnp.asarray(unit, leaf.dtype)
+            slope[place] = derivative(again, jax.tree.unflatten(structure, direction))
+        columns.append(jnp.asarray(slope, leaf.dtype))
     return value, values, jax.tree.unflatten(structure, columns)
 
 
-def directional_derivative(call: Call, tangent: Any) -> float:
+def directional_derivative(call: Call, tangent: PyTree) -> float:
     """The derivative along a direction by forward mode, over the steps in
     ``call.how["replay"]``.
     """
     return float(weighted_with_directional(call.params, tangent, *call[1:])[1])
 
 
-def directional_difference(call: Call, tangent: Any, step: float = 1e-5) -> float:
+def directional_difference(call: Call, tangent: PyTree, step: float = 1e-5) -> float:
     """Central difference along a direction, over the steps in ``call.how["replay"]``."""
 
     def at(h: float) -> float:
-        return float(
-            term_values(jax.tree.map(lambda p, t: p + h * t, call.params, tangent), *call[1:])[0]
-        )
+        moved = jax.tree.map(lambda p, t: p + h * t, call.params, tangent)
+        return float(term_values(moved, *call[1:])[0])
 
     return (at(step) - at(-step)) / (2 * step)
 
@@ -375,6 +314,7 @@ def _continuous(call: Call, problem: Problem, settings: Settings, sizes: Sizes) 
             "method='continuous': the adjoint equation knows no jumps; use coupling='source'"
         )
     site, windows, *rest = call.arrays
+    # windows that fill up a chunk have no length, over which nothing can be integrated
     windows = jax.tree.map(lambda a: np.asarray(a)[problem.used], windows)
     call = call._replace(arrays=(site, windows, *rest)).but(
         continuous=True, capacity=1, replay=None
@@ -395,45 +335,45 @@ _METHODS: dict[Method, Callable[[Call, Problem, Settings, Sizes], Found]] = {
 }
 
 
-def regularization_value_and_gradient(params: Any, static: Any, loss: Total) -> tuple[float, Any]:
+def regularization_value_and_gradient(
+    params: PyTree, static: PyTree, loss: Total
+) -> tuple[float, PyTree]:
     """Value and gradient of the regularisation terms, which depend on the parameters alone."""
     if not loss.regularization:
         return 0.0, jax.tree.map(jnp.zeros_like, params)
-    f = lambda p: sum(regularization_values(p, static, loss).values())
-    value, gradient = jax.value_and_grad(f)(params)
+
+    def penalty(p: PyTree) -> Array:
+        return sum(regularization_values(p, static, loss).values(), start=jnp.zeros(()))
+
+    value, gradient = jax.value_and_grad(penalty)(params)
     return float(value), gradient
 
 
-def regularization_values(params: Any, static: Any, loss: Total) -> dict[str, Any]:
+def regularization_values(params: PyTree, static: PyTree, loss: Total) -> dict[str, Array]:
     """Weighted value of each regularisation term by name."""
     if not loss.regularization:
         return {}
-    model, glaciers = combine(params, static)
-    return {
-        name: weight * term.value(model, glaciers) for name, weight, term in loss.regularization
-    }
+    parts = combine(params, static)
+    return {name: weight * term.value(*parts) for name, weight, term in loss.regularization}
 
 
-def regularization_residuals(params: Any, static: Any, loss: Total) -> tuple[Any, Any]:
+def regularization_residuals(params: PyTree, static: PyTree, loss: Total) -> tuple[Array, Array]:
     """(residuals of the regularisation terms (N,), the weight of their squares in the loss
     (N,)).
     """
     model, glaciers = combine(params, static)
-    found = [(weight, *term.residuals(model, glaciers)) for _, weight, term in loss.regularization]
-    if not found:
-        return jnp.zeros(0), jnp.zeros(0)
-    weights = [jnp.full(residuals.size, weight / number) for weight, residuals, number in found]
-    return jnp.concatenate([residuals for _, residuals, _ in found]), jnp.concatenate(weights)
-
-
-def _place(glacier: Any, own: tuple, rgi_id: str) -> tuple:
-    if glacier.rgi_id != rgi_id:
-        return jax.tree.map(jnp.zeros_like, (glacier.bed, glacier.thickness))
-    return globalized(own, (glacier.bed, glacier.thickness), rgi_id)
+    found: list[Array] = [jnp.zeros(0)]
+    weights: list[Array] = [jnp.zeros(0)]
+    for _, weight, term in loss.regularization:
+        residuals, number = term.residuals(model, glaciers)
+        found.append(residuals)
+        weights.append(jnp.full(residuals.size, weight / number))
+    return jnp.concatenate(found), jnp.concatenate(weights)
 
 
 def _raise_on(record: Record, problem: Problem, settings: Settings) -> None:
     status = int(record.status)
+    # a compiled program cannot raise
     if status != 0:
         count = np.asarray(record.count)[problem.used]
         raise failure(status, problem.glacier, problem.windows, count, settings.max_steps)

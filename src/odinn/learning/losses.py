@@ -6,21 +6,34 @@ single snapshot counts: a term's value is the mean of its squared residuals over
 glacier, and, of several glaciers, the mean over those that have data of its kind.
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.learning.choices import Time, as_dates, as_fields, as_intervals, chosen, inside, months
-from odinn.learning.fields import AbstractFieldLoss, Moment, shaped
-from odinn.learning.points import Points, as_points
-from odinn.learning.terms import AbstractLoss, Outcome, Span, Total
+from odinn.learning.choices import (
+    Entries,
+    Entry,
+    Time,
+    Times,
+    as_dates,
+    as_fields,
+    as_intervals,
+    chosen,
+    counting,
+    inside,
+    is_left_out,
+    months,
+    refused,
+)
+from odinn.learning.fields import AbstractFieldLoss, Moment
+from odinn.learning.points import Points, PointsGiven, as_points
+from odinn.learning.terms import AbstractLoss, Outcome, RowOf, Span, Total
 
 __all__ = [
     "AbstractLoss",
@@ -51,11 +64,11 @@ class Thickness(AbstractFieldLoss):
             bilinearly; ice-free cells count as 0 m.
     """
 
-    at: Any = eqx.field(default=None, converter=as_dates)
-    error: Any = eqx.field(default=None, converter=as_fields)
+    at: Times = eqx.field(default=None, converter=as_dates)
+    error: Entries = eqx.field(default=None, converter=as_fields)
     margin: int = 0
-    where: Any = eqx.field(default=None, converter=as_fields)
-    points: Any = eqx.field(default=None, converter=as_points)
+    where: Entries = eqx.field(default=None, converter=as_fields)
+    points: PointsGiven = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "thickness"
     usual_error: ClassVar[float] = 1.0
@@ -94,13 +107,13 @@ class Velocity(AbstractFieldLoss):
     """
 
     component: Literal["speed", "xy", "log"] = eqx.field(static=True, default="speed")
-    at: Any = eqx.field(default=None, converter=as_dates)
-    error: Any = eqx.field(default=None, converter=as_fields)
+    at: Times = eqx.field(default=None, converter=as_dates)
+    error: Entries = eqx.field(default=None, converter=as_fields)
     margin: int = 0
     floor: float = 1.0
-    between: Any = eqx.field(default=None, converter=as_intervals)
-    where: Any = eqx.field(default=None, converter=as_fields)
-    points: Any = eqx.field(default=None, converter=as_points)
+    between: Times = eqx.field(default=None, converter=as_intervals)
+    where: Entries = eqx.field(default=None, converter=as_fields)
+    points: PointsGiven = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "velocity"
     usual_error: ClassVar[float] = 1.0
@@ -136,10 +149,14 @@ class Velocity(AbstractFieldLoss):
         """
         if len(time) == 1:
             return {(time[0], False): 1.0}
+        # the mean vector over the interval, of which a speed is taken later
         nodes = months(time[0], time[1])
         halves = (0.5 * np.diff(nodes) / (nodes[-1] - nodes[0])).tolist()
-        starts = {(t, True): half for t, half in zip(nodes[:-1], halves, strict=True)}
-        return starts | {(t, False): half for t, half in zip(nodes[1:], halves, strict=True)}
+        # within a month the laws are its own: those of the month that begins at its start, and of
+        # the month that ends at its end
+        begins = {(t, True): half for t, half in zip(nodes[:-1], halves, strict=True)}
+        ends = {(t, False): half for t, half in zip(nodes[1:], halves, strict=True)}
+        return begins | ends
 
 
 class ElevationChange(AbstractFieldLoss):
@@ -155,12 +172,12 @@ class ElevationChange(AbstractFieldLoss):
             and start and end.
     """
 
-    between: Any = eqx.field(default=None, converter=as_intervals)
-    error: Any = eqx.field(default=None, converter=as_fields)
+    between: Times = eqx.field(default=None, converter=as_intervals)
+    error: Entries = eqx.field(default=None, converter=as_fields)
     mean: bool = eqx.field(static=True, default=False)
     margin: int = 0
-    where: Any = eqx.field(default=None, converter=as_fields)
-    points: Any = eqx.field(default=None, converter=as_points)
+    where: Entries = eqx.field(default=None, converter=as_fields)
+    points: PointsGiven = eqx.field(default=None, converter=as_points)
 
     name: ClassVar[str] = "elevation_change"
     usual_error: ClassVar[float] = 0.1
@@ -177,6 +194,7 @@ class ElevationChange(AbstractFieldLoss):
                 "losses.elevation_change: needs an interval (start, end), but its data have a "
                 f"date, {time[0]}"
             )
+        # the bed does not move: the thickness changes as the surface does
         rate = 1.0 / (time[1] - time[0])
         return {(time[0], False): -rate, (time[1], False): rate}
 
@@ -193,74 +211,66 @@ class MassBalance(AbstractLoss):
             the glacier out.
     """
 
-    target: Any = eqx.field(default=None, converter=as_fields)
-    between: Any = eqx.field(default=None, converter=as_intervals)
-    error: Any = eqx.field(default=0.1, converter=as_fields)
-    where: Any = eqx.field(default=None, converter=as_fields)
+    target: Entries = eqx.field(default=None, converter=as_fields)
+    between: Times = eqx.field(default=None, converter=as_intervals)
+    error: Entries = eqx.field(default=0.1, converter=as_fields)
+    where: Entries = eqx.field(default=None, converter=as_fields)
 
     name: ClassVar[str] = "mass_balance"
     uses_balance: ClassVar[bool] = True
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
-        if chosen(self.where, glacier, self.name) is False:
+        if is_left_out(self.where, glacier, self.name):
             return ()
         return tuple(sorted({t for interval in self._intervals(span) for t in interval}))
 
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
+    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> tuple[Array, ...] | None:
         """See :class:`AbstractLoss`."""
-        selected = chosen(self.where, glacier, self.name)
-        if selected is False:
+        if is_left_out(self.where, glacier, self.name):
             return None
-        target = chosen(self.target, glacier, self.name)
-        if self.target is None:
-            if glacier.observations.geodetic is None:
-                raise InputError(
-                    where(glacier.rgi_id, "losses.MassBalance: no geodetic balance; give target=")
-                )
-            target = glacier.observations.geodetic[0]
-        mask = np.asarray(glacier.mask) & (
-            True if selected is True else shaped(selected, glacier.grid.shape, glacier, self.name)
-        )
+        mask = np.asarray(glacier.mask)
+        mask = mask & counting(self.where, mask.shape, glacier, self.name)
         if not mask.any():
-            raise InputError(
-                where(glacier.rgi_id, "losses.mass_balance: there are no cells inside its mask")
-            )
+            raise refused(glacier, self.name, "there are no cells inside its mask")
         intervals = self._intervals(span)
-        target, error = (
-            np.asarray(v, float) for v in (target, chosen(self.error, glacier, self.name))
-        )
-        for label, value in (("target", target), ("error", error)):
-            if value.shape not in ((), (len(intervals),)) or not np.isfinite(value).all():
-                raise InputError(
-                    where(
-                        glacier.rgi_id,
-                        f"losses.mass_balance: {label}={value}, expected {len(intervals)} finite",
-                    )
-                )
-        if not (error > 0).all():
-            raise InputError(
-                f"losses.mass_balance: error={error.min():g}, expected a positive standard error"
-            )
         ends = np.array([[index(t) for t in interval] for interval in intervals], np.int32)
         years = np.array([last - first for first, last in intervals])
-        wide = lambda a: np.broadcast_to(a, years.shape)
-        return ends, years, wide(target), wide(error), mask.astype(float)
+        target = self._of_intervals("target", self._target(glacier), len(years), glacier)
+        error = chosen(self.error, glacier, self.name)
+        error = self._of_intervals("error", error, len(years), glacier)
+        if not (error > 0).all():
+            message = f"error={error.min():g}, expected a positive standard error"
+            raise refused(glacier, self.name, message)
+        return ends, years, target, error, mask.astype(float)
 
-    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+    def residuals(self, outcome: Outcome, targets: tuple[Array, ...]) -> Array:
         """See :class:`AbstractLoss`."""
         ends, years, target, error, mask = targets
-        mean = (
-            jnp.sum(outcome.balance * mask[None], axis=(1, 2)) / jnp.sum(mask) * outcome.water
-        )  # since the start
+        # m w.e. since the start
+        mean = jnp.sum(outcome.balance * mask[None], axis=(1, 2)) / jnp.sum(mask) * outcome.water
         return ((mean[ends[:, 1]] - mean[ends[:, 0]]) / years - target) / error
 
-    def count(self, targets: Any) -> int:
+    def count(self, targets: tuple[Array, ...]) -> int:
         """See :class:`AbstractLoss`."""
         return len(targets[1])
 
     def _intervals(self, span: Span) -> tuple[Time, ...]:
         return (span,) if self.between is None else self.between
+
+    def _target(self, glacier: Glacier) -> Entry:
+        if self.target is not None:
+            return chosen(self.target, glacier, self.name)
+        if glacier.observations.geodetic is None:
+            raise refused(glacier, self.name, "no geodetic balance; give target=")
+        return glacier.observations.geodetic[0]
+
+    def _of_intervals(self, label: str, value: Entry, number: int, glacier: Glacier) -> np.ndarray:
+        """A number for each interval."""
+        numbers = np.asarray(value, float)
+        if numbers.shape not in ((), (number,)) or not np.isfinite(numbers).all():
+            raise refused(glacier, self.name, f"{label}={numbers}, expected {number} finite")
+        return np.broadcast_to(numbers, (number,))
 
 
 class SmoothVelocity(AbstractLoss):
@@ -276,10 +286,10 @@ class SmoothVelocity(AbstractLoss):
             :class:`Thickness`.
     """
 
-    at: Any = eqx.field(default=None, converter=as_dates)
+    at: Times = eqx.field(default=None, converter=as_dates)
     error: float = 1.0
     margin: int = 1
-    where: Any = eqx.field(default=None, converter=as_fields)
+    where: Entries = eqx.field(default=None, converter=as_fields)
 
     name: ClassVar[str] = "smooth_velocity"
 
@@ -296,37 +306,33 @@ class SmoothVelocity(AbstractLoss):
 
     def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
-        if chosen(self.where, glacier, self.name) is False:
+        if is_left_out(self.where, glacier, self.name):
             return ()
-        return (span[1],) if self.at is None else tuple(time[0] for time in self.at)
+        return (span[1],) if self.at is None else tuple(t for (t,) in self.at)
 
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
+    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> tuple[Array, Array] | None:
         """See :class:`AbstractLoss`."""
-        selected = chosen(self.where, glacier, self.name)
-        if selected is False:
+        if is_left_out(self.where, glacier, self.name):
             return None
         core = inside(np.asarray(glacier.mask), self.margin)
-        core &= True if selected is True else shaped(selected, core.shape, glacier, self.name)
+        core &= counting(self.where, core.shape, glacier, self.name)
         if not core.any():
-            raise InputError(
-                where(glacier.rgi_id, "losses.smooth_velocity: there are no cells inside its mask")
-            )
-        return np.array([index(t) for t in self.stops(glacier, span)], np.int32), core[
-            1:-1, 1:-1
-        ].astype(float)
+            raise refused(glacier, self.name, "there are no cells inside its mask")
+        rows = np.array([index(t) for t in self.stops(glacier, span)], np.int32)
+        # cells at the border of the grid have no four neighbours
+        return rows, core[1:-1, 1:-1].astype(float)
 
-    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+    def residuals(self, outcome: Outcome, targets: tuple[Array, Array]) -> Array:
         """See :class:`AbstractLoss`."""
         index, core = targets
         fields = jax.lax.map(lambda i: jnp.stack(outcome.velocity(i)), index)
-        around = (
-            fields[..., :-2, 1:-1]
-            + fields[..., 2:, 1:-1]
-            + fields[..., 1:-1, :-2]
-            + fields[..., 1:-1, 2:]
-        )
-        return core[None, None] * (fields[..., 1:-1, 1:-1] - 0.25 * around) / self.error
+        north, south = fields[..., :-2, 1:-1], fields[..., 2:, 1:-1]
+        west, east = fields[..., 1:-1, :-2], fields[..., 1:-1, 2:]
+        around = 0.25 * (north + south + west + east)
+        return core[None, None] * (fields[..., 1:-1, 1:-1] - around) / self.error
 
-    def count(self, targets: Any) -> Array:
+    def count(self, targets: tuple[Array, Array]) -> Array:
         """See :class:`AbstractLoss`."""
-        return 2 * len(targets[0]) * jnp.sum(targets[1])
+        rows, core = targets
+        # two components
+        return 2 * len(rows) * jnp.sum(core)

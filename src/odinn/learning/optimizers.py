@@ -32,6 +32,7 @@ class Stage(eqx.Module):
             raise InputError(f"optimizers.{self.method}: steps={self.steps}, expected at least 1")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"optimizers.{self.method}: batch={self.batch}, expected at least 1")
+        # written so that a rate that is not a number is an error, too
         if not self.learning_rate > 0:
             raise InputError(
                 f"optimizers.{self.method}: learning_rate={self.learning_rate}, expected a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,19 +14,9 @@ from odinn.errors import InputError, where
 from odinn.glacier import Glacier, PointThickness
 from odinn.grid import Array
 
-_TIMES = ("date", "start", "end")
-_COLUMNS = (
-    "x",
-    "y",
-    *_TIMES,
-    "error",
-    "value",
-    "thickness",
-    "speed",
-    "vx",
-    "vy",
-    "elevation_change",
-)
+_TIMES: Final = ("date", "start", "end")
+_VALUES: Final = ("value", "thickness", "speed", "vx", "vy", "elevation_change")
+_COLUMNS: Final[tuple[str, ...]] = ("x", "y", *_TIMES, "error", *_VALUES)
 
 
 class Points(eqx.Module):
@@ -43,9 +33,8 @@ class Points(eqx.Module):
         if "date" in self.columns:
             return [(float(t),) for t in self.columns["date"]]
         if "start" in self.columns and "end" in self.columns:
-            return list(
-                zip(self.columns["start"].tolist(), self.columns["end"].tolist(), strict=True)
-            )
+            starts, ends = self.columns["start"].tolist(), self.columns["end"].tolist()
+            return list(zip(starts, ends, strict=True))
         return None
 
     def values(self, names: Sequence[str]) -> np.ndarray:
@@ -58,28 +47,36 @@ class Points(eqx.Module):
         return np.stack([self.columns[name] for name in found], axis=1)
 
 
-def as_points(table: Any) -> Any:
+PointsGiven = Points | dict[str, Points] | str | None
+
+
+def as_points(table: object) -> PointsGiven:
     """Points of a table (a mapping of columns, a DataFrame, an xarray.Dataset), or {rgi_id: Points}
     of {rgi_id: table}.
 
     None and "observed" (the glacier's own) pass through.
     """
-    if (
-        table is None
-        or isinstance(table, Points)
-        or (isinstance(table, str) and table == "observed")
-    ):
+    if table is None:
+        return None
+    if isinstance(table, str) and table == "observed":
+        return table
+    if isinstance(table, Mapping) and _is_by_glacier(table):
+        return {str(rgi_id): points_of(own) for rgi_id, own in table.items()}
+    return points_of(table)
+
+
+def points_of(table: Any) -> Points:
+    """Points of one table."""
+    if isinstance(table, Points):
         return table
     if isinstance(table, PointThickness):
-        return as_points({"x": table.x, "y": table.y, "thickness": table.thickness})
-    if not hasattr(table, "keys"):
+        return points_of({"x": table.x, "y": table.y, "thickness": table.thickness})
+    if not _is_table(table):
         raise InputError(
             f"points: found {type(table).__name__}, expected a table with columns x, y and a value"
         )
-    names = [str(k) for k in (*table.keys(), *getattr(table, "coords", ()))]
-    if "x" not in names or "y" not in names:
-        if names and isinstance(table, Mapping) and all(_is_table(own) for own in table.values()):
-            return {str(rgi_id): as_points(own) for rgi_id, own in table.items()}
+    names = _names(table)
+    if not _has_position(table):
         raise InputError(
             "points: columns x and y (m, in the grid's projection) are missing; found "
             f"{', '.join(names) or 'none'}. "
@@ -90,13 +87,13 @@ def as_points(table: Any) -> Any:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) != 1 or not len(columns["x"]):
         raise InputError(f"points: columns of lengths {lengths}, expected one length > 0")
-    bad = {name: int((~np.isfinite(column)).sum()) for name, column in columns.items()}
-    if any(bad.values()):
-        name, number = next((k, n) for k, n in bad.items() if n)
-        raise InputError(
-            f"points: {number} of {len(columns['x'])} in column {name} are not finite; leave "
-            "those points out"
-        )
+    for name, column in columns.items():
+        bad = int((~np.isfinite(column)).sum())
+        if bad:
+            raise InputError(
+                f"points: {bad} of {len(column)} in column {name} are not finite; leave those "
+                "points out"
+            )
     return Points(columns)
 
 
@@ -106,22 +103,19 @@ def corners_of(points: Points, glacier: Glacier) -> tuple[np.ndarray, np.ndarray
     """
     grid = glacier.grid
     column = (points.columns["x"] - grid.x0) / grid.dx
+    # row 0 is in the north, the index is that of cell centres
     row = (grid.y0 - points.columns["y"]) / grid.dy
     outside = (column < 0) | (column > grid.nx - 1) | (row < 0) | (row > grid.ny - 1)
     if outside.any():
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"{int(outside.sum())} of {len(points)} points lie outside the grid (x "
-                f"{grid.x[0]:.0f} to "
-                f"{grid.x[-1]:.0f} m, y {grid.y[-1]:.0f} to {grid.y[0]:.0f} m): leave them out, "
-                "or check their projection",
-            )
+        extent = f"x {grid.x[0]:.0f} to {grid.x[-1]:.0f} m, y {grid.y[-1]:.0f} to {grid.y[0]:.0f} m"
+        message = (
+            f"{int(outside.sum())} of {len(points)} points lie outside the grid ({extent}): leave "
+            "them out, or check their projection"
         )
-    west, north = (
-        np.minimum(column.astype(int), grid.nx - 2),
-        np.minimum(row.astype(int), grid.ny - 2),
-    )
+        raise InputError(where(glacier.rgi_id, message))
+    # a point on the last row or column has its cells before it
+    west = np.minimum(column.astype(int), grid.nx - 2)
+    north = np.minimum(row.astype(int), grid.ny - 2)
     east, south = column - west, row - north
     cells = north * grid.nx + west
     shares = np.stack(
@@ -134,17 +128,15 @@ def only_inside(cells: np.ndarray, shares: np.ndarray, glacier: Glacier) -> np.n
     """Shares of cells inside the outline, adding up to 1: for what ice-free cells do not have, such
     as a velocity.
     """
+    # a mean with ice-free cells would be too slow at the margin
     inside = np.where(np.asarray(glacier.mask).ravel()[cells], shares, 0.0)
     total = inside.sum(axis=1)
     if (total <= 0).any():
-        raise InputError(
-            where(
-                glacier.rgi_id,
-                f"{int((total <= 0).sum())} of {len(total)} points have no cell of the glacier "
-                "beside them, and so no "
-                "velocity: leave them out, or check their projection",
-            )
+        message = (
+            f"{int((total <= 0).sum())} of {len(total)} points have no cell of the glacier beside "
+            "them, and so no velocity: leave them out, or check their projection"
         )
+        raise InputError(where(glacier.rgi_id, message))
     return inside / total[:, None]
 
 
@@ -154,11 +146,26 @@ def at_points(fields: Array, row: Array, cells: Array, shares: Array) -> Array:
     return jnp.sum(flat[row[:, None], :, cells] * shares[:, :, None], axis=1)
 
 
-def _is_table(value: Any) -> bool:
+def _is_by_glacier(tables: Mapping) -> bool:
+    if not tables or _has_position(tables):
+        return False
+    return all(_is_table(own) for own in tables.values())
+
+
+def _is_table(value: object) -> bool:
     return hasattr(value, "keys") or isinstance(value, Points | PointThickness)
 
 
-def _column(name: str, values: Any) -> np.ndarray:
+def _names(table: Any) -> list[str]:
+    # of a Dataset x and y may be coordinates
+    return [str(name) for name in (*table.keys(), *getattr(table, "coords", ()))]
+
+
+def _has_position(table: Any) -> bool:
+    return {"x", "y"} <= set(_names(table))
+
+
+def _column(name: str, values: object) -> np.ndarray:
     column = np.ravel(np.asarray(values))
     if name in _TIMES and column.dtype.kind not in "fiu":
         return np.array([decimal_year(t) for t in column], float)

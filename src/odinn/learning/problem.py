@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import equinox as eqx
 import jax
@@ -12,25 +12,32 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odinn.constants import WATER_DENSITY
+from odinn.dates import Date
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier, geometry
 from odinn.grid import Array, Cell
-from odinn.learning.terms import Outcome, Total
+from odinn.learning.terms import AbstractLoss, Outcome, Total
 from odinn.model.binding import Site, combine, learned_leaves, localized, site_of
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.numbers.slot import LawRows
-from odinn.physics.processes.base import Window
+from odinn.physics.processes.base import PyTree, Window
 from odinn.physics.processes.flow import velocity_on_cells
 from odinn.physics.processes.system import System, initial_state
 from odinn.run.assembly import system_of
-from odinn.run.checks import check_run, replay_of
+from odinn.run.checks import Replays, check_run, replay_of
 from odinn.run.plan import CHUNK, padded, plan_run
-from odinn.run.settings import Settings, settings_of
+from odinn.run.settings import Coupling, Settings, settings_of
 from odinn.stepping.adjoint import snapshots
+from odinn.stepping.interface import AbstractStepper
 from odinn.stepping.steps import Record, Replay, Steps, record_as_replay
 
-_SAME = 1e-7  # years: a stop this close to the start is the start
+_SAME: Final = 1e-7  # years: a stop this close to the start is the start
+
+Arrays = tuple[PyTree, ...]  # site, windows, keep, targets, start, shares of one glacier
+Scheme = tuple[AbstractStepper, Coupling]
+How = dict[str, PyTree]  # keywords of a run in compiled code: see run_outcome
+Misfit = tuple[Array, Array | int]  # residuals, number of data
 
 
 class Problem(eqx.Module):
@@ -48,7 +55,7 @@ class Problem(eqx.Module):
     site: Site
     windows: Window
     keep: Int[np.ndarray, " stops"]
-    targets: tuple[Any, ...]
+    targets: tuple[PyTree, ...]
     shares: Float[np.ndarray, " terms"]
     start: float
     replay: Steps | None
@@ -67,11 +74,12 @@ class Problem(eqx.Module):
         return record_as_replay(self.replay, len(self.windows.start))
 
 
-def make_settings(span: tuple[Any, Any], **options: Any) -> Settings:
+def make_settings(span: tuple[Date, Date], **options: Any) -> Settings:
     """Checked settings of the runs of an inversion.
 
     ``save_every`` says nothing here: a run stops where losses look at it.
     """
+    # hydrology, initial states and recorded steps are of forward runs
     known = ("stepper", "coupling", "max_steps", "dtype", "save_every")
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -80,11 +88,16 @@ def make_settings(span: tuple[Any, Any], **options: Any) -> Settings:
 
 
 def prepare_all(
-    model: Model, glaciers: Sequence[Glacier], loss: Total, settings: Settings, replay: Any = None
+    model: Model,
+    glaciers: Sequence[Glacier],
+    loss: Total,
+    settings: Settings,
+    replay: Replays = None,
 ) -> list[Problem]:
     """Each glacier prepared, its shares such that values add up to the mean over the glaciers that
     have data of a kind.
     """
+    # all are checked before the first is run
     problems = []
     for i, glacier in enumerate(glaciers):
         steps = replay_of(replay, glacier, i, len(glaciers))
@@ -107,7 +120,12 @@ def prepare(
     check_run(model, plain, settings)
     stops = _stops(data, glacier, settings)
     plan = plan_run(model, plain, settings, stops=stops)
-    keep = plan.nearest([t for t in stops if t - settings.t0 > _SAME] or [settings.t1])
+    if replay is not None and len(replay.start) != plan.count:
+        text = f"replay has {len(replay.start)} windows, this run has {plan.count}"
+        raise InputError(where(glacier.rgi_id, text))
+    later = [t for t in stops if t - settings.t0 > _SAME]
+    # a run needs one stop at least
+    keep = plan.nearest(later or [settings.t1])
 
     def index(t: float) -> int:
         """The row of an outcome for a stop; 0 is the start."""
@@ -116,12 +134,10 @@ def prepare(
         return int(np.argmin(np.abs(plan.ends[keep] - t))) + 1
 
     targets = tuple(term.targets(glacier, settings.span, index) for term in data)
-    if replay is not None and len(replay.start) != plan.count:
-        text = f"replay has {len(replay.start)} windows, this run has {plan.count}"
-        raise InputError(where(glacier.rgi_id, text))
     return Problem(
         glacier=glacier,
         site=site_of(model, glacier),
+        # a multiple of the chunk, so that spans of alike length share a program
         windows=padded(plan.windows, -(-plan.count // CHUNK) * CHUNK),
         keep=keep,
         targets=targets,
@@ -132,7 +148,7 @@ def prepare(
     )
 
 
-def _stops(data: list[Any], glacier: Glacier, settings: Settings) -> list[float]:
+def _stops(data: list[AbstractLoss], glacier: Glacier, settings: Settings) -> list[float]:
     """Where the losses want to see the run, in order."""
     t0, t1 = settings.span
     stops = sorted({t for term in data for t in term.stops(glacier, settings.span)})
@@ -149,8 +165,8 @@ def run_outcome(
     windows: Window,
     keep: Int[Array, " stops"],
     start: float,
-    settings: tuple,
-    how: dict[str, Any],
+    settings: Scheme,
+    how: How,
 ) -> tuple[Outcome, Record]:
     """A run of one glacier inside compiled code, with the states at the ends of the windows
     ``keep``.
@@ -166,34 +182,41 @@ def run_outcome(
     system = system_of(model, site, coupling, reports=False, balance_so_far=so_far, carried=carries)
     _, thickness = geometry(site)
     # geometry is in double precision, the windows are in that of the run
-    system, thickness = (cast_floats(tree, windows.length.dtype) for tree in (system, thickness))
+    system, thickness = cast_floats((system, thickness), windows.length.dtype)
     first = jax.tree.map(lambda column: column[0], windows)
     state = initial_state(system, jnp.asarray(start, windows.length.dtype), thickness, {}, first)
     keep = jnp.asarray(keep)
-    states: Any
-    record: Any
+    solved: PyTree  # the record of the continuous adjoint is of another kind
     if continuous:
+        # diffrax takes long to load
         from odinn.stepping.continuous import continuous_snapshots
 
-        states, record = continuous_snapshots(system, state, windows, keep, how["max_steps"])
+        solved = continuous_snapshots(system, state, windows, keep, how["max_steps"])
     else:
-        states, record = snapshots(system, state, windows, keep, stepper, **how)
-
-    def with_start(at_start: Array, at_stops: Array) -> Array:
-        return jnp.concatenate([jnp.asarray(at_start)[None], at_stops])
-
-    ice = with_start(thickness, system.edge.ice(states.thickness))
+        solved = snapshots(system, state, windows, keep, stepper, **how)
+    states, record = solved
+    ice = _with_start(thickness, system.edge.ice(states.thickness))
     balance = None
     if so_far:
-        balance = with_start(state.extras["applied"], states.extras["applied"])
-    velocity = _Velocity(system, ice, _laws_at(windows, keep))
-    times = with_start(state.time, states.time)
-    return Outcome(ice, balance, times, velocity, model.ice_density / WATER_DENSITY), record
+        balance = _with_start(state.extras["applied"], states.extras["applied"])
+    outcome = Outcome(
+        thickness=ice,
+        balance=balance,
+        times=_with_start(state.time, states.time),
+        velocity=_Velocity(system, ice, _laws_at(windows, keep)),
+        water=model.ice_density / WATER_DENSITY,
+    )
+    return outcome, record
+
+
+def _with_start(at_start: Array, at_stops: Array) -> Array:
+    return jnp.concatenate([jnp.asarray(at_start)[None], at_stops])
 
 
 def _laws_at(windows: Window, keep: Int[Array, " stops"]) -> LawRows | None:
     """Monthly inputs of laws at the start and at stops, (2 · (1 + stops), ...): first those of the
     window that ends at each, then those of the one that begins there."""
+    # after the last window none begins: its own laws stand for those
     begins = jnp.minimum(keep + 1, len(windows.start) - 1)
 
     def rows(column: Array) -> Array:
@@ -212,9 +235,11 @@ class _Velocity(eqx.Module):
     ice: Float[Array, "stops ny nx"]
     laws: LawRows | None
 
-    def __call__(self, index: Any, begins: Any = False) -> tuple[Cell, Cell]:
+    def __call__(self, index: Array, begins: Array | bool = False) -> tuple[Cell, Cell]:
+        # rows of the months that begin come after those of the months that end
         row = jnp.where(begins, len(self.ice), 0) + index
         laws = jax.tree.map(lambda rows: rows[row], self.laws)
+        # ice that does not flow has a velocity, too
         if self.system.flow is None:
             zero = jnp.zeros_like(self.ice[index])
             return zero, zero
@@ -222,8 +247,8 @@ class _Velocity(eqx.Module):
 
 
 def residuals_of(
-    params: Any, static: Any, arrays: tuple, loss: Total, settings: tuple, how: dict[str, Any]
-) -> tuple[list[tuple[Any, Any]], Record]:
+    params: PyTree, static: PyTree, arrays: Arrays, loss: Total, settings: Scheme, how: How
+) -> tuple[list[Misfit], Record]:
     """((residuals, number of data) of each data term, record) of one glacier; inside compiled code.
 
     ``params``, ``static`` and ``arrays`` are of :func:`local_parts`, the rest of
@@ -232,11 +257,9 @@ def residuals_of(
     """
     model, own_geometry = eqx.combine(params, static)
     site, windows, keep, targets, start, _ = arrays
-    site = eqx.tree_at(
-        lambda s: (s.bed, s.thickness), site, own_geometry, is_leaf=lambda x: x is None
-    )
+    site = with_geometry(site, own_geometry)
     outcome, record = run_outcome(model, site, windows, keep, start, settings, how)
-    found: list[tuple[Any, Any]] = []
+    found: list[Misfit] = []
     for (_, _, term), target in zip(loss.data, targets, strict=True):
         if target is None:
             found.append((jnp.zeros(1), 1))
@@ -245,22 +268,34 @@ def residuals_of(
     return found, record
 
 
-def local_parts(params: Any, static: Any, problem: Problem) -> tuple[Any, Any, tuple]:
+def local_parts(params: PyTree, static: PyTree, problem: Problem) -> tuple[PyTree, PyTree, Arrays]:
     """(params, static, arrays) of one glacier, without its name."""
     model, glaciers = combine(params, static)
     rgi_id = problem.glacier.rgi_id
     own = next(g for g in glaciers if g.rgi_id == rgi_id)
     local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
     own_params, own_static = eqx.partition(local, learned_leaves(local))
-    site = eqx.tree_at(lambda s: (s.bed, s.thickness), problem.site, (None, None))
-    return (
-        own_params,
-        own_static,
-        (site, problem.windows, problem.keep, problem.targets, problem.start, problem.shares),
+    # geometry is among what may be learned
+    site = with_geometry(problem.site, (None, None))
+    arrays = (
+        site,
+        problem.windows,
+        problem.keep,
+        problem.targets,
+        problem.start,
+        problem.shares,
+    )
+    return own_params, own_static, arrays
+
+
+def with_geometry(owner: PyTree, geometry: tuple[PyTree, PyTree]) -> PyTree:
+    """A site or a glacier with another (bed, thickness), either of which may be None."""
+    return eqx.tree_at(
+        lambda own: (own.bed, own.thickness), owner, geometry, is_leaf=lambda x: x is None
     )
 
 
-def run_options(problem: Problem, loss: Total, settings: Settings) -> dict[str, Any]:
+def run_options(problem: Problem, loss: Total, settings: Settings) -> How:
     """Keywords of :func:`run_outcome` that do not depend on the method; the balance is summed up
     where a loss asks for it.
     """

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-_NOT_TERMS = ("loss", "gradient_norm", "seconds", "stage", "rejected")
+from odinn.learning.checkpoint import InversionState
 
 
 class InversionProgress:
@@ -20,16 +19,19 @@ class InversionProgress:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, state: dict[str, Any]) -> None:
+    def show(self, state: InversionState) -> None:
         """Report the latest step."""
-        total = int(state["total"])
-        if not self._show or (not sys.stderr.isatty() and total % 10 and total != self._steps):
+        total = state.total
+        if not self._show:
             return
-        records = state["records"]
-        last = {k: v[-1] for k, v in records.items()}
-        terms = "  ".join(f"{k} {v:.3e}" for k, v in last.items() if k not in _NOT_TERMS)
-        later = records["seconds"][1:] or records["seconds"]
-        left = (self._steps - total) * sum(later[-10:]) / len(later[-10:])
+        # a file of output need not hold every line that a terminal shows
+        if not sys.stderr.isatty() and total % 10 and total != self._steps:
+            return
+        last = {name: column[-1] for name, column in state.records.items()}
+        terms = "  ".join(f"{name} {value:.3e}" for name, value in state.last_terms.items())
+        # the first row has compiled the programs
+        latest = (state.records["seconds"][1:] or state.records["seconds"])[-10:]
+        left = (self._steps - total) * sum(latest) / len(latest)
         note = "  (trial rejected)" if last["rejected"] else ""
         print(
             f"step {total:4d}/{self._steps}  loss {last['loss']:.4e}  {terms}  |gradient| "

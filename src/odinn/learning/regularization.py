@@ -11,7 +11,7 @@ import numpy as np
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.learning.choices import as_fields
+from odinn.learning.choices import Entries, as_fields
 from odinn.learning.terms import AbstractRegularization
 from odinn.model.binding import all_slots
 from odinn.model.model import Model
@@ -56,14 +56,10 @@ class Smoothness(AbstractRegularization):
         """smoothness, or variation, of the slot"""
         return f"{'smoothness' if self.kind == 'squared' else 'variation'}({self.slot})"
 
-    def value(self, model: Model, glaciers: list[Glacier]) -> Array:
-        """See :class:`AbstractRegularization`."""
-        residuals, number = self.residuals(model, glaciers)
-        return jnp.sum(residuals**2) / number
-
     def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """See :class:`AbstractRegularization`."""
         difference = self._differences(model, glaciers)
+        # the penalty sums up squares, so that of a size they are roots
         if self.kind == "variation":
             return _root_of_size(difference), difference.size
         return difference, difference.size
@@ -72,6 +68,7 @@ class Smoothness(AbstractRegularization):
         """Differences between neighbours along y and x, of all fields one after the other."""
         found = []
         for node, active in _learned(self.slot, model, glaciers):
+            # a law is as smooth as its inputs are
             if not isinstance(node, Parameter):
                 continue
             for field in jax.tree.leaves(node.unit()):
@@ -94,7 +91,7 @@ def _between_neighbours(field: Array, active: np.ndarray | None) -> list[Array]:
     return [along_y[active[1:] & active[:-1]], along_x[active[:, 1:] & active[:, :-1]]]
 
 
-def _as_guess(guess: Any) -> Any:
+def _as_guess(guess: object) -> AbstractLaw | Entries:
     return guess if isinstance(guess, AbstractLaw) else as_fields(guess)
 
 
@@ -115,7 +112,7 @@ class Prior(AbstractRegularization):
 
     slot: str = eqx.field(static=True)
     sigma: float = 1.0
-    guess: Any = eqx.field(default=None, converter=_as_guess)
+    guess: AbstractLaw | Entries = eqx.field(default=None, converter=_as_guess)
     scale: PriorScale | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
@@ -133,11 +130,6 @@ class Prior(AbstractRegularization):
     def name(self) -> str:
         """prior of the slot"""
         return f"prior({self.slot})"
-
-    def value(self, model: Model, glaciers: list[Glacier]) -> Array:
-        """See :class:`AbstractRegularization`."""
-        residuals, number = self.residuals(model, glaciers)
-        return jnp.sum(residuals**2) / number
 
     def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """See :class:`AbstractRegularization`."""
@@ -159,14 +151,13 @@ class Prior(AbstractRegularization):
         self._check_guess_of(node, scale)
         guess = node.initial if self.guess is None else self.guess
         raws: dict[str, Any] = node.raw if isinstance(node.raw, dict) else {"": node.raw}
-        departures = []
         ours: Array
+        theirs: Array
+        departures = []
         for rgi_id, raw in raws.items():
             own = jnp.asarray(for_glacier(guess, rgi_id, self.name), float)
             if own.shape not in ((), raw.shape):
-                raise InputError(
-                    f"Prior({self.slot!r}): the guess has shape {own.shape}, expected {raw.shape}"
-                )
+                raise self._refused(f"the guess has shape {own.shape}, expected {raw.shape}")
             if scale in ("unconstrained", "unit"):
                 ours, theirs = raw, node.to_raw(own)
             else:
@@ -175,22 +166,20 @@ class Prior(AbstractRegularization):
                 ours, theirs = jax.nn.sigmoid(ours), jax.nn.sigmoid(theirs)
             if scale == "log":
                 if not (np.asarray(theirs) > 0).all():
-                    raise InputError(
-                        f"Prior({self.slot!r}, scale='log'): the guess has to be positive"
-                    )
+                    raise self._refused("scale='log': the guess has to be positive")
                 ours, theirs = jnp.log(ours), jnp.log(theirs)
             departures.append(ours - theirs)
         return departures
 
+    def _refused(self, message: str) -> InputError:
+        return InputError(f"Prior({self.slot!r}): {message}")
+
     def _check_guess_of(self, node: Parameter, scale: PriorScale) -> None:
         if isinstance(self.guess, AbstractLaw):
-            raise InputError(
-                f"Prior({self.slot!r}): a law is no guess for a parameter; give a number or a field"
-            )
+            raise self._refused("a law is no guess for a parameter; give a number or a field")
         if scale == "unit" and None in node.bounds:
-            raise InputError(
-                f"Prior({self.slot!r}, scale='unit'): the parameter needs two bounds, it has "
-                f"{node.bounds}"
+            raise self._refused(
+                f"scale='unit': the parameter needs two bounds, it has {node.bounds}"
             )
         if self.guess is not None and scale in ("unconstrained", "unit"):
             Parameter(self.guess, node.bounds, node.scale, "cell")  # raises if it is not inside
@@ -199,21 +188,13 @@ class Prior(AbstractRegularization):
         """Departures of a law: of its weights from 0, or of its values from those of the guess."""
         if self.guess is None:
             if self.scale is not None:
-                raise InputError(
-                    f"Prior({self.slot!r}, scale={self.scale!r}): a law has a scale only with "
-                    "guess=a law"
-                )
+                raise self._refused(f"scale={self.scale!r}: a law has a scale only with a guess")
             return jax.tree.leaves(law.weights)
         if not isinstance(self.guess, AbstractLaw) or len(self.guess.inputs) != len(law.inputs):
             labels = ", ".join(item.label for item in law.inputs)
-            raise InputError(
-                f"Prior({self.slot!r}): the guess of a law has to be a law of the same inputs "
-                f"({labels})"
-            )
+            raise self._refused(f"the guess of a law has to be a law of the same inputs ({labels})")
         if self.scale in ("unconstrained", "unit"):
-            raise InputError(
-                f"Prior({self.slot!r}, scale={self.scale!r}): of a law 'log' or 'physical'"
-            )
+            raise self._refused(f"scale={self.scale!r}: of a law 'log' or 'physical'")
         return [self._between_laws(law, self.guess)]
 
     def _between_laws(self, law: AbstractLaw, guess: AbstractLaw) -> Array:
@@ -221,10 +202,12 @@ class Prior(AbstractRegularization):
         ranges = jnp.zeros((0, 2)) if law.ranges is None else jnp.asarray(law.ranges)
         if guess.ranges is None:
             guess = guess.with_ranges(ranges)
+        # a grid in all inputs grows with their number, so that its axes have to be coarser
         number = _SAMPLES.get(len(ranges), 6)
         along = [jnp.linspace(low, high, number) for low, high in ranges]
         points = [axis.ravel() for axis in jnp.meshgrid(*along, indexing="ij")]
         ours = law.evaluate(*points)
+        # a law that is constant gives one number
         theirs = jnp.broadcast_to(guess.evaluate(*points), points[0].shape)
         if self.scale == "physical":
             return ours - theirs
@@ -249,6 +232,7 @@ def _learned(
     if not there:
         known = ", ".join(dict.fromkeys(slot.path for slot in slots))
         raise InputError(f"no slot {path!r} in the model; expected one of {known}")
+    # what belongs to a glacier acts on part of its grid, numbers of the model act everywhere
     own = {glacier.rgi_id: glacier for glacier in glaciers}
     pairs = []
     for slot in there:
@@ -266,5 +250,6 @@ def _acts(glacier: Glacier, slot: LocatedSlot) -> np.ndarray:
     mask = np.asarray(glacier.mask)
     if slot.name == "bed" or not isinstance(slot.value, Parameter):
         return mask
+    # ice may also lie outside the outline
     guess = for_glacier(slot.value.initial, glacier.rgi_id, slot.path)
     return mask | (np.broadcast_to(np.asarray(guess), mask.shape) > SMALLEST_THICKNESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -38,8 +39,8 @@ def synthetic_observations(
     span: tuple[Date, Date],
     *,
     of: Sequence[str] = ("thickness", "velocity"),
-    at: Any = None,
-    between: Any = None,
+    at: object = None,
+    between: object = None,
     noise: Mapping[str, float] | None = None,
     seed: int = 0,
     **options: Any,
@@ -69,13 +70,13 @@ def synthetic_observations(
     Raises:
         InputError: an unknown kind, or a date outside the span.
     """
-    unknown = [k for k in (*of, *(noise or {})) if k not in KINDS]
-    if unknown:
-        raise InputError(
-            f"synthetic_observations: {unknown[0]!r} is unknown; known: {', '.join(KINDS)}"
-        )
+    for kind in (*of, *(noise or {})):
+        if kind not in KINDS:
+            raise InputError(
+                f"synthetic_observations: {kind!r} is unknown; known: {', '.join(KINDS)}"
+            )
     t0, t1 = (decimal_year(t) for t in span)
-    dated = [(t1,)] if at is None else list(as_dates(at) or ())
+    dated = as_dates(at) or ((t1,),)
     intervals = as_intervals(between)
     for t in itertools.chain(*dated, *(intervals or ())):
         if not t0 <= t <= t1:
@@ -85,7 +86,9 @@ def synthetic_observations(
     wanted = _Wanted(of, (t0, t1), dated, intervals)
     out = []
     for position, glacier in enumerate(as_list(glaciers)):
+        # kinds that stop alike share their runs
         runs = cache(partial(_runs, model, glacier.settled(), t0, t1, options))
+        # draws of one glacier do not depend on the others in the list
         errors = _Errors(np.random.default_rng((seed, position)), noise or {})
         found = _observed(wanted, runs, glacier.mask, errors)
         out.append(glacier.replace(observations=found))
@@ -119,8 +122,9 @@ def _observed(
     """What these runs show of one glacier, where there is ice inside the outline."""
     thickness = _seen(_THICKNESS, wanted.dates, _thickness, runs)
     ice = mask & (thickness > 0)
+    # what holds over an interval has no date of its own
     last = ice if len(wanted.dates) == 1 else ice[-1]
-    fields: dict[str, np.ndarray] = {}
+    fields: dict[str, Any] = {}
     dates: dict[str, When] = {}
     if "thickness" in wanted.kinds:
         fields["thickness"] = np.where(ice, errors.on(thickness, "thickness"), np.nan)
@@ -144,15 +148,7 @@ def _observed(
     if "geodetic" in wanted.kinds:
         rate = errors.on(_geodetic(wanted.span, runs, mask), "geodetic")
         geodetic = (float(rate), *wanted.span)
-    return Observations(
-        thickness=fields.get("thickness"),
-        speed=fields.get("speed"),
-        vx=fields.get("vx"),
-        vy=fields.get("vy"),
-        elevation_change=fields.get("elevation_change"),
-        dates=dates,
-        geodetic=geodetic,
-    )
+    return dataclasses.replace(Observations(dates=dates, geodetic=geodetic), **fields)
 
 
 def _geodetic(span: tuple[float, float], runs: Callable[..., Runs], mask: np.ndarray) -> np.ndarray:
@@ -172,7 +168,8 @@ def _runs(
     options = {"progress": False, **options}
     found: Runs = {}
     start, state = t0, options.pop("initial", None)
-    for stop in [t for t in stops if t > t0] or [t1]:
+    later = [t for t in stops if t > t0]
+    for stop in later or [t1]:
         own = {"initial": state, "save_every": stop - start, **options}
         run = simulate(model, glacier, start, stop, **own)
         # at a stop the laws of the month that ends hold, or those of the month that begins
@@ -194,6 +191,7 @@ def _seen(
     """
     moments = [loss.moments(time) for time in times]
     rows = runs(*sorted({t for own in moments for t, _ in own}))
+    # of each moment the field is made once, though intervals may share it
     needed = set().union(*moments)
     at = {moment: field(*rows[moment]) for moment in needed}
     seen = []
@@ -206,6 +204,7 @@ def _seen(
 def _stated(times: Sequence[Time]) -> When:
     """Dates as numbers and intervals as pairs; the only one, else a list."""
     listed: list[Any] = [time[0] if len(time) == 1 else time for time in times]
+    # a field without an axis of dates goes with one date
     return listed[0] if len(listed) == 1 else listed
 
 
@@ -219,4 +218,5 @@ def _velocity(run: Simulation, row: int) -> np.ndarray:
 
 def _balance(run: Simulation) -> np.ndarray:
     """The balance of a run, m of ice."""
+    # rates are means over the years that end at each saved state
     return np.sum(run.smb[1:] * np.diff(run.times)[:, None, None], axis=0)

@@ -14,8 +14,11 @@ import jax.numpy as jnp
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
+from odinn.model.model import Model
+from odinn.physics.processes.base import PyTree
 
 Span = tuple[float, float]
+RowOf = Callable[[float], int]  # of a stop, its row of an Outcome
 
 
 class Outcome(eqx.Module):
@@ -25,13 +28,13 @@ class Outcome(eqx.Module):
         thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start;
             there if a loss has ``uses_balance``, else None. times: (1 + stops,), decimal years.
         velocity: function of the number of a stop (0 is the start), and of whether the laws are
-            those of the month that begins
-            there rather than of the one that ends: (vx, vy) at the surface on cells, m yr⁻¹.
+            those of the month that begins there rather than of the one that ends: (vx, vy) at the
+            surface on cells, m yr⁻¹.
         water: m w.e. per m of ice.
     """
 
     thickness: Array
-    balance: Any
+    balance: Array | None
     times: Array
     velocity: Callable[..., tuple[Array, Array]]
     water: float
@@ -49,10 +52,10 @@ class AbstractTerm(eqx.Module):
         """(weight, term) pairs."""
         return ((1.0, self),)
 
-    def __add__(self, other: Any) -> "Total":
+    def __add__(self, other: object) -> "Total":
         return Total(self.terms) + other
 
-    def __radd__(self, other: Any) -> "Total":
+    def __radd__(self, other: object) -> "Total":
         return other + Total(self.terms)
 
     def __mul__(self, factor: float) -> "Total":
@@ -74,18 +77,17 @@ class AbstractLoss(AbstractTerm):
         """Decimal years at which the loss wants to see the run, which stops there."""
 
     @abc.abstractmethod
-    def targets(self, glacier: Glacier, span: Span, index: Callable[[float], int]) -> Any:
-        """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of
-        :class:`Outcome`. None: it is left out."""
+    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> PyTree:
+        """The data of a glacier as a pytree of arrays; None: it is left out."""
 
     @abc.abstractmethod
-    def residuals(self, outcome: Outcome, targets: Any) -> Array:
+    def residuals(self, outcome: Outcome, targets: PyTree) -> Array:
         """(modelled − observed) / error, any shape, exactly 0 where there are no data. Runs inside
         compiled code.
         """
 
     @abc.abstractmethod
-    def count(self, targets: Any) -> Any:
+    def count(self, targets: PyTree) -> Array | int:
         """How many data there are."""
 
 
@@ -99,12 +101,13 @@ class AbstractRegularization(AbstractTerm):
     def name(self) -> str:
         """How the term is reported."""
 
-    @abc.abstractmethod
-    def value(self, model: Any, glaciers: list) -> Array:
+    def value(self, model: Model, glaciers: list[Glacier]) -> Array:
         """The penalty, >= 0."""
+        residuals, number = self.residuals(model, glaciers)
+        return jnp.sum(residuals**2) / number
 
     @abc.abstractmethod
-    def residuals(self, model: Any, glaciers: list) -> tuple[Array, int]:
+    def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """(residuals in units of what is expected, (N,); their number n): the penalty is their sum
         of squares over n.
         """
@@ -115,15 +118,17 @@ class Total(eqx.Module):
 
     terms: tuple[tuple[float, Any], ...]
 
-    def __add__(self, other: Any) -> "Total":
+    def __add__(self, other: object) -> "Total":
         return Total(self.terms + as_total(other).terms)
 
-    def __radd__(self, other: Any) -> "Total":
-        return (
-            self if isinstance(other, int) and other == 0 else as_total(other) + self
-        )  # sum() starts from 0
+    def __radd__(self, other: object) -> "Total":
+        # sum() starts from 0
+        if isinstance(other, int) and other == 0:
+            return self
+        return as_total(other) + self
 
     def __mul__(self, factor: float) -> "Total":
+        # a negative weight would reward what is wrong
         if isinstance(factor, bool | str) or not math.isfinite(float(factor)) or float(factor) < 0:
             raise InputError(f"loss: the weight of a term is {factor!r}, expected a number >= 0")
         return Total(tuple((float(factor) * w, term) for w, term in self.terms))
@@ -139,13 +144,9 @@ class Total(eqx.Module):
         out = []
         for weight, term in self.terms:
             seen[term.name] += 1
-            out.append(
-                (
-                    term.name if seen[term.name] == 1 else f"{term.name} {seen[term.name]}",
-                    weight,
-                    term,
-                )
-            )
+            number = seen[term.name]
+            name = term.name if number == 1 else f"{term.name} {number}"
+            out.append((name, weight, term))
         return tuple(out)
 
     @property
@@ -159,7 +160,7 @@ class Total(eqx.Module):
         return tuple(entry for entry in self.named if isinstance(entry[2], AbstractRegularization))
 
 
-def as_total(loss: Any) -> Total:
+def as_total(loss: object) -> Total:
     """A loss as a weighted sum of terms; anything else is an error that says what to write."""
     if isinstance(loss, Total):
         return loss
