@@ -12,7 +12,7 @@ from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import Step
 from odinn.stepping.rkc import MAX_STAGES
 from odinn.stepping.steps import Replay
-from odinn.verification.problems import convergence_order
+from odinn.verification.measures import convergence_order
 from tests.stepping.systems import cells, differences, dot, windows
 
 STEPPERS = [odinn.Euler(), odinn.SSPRK3(), odinn.RKC2(), odinn.Diffrax()]

@@ -17,7 +17,7 @@ from odinn.verification.exact_solutions import (
     radius,
     with_derivative,
 )
-from odinn.verification.problems import square
+from odinn.verification.measures import square
 
 ROUND_OFF = 1e-12  # relative: every derivative is exact, so only round-off is left
 

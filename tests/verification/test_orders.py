@@ -14,7 +14,7 @@ from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import AbstractSystem
 from odinn.stepping.reference import Diffrax
 from odinn.stepping.steps import Replay
-from odinn.verification.problems import convergence_order
+from odinn.verification.measures import convergence_order
 
 YEARS = 8.0
 REFERENCE = 2048  # steps of a third-order method: its error is (1/8)³ of the finest run's

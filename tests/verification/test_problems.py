@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odinn.verification import problems as verification
+from odinn.verification.measures import convergence_order
 from odinn.verification.problems import PROBLEMS, Bar, Problem
 
 TABLE = [
@@ -55,4 +56,4 @@ def test_run_all_announces_problems_and_leaves_out_slow_ones(monkeypatch):
 
 
 def test_convergence_order_is_the_slope_of_the_logarithms():
-    assert verification.convergence_order([4.0, 2.0, 1.0], [48.0, 12.0, 3.0]) == pytest.approx(2.0)
+    assert convergence_order([4.0, 2.0, 1.0], [48.0, 12.0, 3.0]) == pytest.approx(2.0)
