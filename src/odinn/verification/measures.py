@@ -4,7 +4,7 @@ Average errors are Σ|H − H_exact| over all points of the grid divided by thei
 takes the default stepper, whose tolerance of 1e-2 m per step leaves time errors of millimetres, a
 thousandth of the errors in space.
 
->>> convergence_order([2.0, 1.0], [4.0, 1.0])
+>>> round(convergence_order([2.0, 1.0], [4.0, 1.0]), 9)
 2.0
 """
 
