@@ -78,7 +78,8 @@ class AbstractLoss(AbstractTerm):
 
     @abc.abstractmethod
     def targets(self, glacier: Glacier, span: Span, index: RowOf) -> PyTree:
-        """The data of a glacier as a pytree of arrays; None: it is left out."""
+        """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of
+        :class:`Outcome`. None: it is left out."""
 
     @abc.abstractmethod
     def residuals(self, outcome: Outcome, targets: PyTree) -> Array:
