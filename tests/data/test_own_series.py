@@ -202,6 +202,24 @@ def test_units_of_a_monthly_series_in_their_usual_spellings(kind, unit, factor):
 
 
 @pytest.mark.parametrize(
+    ("unit", "millimetres"),
+    [
+        ("l m-2", 1.0),
+        ("mm", 1.0),
+        ("cm", 10.0),
+        ("m", 1000.0),
+        ("mm h-1", 24.0),
+        ("mm/hour", 24.0),
+        ("cm d-1", 10.0),
+        ("m/s", 1000.0 * 86400.0),
+    ],
+)
+def test_every_length_and_rate_of_water_becomes_millimetres_a_day(unit, millimetres):
+    water = converted(np.full(5, 0.5), "prcp", unit, DAYS[:5], "file", "prcp")
+    np.testing.assert_allclose(water, 0.5 * millimetres, rtol=1e-14)  # two products: round-off
+
+
+@pytest.mark.parametrize(
     ("kind", "unit"), [("prcp", "mm month-1"), ("prcp", "K"), ("temp", "mm"), ("gradient", "K")]
 )
 def test_units_of_another_quantity_or_step_are_refused(kind, unit):

@@ -53,6 +53,7 @@ PASSING = {
         "Record",
         "Limits",
         "Stepping",
+        "LoopState",
         "Progress",
         "_Window",
         "_WindowBackward",

@@ -144,6 +144,17 @@ def test_a_run_cut_at_a_windows_end_equals_the_run_in_one_piece(
     assert (second.thickness[-1] == whole.thickness[-1]).all()
 
 
+def test_a_month_end_acts_once_also_where_a_call_is_filled_up_with_idle_windows(model, slab):
+    """Five months leave seven windows of the call idle, after one at whose end a balance acts."""
+    cut, end = 2000 + 5 / 12, 2000 + 10 / 12
+    whole = odinn.simulate(model, slab, 2000.0, end, coupling="jump")
+    first = odinn.simulate(model, slab, 2000.0, cut, coupling="jump")
+    assert (first.state.thickness == first.thickness[-1]).all()
+    second = odinn.simulate(model, slab, cut, end, coupling="jump", initial=first.state)
+    assert (second.thickness[-1] == whole.thickness[-1]).all()
+    assert np.abs(whole.smb[5]).max() > 0.1  # m yr⁻¹ in May: acting twice would be seen
+
+
 def test_a_state_of_another_time_or_grid_is_an_error(model, slab, run):
     with pytest.raises(InputError, match="initial state is of 2003.0"):
         odinn.simulate(model, slab, 2002.0, 2003.0, initial=run.state)

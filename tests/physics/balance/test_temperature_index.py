@@ -89,6 +89,26 @@ def test_twelve_spreads_give_each_month_its_own(data):
         assert together[k] == pytest.approx(alone[k], rel=1e-12)
 
 
+def test_each_of_twelve_spreads_belongs_to_its_month_also_in_a_series_from_october():
+    """The synthetic twin of the test above, for each month by itself."""
+    series = np.full(24, 1.0), np.full(24, 90.0), np.full(24, -0.0065)
+    climate = odinn.Climate("made", "monthly", 1000.0, 12 * 2000 + 9, *series)
+    grid, bed = odinn.Grid(4, 4, 100.0, 100.0), np.full((4, 4), 1000.0)
+    g = odinn.Glacier("made", "", grid, bed, 0.0 * bed + 50.0, bed > 0, climate)
+    months = np.arange(12 * 2000 + 9, 12 * 2001 + 9)
+    spreads = np.linspace(1.0, 6.0, 12)  # January to December
+
+    def balance_of(spread):
+        model = odinn.Model(None, odinn.TemperatureIndex(temperature_std=spread))
+        return odinn.learning.calibration.monthly_balance(model, g, months)
+
+    together = balance_of(spreads)
+    for k, month in enumerate(months):
+        own = balance_of(float(spreads[month % 12]))[k]
+        assert together[k] == pytest.approx(own, rel=1e-12)  # the same sums: round-off alone
+    assert np.ptp(together) > 0.01  # m w.e.: what is compared differs from month to month
+
+
 def test_the_balance_is_snow_minus_melt_in_metres_of_water():
     """The example of Muninn.jl's unit test, as one month."""
     surface = jnp.zeros((4, 4))

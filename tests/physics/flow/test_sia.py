@@ -63,6 +63,15 @@ def test_sliding_is_budds_law_and_moves_all_depths_alike():
     np.testing.assert_allclose(velocity(none, g, "basal")[0], 0.0, atol=0)
 
 
+def test_nothing_slides_on_bare_ground_also_where_the_overburden_cancels():
+    """With p = q the speed does not depend on the thickness, until there is none."""
+    g = uniform_slab()
+    half = g.replace(thickness=np.where(np.arange(g.grid.nx) < 6, g.thickness, 0.0))
+    basal, _ = velocity(odinn.SIA2D(C=1e-3, p=2.0, q=2.0), half, "basal")
+    assert (basal[:, 6:] == 0).all()  # corners between four bare cells
+    assert (basal[:, :5] > 1e-6).all()  # C slope² is 1e-5 m yr⁻¹ under the ice
+
+
 def test_oggms_sliding_is_f_s_tau_cubed_over_thickness():
     arguments = odinn.laws.oggm_sliding()
     assert arguments["C"] == pytest.approx(1.59e-8, rel=2e-3)

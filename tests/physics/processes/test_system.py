@@ -213,6 +213,15 @@ def test_ice_that_nothing_explains_is_counted_as_made():
     assert edge.made == pytest.approx(0.3)
 
 
+def test_ice_that_is_made_is_no_melt_that_found_no_ice():
+    """A cell lifted to zero is explained by melt as far as melt asked, and made for the rest."""
+    raw, asked = np.zeros((5, 5)), np.zeros((5, 5))
+    raw[2, 2], asked[2, 2] = -0.3, 0.1
+    _, edge = settled(raw, jnp.asarray(asked))
+    assert edge.made == pytest.approx(0.2, rel=1e-11)  # melt explains its own round-off, 1e-12
+    assert np.asarray(edge.deficit).sum() == pytest.approx(0.1, rel=1e-11)
+
+
 def test_a_process_of_ones_own_adds_to_the_others(glacier):
     """Ten metres a year of ice from nowhere, in one cell: a process is a class with six short
     parts.
