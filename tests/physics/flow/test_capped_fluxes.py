@@ -41,6 +41,18 @@ def arguments(name, random):
 OPERATORS = pytest.mark.parametrize("name", PLAIN._fields)
 
 
+def test_a_thin_cell_on_a_tower_gives_each_neighbour_no_more_than_its_own_thickness():
+    """The drop on all four sides is 100 m and the donor 5 m thick: each face sees a drop of 5 m."""
+    thickness = jnp.zeros((5, 5)).at[2, 2].set(5.0)
+    surface = jnp.zeros((5, 5)).at[2, 2].set(100.0)
+    qx, qy = PLAIN.capped_fluxes(jnp.full((4, 4), 7.0), thickness, surface, *SPACING)
+    expected = {"west": -5.0 * 7.0 / 60.0, "east": 5.0 * 7.0 / 60.0}
+    expected |= {"north": -5.0 * 7.0 / 80.0, "south": 5.0 * 7.0 / 80.0}
+    seen = {"west": qx[1, 1], "east": qx[1, 2], "north": qy[1, 1], "south": qy[2, 1]}
+    assert {k: float(v) for k, v in seen.items()} == pytest.approx(expected, rel=ROUND_OFF)
+    assert int((qx != 0).sum()) == int((qy != 0).sum()) == 2  # ground without ice exports none
+
+
 @OPERATORS
 def test_hand_written_transposes_agree_with_automatic_ones(name, random):
     at = arguments(name, random)
