@@ -21,7 +21,6 @@ from odinn.errors import (
 )
 from odinn.glacier import Glacier, Observations
 from odinn.grid import Grid
-from odinn.learning.calibration import calibrate
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import slot
@@ -38,7 +37,6 @@ from odinn.physics.state import State
 from odinn.printing import print_as_calls as _print_as_calls
 from odinn.registry import register
 from odinn.results.simulation import Failure, Simulation
-from odinn.run.driver import simulate
 from odinn.stepping.rkc import RKC2
 from odinn.stepping.steps import Steps
 from odinn.stepping.tableau import SSPRK3, Euler
@@ -47,7 +45,11 @@ _print_as_calls(
     Model, State, _AbstractFlow, _AbstractMassBalance, Parameter, Glacier, Observations, Climate
 )
 
-_LAZY = {  # names whose modules load xarray, diffrax or matplotlib: imported on first use
+# What opening and reading files needs no part of, or what loads xarray, diffrax or matplotlib:
+# imported on first use.
+_LAZY = {
+    "calibrate": "odinn.learning.calibration",
+    "simulate": "odinn.run.driver",
     "misfits": "odinn.learning.gradients",
     "value_and_gradient": "odinn.learning.gradients",
     "invert": "odinn.learning.driver",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
     from odinn.learning import losses, optimizers, regularization
+    from odinn.learning.calibration import calibrate
     from odinn.learning.driver import Inversion, invert
     from odinn.learning.gradients import misfits, value_and_gradient
     from odinn.learning.synthetic import synthetic_observations
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
     from odinn.physics.laws import inputs
     from odinn.results.geotiff import to_geotiff
     from odinn.results.snapshot import load, restart, save
+    from odinn.run.driver import simulate
     from odinn.stepping.reference import Diffrax
 
 __all__ = [
