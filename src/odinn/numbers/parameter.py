@@ -222,12 +222,13 @@ def _inverse_softplus(x: Array) -> Array:
 
 
 def cast_floats(tree: Any, dtype: Any) -> Any:
-    """The tree with floating-point arrays in another precision."""
+    """The tree with floating-point arrays in another precision; NumPy's stay NumPy's."""
 
     def cast(leaf: Any) -> Any:
         if not isinstance(leaf, jax.Array | np.ndarray):
             return leaf
-        is_floating = jnp.issubdtype(leaf.dtype, jnp.floating)
-        return jnp.asarray(leaf, dtype) if is_floating else leaf
+        if leaf.dtype == dtype or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return leaf.astype(dtype)
 
     return jax.tree.map(cast, tree)

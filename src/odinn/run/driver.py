@@ -157,11 +157,11 @@ def run_one(
     system, state = (cast_floats(tree, settings.dtype) for tree in (system, state))
     records = Recorders(plan, model, glacier, settings, state)
     with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
-        for chunk in plan.chunks():
+        for chunk in plan.chunks(settings.dtype):
             again = None if replay is None else part_of(replay, chunk.first, chunk.size, CHUNK)
             state, report, record = _advance(system, state, chunk, settings, again, glacier, bar)
             records.add(chunk, report, record)
-            bar.advance(float(plan.ends[chunk.first + chunk.size - 1]))
+            bar.advance(chunk.end)
             if chunk.first == 0:
                 _warn_about_balance(model, glacier, report, chunk)
     return records.simulation(state, clock.perf_counter() - began)
@@ -196,12 +196,11 @@ def _advance(
 ) -> tuple[State, Report, Record]:
     """One compiled call, and its report on the host in double precision; called again with longer
     buffers where the record of steps did not fit."""
-    windows = cast_floats(chunk.windows, settings.dtype)
     capacity, most = _CAPACITY, np.int32(settings.max_steps)
     while True:
         with bar.compiling(run_windows):
             end, report, record = run_windows(
-                system, state, windows, settings.stepper, replay, (capacity, most)
+                system, state, chunk.windows, settings.stepper, replay, (capacity, most)
             )
             total = int(record.total)  # waits for the result
         status = int(record.status)

@@ -16,6 +16,7 @@ from odinn.climate import months_between
 from odinn.dates import MONTH, month_index, snap
 from odinn.glacier import Glacier
 from odinn.model.model import Model
+from odinn.numbers.parameter import cast_floats
 from odinn.physics.laws.refresh import monthly_laws, monthly_rows
 from odinn.physics.processes.base import PyTree, Window
 from odinn.run.settings import Settings
@@ -29,10 +30,13 @@ Ends = Float[np.ndarray, " windows"]
 
 
 class Chunk(NamedTuple):
-    """Windows of one compiled call: those from ``first`` on, ``size`` of them in use."""
+    """Windows of one compiled call: those from ``first`` on, ``size`` of them in use, up to the
+    time ``end``, in decimal years.
+    """
 
     first: int
     size: int
+    end: float
     windows: Window
 
 
@@ -84,12 +88,14 @@ class Plan(eqx.Module):
         evaluate[0] = True
         return eqx.tree_at(lambda plan: plan.windows.evaluate, self, evaluate)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The windows by ``CHUNK``, the last call filled up."""
+    def chunks(self, precision: str) -> Iterator[Chunk]:
+        """The windows by ``CHUNK`` in a precision, the last call filled up."""
+        ends, windows = self.ends, cast_floats(self.windows, precision)
         for first in range(0, self.count, CHUNK):
             size = min(CHUNK, self.count - first)
             rows = slice(first, first + size)
-            yield Chunk(first, size, padded(_rows(self.windows, rows), CHUNK))
+            end = float(ends[first + size - 1])
+            yield Chunk(first, size, end, padded(_rows(windows, rows), CHUNK))
 
 
 def plan_run(

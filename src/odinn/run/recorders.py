@@ -30,7 +30,7 @@ class States:
     """Thickness at save times, and the mean balance between them."""
 
     def __init__(self, plan: Plan, thickness: Field) -> None:
-        self._plan = plan
+        self._ends, self._saved = plan.ends, plan.saved
         self._pending = np.zeros(thickness.shape)  # m of ice since the last save time
         self.times = [float(plan.starts[0])]
         self.thickness = [thickness]
@@ -41,9 +41,9 @@ class States:
         for row in range(chunk.size):
             self._pending = self._pending + np.asarray(report.balance[row])
             window = chunk.first + row
-            if not self._plan.saved[window]:
+            if not self._saved[window]:
                 continue
-            time = snap(float(self._plan.ends[window]))
+            time = snap(float(self._ends[window]))
             self.smb.append(self._pending / (time - self.times[-1]))
             self.thickness.append(np.asarray(report.thickness[row]))
             self.times.append(time)
@@ -123,7 +123,8 @@ class WaterByMonth:
         snow: Field,
         dtype: str,
     ) -> None:
-        self._plan, self._ice_density = plan, ice_density
+        self._starts, self._ends = plan.starts, plan.ends
+        self._ice_density = ice_density
         self._cell_area = glacier.grid.cell_area
         self._round_off = _ROUND_OFF * float(np.finfo(dtype).eps)
         self._before, self._snow, self._snow_at_start = thickness, snow, snow
@@ -152,18 +153,18 @@ class WaterByMonth:
         self._domain |= was_ice | (thickness >= AREA_THRESHOLD)
         self._melted_ice = self._melted_ice + np.maximum(-balance, 0.0)
         # windows within a month, from save times between, add up to it
-        month = month_index(float(self._plan.starts[window]))
+        month = month_index(float(self._starts[window]))
         if not self._months or self._months[-1] != month:
             self._begin_month(month, window, was_ice)
         for name, amount in (("snowfall", fell), ("rain", rain), ("melt", melt)):
             self._fields[name][-1] = self._fields[name][-1] + amount
         self._fields["snow"][-1] = snow
-        self._end[-1] = float(self._plan.ends[window])
+        self._end[-1] = float(self._ends[window])
         self._before, self._snow = thickness, snow
 
     def _begin_month(self, month: int, window: int, was_ice: Bool[np.ndarray, "ny nx"]) -> None:
         self._months.append(month)
-        self._start.append(float(self._plan.starts[window]))
+        self._start.append(float(self._starts[window]))
         self._end.append(np.nan)
         self._on_glacier.append(was_ice)
         for months in self._fields.values():
