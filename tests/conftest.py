@@ -23,6 +23,16 @@ import pytest
 DATA = Path(os.environ.get("ODINN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.fixture(autouse=True)
+def _programs_are_dropped(request):
+    """After a slow test, its compiled programs go: hundreds of them in one process end in a
+    segmentation fault of the compiler.
+    """
+    yield
+    if request.node.get_closest_marker("slow"):
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real glaciers; tests that need it are skipped without it."""

@@ -1,12 +1,19 @@
-"""Checks of a glacier's fields, with errors that say what to do."""
+"""What bed, thickness and weather cannot be, with errors that say what to do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import ClimateError, InputError, where
 from odinn.glacier import Glacier
 from odinn.grid import interior_mask
+
+Fail = Callable[[str], ClimateError]
+
+PLAUSIBLE_TEMPERATURE: Final = (-100.0, 70.0)  # °C
 
 
 def check_fields(glacier: Glacier) -> None:
@@ -41,6 +48,29 @@ def check_arrays(rgi_id: str, bed: np.ndarray, thickness: np.ndarray) -> None:
                 "lost; pad the grid with at least 2 ice-free cells on every side (10 for a glacier "
                 "that may grow)",
             )
+        )
+
+
+def check_plausible(temp: np.ndarray, gradient: np.ndarray, time: np.ndarray, fail: Fail) -> None:
+    """Raise for temperatures or lapse rates of another unit or sign."""
+    mean_gradient = gradient.mean()
+    if temp.mean() > 150:
+        raise fail(
+            f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C "
+            "(subtract 273.15)"
+        )
+    low, high = PLAUSIBLE_TEMPERATURE
+    wild = (temp < low) | (temp > high)
+    if wild.any():
+        raise fail(
+            f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}, not an air temperature in "
+            "°C: mark missing values as NaN and fill them, or correct the unit"
+        )
+    # inversions are real on single days, not in the mean
+    if mean_gradient > 1e-3:
+        raise fail(
+            f"gradient averages {mean_gradient:+.4g} K m-1; temperature falls with height: "
+            "expected about -0.0065"
         )
 
 

@@ -11,8 +11,9 @@ import xarray as xr
 from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
 from odinn.data import products
-from odinn.data.units import check_plausible, converted
-from odinn.data.whole_months import Fail, Series, check_complete, daily, monthly, step_of
+from odinn.data.checks import Fail, check_plausible
+from odinn.data.units import converted
+from odinn.data.whole_months import Series, check_complete, daily, monthly, step_of
 from odinn.errors import ClimateError, where
 
 

@@ -5,7 +5,6 @@ refused by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -13,9 +12,6 @@ import numpy as np
 from odinn.dates import days_in_month
 from odinn.errors import ClimateError, where
 
-Fail = Callable[[str], ClimateError]
-
-PLAUSIBLE_TEMPERATURE: Final = (-100.0, 70.0)  # °C
 _CELSIUS: Final = ("c", "°c")
 _KELVIN: Final = ("k",)
 # kg m-2 in one of these
@@ -63,29 +59,6 @@ def converted(
         message = f"{label} is in {str(unit)!r}, which is not understood here; expected "
         raise ClimateError(where(origin, f"{message}{EXPECTED[kind]}: convert it"))
     return out
-
-
-def check_plausible(temp: np.ndarray, gradient: np.ndarray, time: np.ndarray, fail: Fail) -> None:
-    """Raise for temperatures or lapse rates of another unit or sign."""
-    mean_gradient = gradient.mean()
-    if temp.mean() > 150:
-        raise fail(
-            f"temperatures average {temp.mean():.1f}: this looks like kelvin, expected °C "
-            "(subtract 273.15)"
-        )
-    low, high = PLAUSIBLE_TEMPERATURE
-    wild = (temp < low) | (temp > high)
-    if wild.any():
-        raise fail(
-            f"temp is {temp[wild][0]:g} on {str(time[wild][0])[:10]}, not an air temperature in "
-            "°C: mark missing values as NaN and fill them, or correct the unit"
-        )
-    # inversions are real on single days, not in the mean
-    if mean_gradient > 1e-3:
-        raise fail(
-            f"gradient averages {mean_gradient:+.4g} K m-1; temperature falls with height: "
-            "expected about -0.0065"
-        )
 
 
 def _celsius(values: np.ndarray, unit: str) -> np.ndarray | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from odinn.climate import DAYS, PADDING_TEMPERATURE, Step
+from odinn.data.checks import Fail
 from odinn.dates import days_in_month, month_name
-from odinn.errors import ClimateError
 
 
 class Series(NamedTuple):
@@ -20,9 +19,6 @@ class Series(NamedTuple):
     temp: np.ndarray
     precip: np.ndarray
     gradient: np.ndarray
-
-
-Fail = Callable[[str], ClimateError]
 
 
 def check_complete(series: Series, fail: Fail) -> None:
