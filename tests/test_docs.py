@@ -168,7 +168,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
 
     import odinn
 
-    scope = run_page("extending.md", tmp_path, monkeypatch, count=8)
+    scope = run_page("extending.md", tmp_path, monkeypatch, count=9)
     glacier, model, span = (scope[k] for k in ("glacier", "model", "span"))
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
@@ -180,6 +180,12 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     assert (
         np.ptp(sliding[:, *place]) > 0.05 * sliding[:, *place].mean()
     )  # with the rain of each month
+    assert [path for path in scope["two"].slots() if path.startswith("mass_balance")] == [
+        "mass_balance.below",
+        "mass_balance.above",
+        "mass_balance.ela",
+    ]
+    assert scope["run"].smb[-1].max() > 0 > scope["run"].smb[-1].min()
     assert float(scope["own"](0.0)) == pytest.approx(4e-17, rel=1e-12)
     formula = odinn.laws.Function(
         lambda depth: 2e-17 * np.exp(depth / 500.0), [scope["DepthBelowTop"]()]

@@ -469,6 +469,8 @@ def test_all_but_a_class_that_is_not_registered_is_saved_with_a_warning(slab, tm
     assert "OwnLaw" in repr(back)
     with pytest.raises(InputError, match="class 'OwnLaw' was not kept in the file"):
         odinn.simulate(back, slab, 2000.0, 2000.5)
+    with pytest.raises(InputError, match="class 'OwnLaw' was not kept in the file"):
+        back.flow.A(100.0)
     with pytest.warns(UserWarning, match="written without OwnFlow"):
         path = odinn.save(odinn.Model(OwnFlow(U=1.0), None), path)
     with pytest.raises(InputError, match="class 'OwnFlow' was not kept in the file"):
@@ -542,10 +544,12 @@ def test_fields_of_a_run_that_are_gone_or_of_another_grid_are_an_input_error(sla
     sim = odinn.simulate(odinn.Model(odinn.SIA2D(), None), slab, 2000.0, 2000.5)
     path = odinn.save(sim, tmp_path / "run.nc")
     group, root = (xr.load_dataset(path, group=g, decode_cf=False) for g in ("odinn", None))
+    gaps = root.thickness.where(root.time > root.time[0])
     for name, changed in (
         ("the fields of the run cannot be read", root.drop_vars("smb")),
         ("Simulation.times: |Simulation.thickness: ", root.isel(time=slice(3))),
         (r"thickness has shape \(7, 23, 30\), the grid", root.isel(y=slice(23))),
+        ("thickness has values that are no numbers", root.assign(thickness=gaps)),
     ):
         changed.to_netcdf(tmp_path / "crafted.nc")
         group.to_netcdf(tmp_path / "crafted.nc", group="odinn", mode="a")

@@ -35,7 +35,14 @@ class LostClass:
         # Python, JAX and notebooks ask any object for names that begin with an underscore
         if attribute.startswith("_"):
             raise AttributeError(attribute)
-        raise LostError(
-            f"an object of class '{self.name}' was not kept in the file: the class was not "
-            f"registered. Put the object in again, and odinn.register({self.name}) before saving"
-        )
+        raise _not_kept(self.name)
+
+    def __call__(self, *values: Any) -> NoReturn:
+        raise _not_kept(self.name)
+
+
+def _not_kept(name: str) -> LostError:
+    return LostError(
+        f"an object of class '{name}' was not kept in the file: the class was not registered. Put "
+        f"the object in again, and odinn.register({name}) before saving"
+    )

@@ -113,6 +113,8 @@ def load(path: str | Path) -> Any:
         raise InputError(
             f"{path}: thickness has shape {sim.thickness.shape}, the grid {sim.glacier.grid.shape}"
         )
+    if not np.isfinite(sim.thickness).all():
+        raise InputError(f"{path}: thickness has values that are no numbers; make the file again")
     return sim
 
 
