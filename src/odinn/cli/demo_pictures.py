@@ -70,7 +70,7 @@ def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str,
         "The start is a state in motion, not in balance with this climate: without a warming, too, "
         "it goes on changing."
     )
-    return _captioned(fig, CAPTION.replace("\n", " ") + "\n" + start)
+    return _captioned(fig, f"{CAPTION}\n{start}")
 
 
 def _future(
