@@ -12,7 +12,8 @@ LAYERS = (
     *("errors", "constants", "dates", "grid", "cache", "progress", "atomic"),
     *("numbers", "printing", "registry", "climate", "glacier", "data"),
     *("stepping", "physics", "model", "results", "run", "learning"),
-    *("plot", "verification", "", "cli"),  # "" is odinn itself, which only cli may import
+    # "" is odinn itself, which only the command line may import
+    *("plot", "verification", "", "cli", "__main__"),
 )
 # Steppers know no ice.
 ONLY = {"stepping": {"stepping", "errors"}}
