@@ -25,9 +25,8 @@ class State(eqx.Module):
 class StateField(NamedTuple):
     """A field of the state that a process declares beside the thickness.
 
-    ``differentiated``: whether gradients pass through it from window to window. ``restart``: what a
-    run
-    does that starts from a state without the field: begin with zeros, or evaluate it anew.
+    ``differentiated``: whether gradients pass through it from window to window. ``restart``: what
+    a run does that starts from a state without the field: begin with zeros, or evaluate it anew.
     """
 
     name: str

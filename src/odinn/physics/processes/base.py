@@ -99,12 +99,12 @@ class AbstractProcess(eqx.Module):
     In a window: ``begin`` says what holds throughout it, ``tendency`` is evaluated at every stage
     of every step, ``settle`` looks at every accepted step, ``end`` acts at the window's end, and
     ``record`` says what of the closed window is kept in the state. All are pure functions of
-    arrays. A process without part in
-    one of them takes the function below that does nothing: ``settle = asks_nothing``.
+    arrays. A process without part in one of them takes the function below that does nothing:
+    ``settle = asks_nothing``.
 
-    ``end_is_linear``: whether what ``end`` and ``record``
-    return is linear in the thickness and in the tally of the steps, so that its derivative needs no
-    values of them. ``reads_ledger``: whether ``record`` needs the sums of the window.
+    ``end_is_linear``: whether what ``end`` and ``record`` return is linear in the thickness and in
+    the tally of the steps, so that its derivative needs no values of them. ``reads_ledger``:
+    whether ``record`` needs the sums of the window.
     """
 
     end_is_linear: eqx.AbstractClassVar[bool]
@@ -203,21 +203,21 @@ def closed(turnovers: list[Turnover], deficit: Cell) -> Ledger:
     """
     zero = jnp.zeros_like(deficit)
     # Deficits within steps belong to all that asked; a process that acts at once knows its own.
-    unmet = _sum([t.unmet for t in turnovers], deficit)
-    asked = _sum([t.melt for t in turnovers], zero)
-    sums = _sum([t.on_glacier for t in turnovers], jnp.zeros(3, deficit.dtype))
+    unmet = total([deficit, *(t.unmet for t in turnovers)], zero)
+    asked = total([t.melt for t in turnovers], zero)
+    sums = total([t.on_glacier for t in turnovers], jnp.zeros(3, deficit.dtype))
     waters = [t.water for t in turnovers if t.water is not None]
     return Ledger(
-        gain=_sum([t.gain for t in turnovers], zero),
+        gain=total([t.gain for t in turnovers], zero),
         melted=asked - unmet,
         unmet=unmet,
-        withheld=_sum([t.withheld for t in turnovers], zero),
+        withheld=total([t.withheld for t in turnovers], zero),
         on_glacier=sums,
         water=waters[0] if waters else None,
     )
 
 
-def _sum(parts: Sequence[Array | None], start: Array) -> Array:
-    for part in parts:
-        start = start if part is None else start + part
-    return start
+def total(parts: Sequence[Array | None], nothing: Any) -> Any:
+    """The sum of what is there; ``nothing`` if nothing is."""
+    there = [part for part in parts if part is not None]
+    return sum(there[1:], there[0]) if there else nothing

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
@@ -13,7 +11,7 @@ from odinn.grid import Array, Cell
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow
 from odinn.physics.processes.balance import HeldBalance
-from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed
+from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed, total
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.state import State, StateField
@@ -121,10 +119,10 @@ class System(AbstractSystem):
             process.tendency(self.domain, own, t, thickness)
             for process, own in zip(self.processes, held, strict=True)
         ]
-        total = _total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
+        change = total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
         # Bounds add up: the spectral radius of a sum is at most the sum of the radii.
-        stiffness = _total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
-        return Unknowns(total, tuple(rate.unknowns for rate in rates)), stiffness
+        stiffness = total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
+        return Unknowns(change, tuple(rate.unknowns for rate in rates)), stiffness
 
     def continuous_tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> Unknowns:
         """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself.
@@ -148,16 +146,15 @@ class System(AbstractSystem):
         """Back to what is allowed after a step: processes say what they asked of the ice, the edge
         decides.
         """
-        asked: Cell | None = None
+        asked: list[Cell | None] = []
         tallies = []
         for i, process in enumerate(self.processes):
             before = None if tally is None else tally.of_processes[i]
             melt, after = process.settle(self.domain, held[i], dt, raw.of_processes[i], before)
+            asked.append(melt)
             tallies.append(after)
-            if melt is not None:
-                asked = melt if asked is None else asked + melt
         edge = None if tally is None else tally.edge
-        thickness, edge = self.edge.settle(self.domain, raw.thickness, asked, edge)
+        thickness, edge = self.edge.settle(self.domain, raw.thickness, total(asked, None), edge)
         y = Unknowns(thickness, self._zeros(thickness))
         return y, None if edge is None else StepTally(edge, tuple(tallies))
 
@@ -238,17 +235,6 @@ class System(AbstractSystem):
 
     def _zeros(self, thickness: Cell) -> tuple[PyTree, ...]:
         return tuple(process.unknowns(thickness) for process in self.processes)
-
-
-def _total(parts: list[Array | None], nothing: Array) -> Any:
-    """The sum of what is there; ``nothing`` if nothing is."""
-    there = [part for part in parts if part is not None]
-    if not there:
-        return nothing
-    total = there[0]
-    for part in there[1:]:
-        total = total + part
-    return total
 
 
 def initial_state(
