@@ -14,7 +14,7 @@ from odinn.numbers.slot import with_fields
 from odinn.physics.flow.base import AbstractWarmFlow, Fluxes
 from odinn.physics.processes.border import EdgeTally, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
-from odinn.physics.processes.system import System, Unknowns
+from odinn.physics.processes.system import System, Unknowns, initial_state
 from odinn.physics.state import State, StateField
 from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
@@ -223,24 +223,30 @@ def test_ice_that_is_made_is_no_melt_that_found_no_ice():
 
 
 def test_a_process_of_ones_own_adds_to_the_others(glacier):
-    """Ten metres a year of ice from nowhere, in one cell: a process is a class with six short
-    parts.
+    """Ten metres a year of ice from nowhere, in one cell, and a field of the state that has layers
+    and starts at a value of its own.
     """
     from odinn.physics.processes import base
 
     class Spring(base.AbstractProcess):
         end_is_linear: ClassVar[bool] = True
         reads_ledger: ClassVar[bool] = False
-        fields = ()
+        fields = (StateField("layers", "K", "temperature of layers"),)
+        for_transpose = base.as_it_is
         begin = base.holds_nothing
         unknowns = base.no_unknowns
         empty_tally = base.no_tally
         settle = base.asks_nothing
         end = base.changes_nothing
-        record = base.keeps_nothing
+
+        def first(self, domain, thickness, window):
+            return {"layers": jnp.full((3, *thickness.shape), 270.0)}
 
         def tendency(self, domain, held, t, thickness):
             return base.Rate(jnp.zeros_like(thickness).at[10, 10].set(10.0))
+
+        def record(self, state, held, ledger):
+            return {"layers": state.extras["layers"]}
 
     plain, state, windows = laid_out(odinn.Model(odinn.SIA2D(A=5e-17), None), glacier)
     both = System(plain.domain, (*plain.processes, Spring()), plain.edge)
@@ -249,6 +255,12 @@ def test_a_process_of_ones_own_adds_to_the_others(glacier):
     alone, _ = plain.tendency(held[:1], 0.0, Unknowns(y.thickness, y.of_processes[:1]))
     assert float((rate.thickness - alone.thickness).sum()) == pytest.approx(10.0)
     assert isinstance(both.for_transpose().processes[0], IceFlow)
+    start = initial_state(both, 2000.0, state.thickness, {"snow": state.thickness}, first(windows))
+    assert set(start.extras) == {"layers"}
+    assert start.extras["layers"].shape == (3, *state.thickness.shape)
+    colder = {"layers": start.extras["layers"] - 5.0}
+    again = initial_state(both, 2000.0, state.thickness, colder, first(windows))
+    assert float(again.extras["layers"].max()) == 265.0
 
 
 class Remembering(AbstractWarmFlow):

@@ -23,6 +23,7 @@ from odinn.physics.processes.base import (
     Turnover,
     Water,
     Window,
+    as_it_is,
     asks_nothing,
     changes_nothing,
     holds_nothing,
@@ -30,6 +31,7 @@ from odinn.physics.processes.base import (
     no_tally,
     no_tendency,
     no_unknowns,
+    starts_at_zero,
 )
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
@@ -99,13 +101,13 @@ class HeldBalance(AbstractProcess):
         sums = summed_on_glacier(self.balance, domain, rates, thickness)
         return BalanceInForce(acting, withheld, sums, rates if self.detail == "water" else None)
 
-    def nothing(self, domain: Domain, window: Window) -> BalanceInForce:
-        """A balance of zero, in the form that the state carries. ``window`` is one window, for its
-        form.
-        """
-        # The bed stands for a thickness: shapes alone count, nothing is computed.
-        form = jax.eval_shape(self.evaluated, domain, domain.bed, window)
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
+    def first(self, domain: Domain, thickness: Cell, window: Window) -> dict[str, BalanceInForce]:
+        """A balance of zero, in the form that the state carries."""
+        if not self.carried:
+            return {}
+        form = jax.eval_shape(self.evaluated, domain, thickness, window)
+        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
+        return {_IN_FORCE.name: zero}
 
     def tendency(self, domain: Domain, held: BalanceInForce, t: Scalar, thickness: Cell) -> Rate:
         """See :class:`AbstractProcess`."""
@@ -137,6 +139,7 @@ class HeldBalance(AbstractProcess):
         """See :class:`AbstractProcess`."""
         return {"balance": held} if self.carried else {}
 
+    for_transpose = as_it_is
     unknowns = no_unknowns
     empty_tally = no_tally
 
@@ -219,6 +222,8 @@ class StageBalance(AbstractProcess):
             return thickness, None
         return thickness, Turnover(tally.gain, tally.melt, None, tally.withheld)
 
+    first = starts_at_zero
+    for_transpose = as_it_is
     record = keeps_nothing
 
 
@@ -267,6 +272,8 @@ class MonthEndBalance(AbstractProcess):
         water = water_of(1.0, rates, gain) if self.detail == "water" else None
         return Turnover(gain, melt, unmet, withheld, sums, water)
 
+    first = starts_at_zero
+    for_transpose = as_it_is
     begin = holds_nothing
     unknowns = no_unknowns
     empty_tally = no_tally
@@ -291,6 +298,8 @@ class BalanceSoFar(AbstractProcess):
         assert ledger is not None  # it says that it reads it
         return {"applied": state.extras["applied"] + ledger.balance}
 
+    first = starts_at_zero
+    for_transpose = as_it_is
     begin = holds_nothing
     unknowns = no_unknowns
     empty_tally = no_tally

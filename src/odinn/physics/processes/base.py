@@ -116,6 +116,10 @@ class AbstractProcess(eqx.Module):
         """The fields of the state, beside the thickness, that are the process's."""
 
     @abc.abstractmethod
+    def first(self, domain: Domain, thickness: Cell, window: Window) -> dict[str, PyTree]:
+        """These fields in a run that starts without them, before its first window."""
+
+    @abc.abstractmethod
     def begin(self, domain: Domain, state: State, window: Window) -> PyTree:
         """What the process holds throughout the window; None for nothing."""
 
@@ -152,6 +156,20 @@ class AbstractProcess(eqx.Module):
     @abc.abstractmethod
     def record(self, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:
         """The process's fields of the state at the window's end."""
+
+    @abc.abstractmethod
+    def for_transpose(self) -> AbstractProcess:
+        """The same with hand-written transposes, where it has some."""
+
+
+def starts_at_zero(self: Any, domain: Domain, thickness: Cell, window: Window) -> dict[str, PyTree]:
+    """``first`` of a process whose fields, if any, are cells that start at zero."""
+    return {field.name: jnp.zeros_like(thickness) for field in self.fields}
+
+
+def as_it_is(self: Any) -> Any:
+    """``for_transpose`` of a process that JAX transposes well."""
+    return self
 
 
 def holds_nothing(self: Any, domain: Domain, state: State, window: Window) -> None:

@@ -25,6 +25,7 @@ from odinn.physics.processes.base import (
     changes_nothing,
     no_tally,
     no_unknowns,
+    starts_at_zero,
 )
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
@@ -71,6 +72,7 @@ class IceFlow(AbstractProcess):
         """The same with hand-written transposes of its stencils."""
         return IceFlow(self.flow.for_transpose())
 
+    first = starts_at_zero
     unknowns = no_unknowns
     empty_tally = no_tally
     settle = asks_nothing

@@ -17,12 +17,14 @@ from odinn.physics.processes.base import (
     AbstractProcess,
     Turnover,
     Window,
+    as_it_is,
     asks_nothing,
     holds_nothing,
     keeps_nothing,
     no_tally,
     no_tendency,
     no_unknowns,
+    starts_at_zero,
 )
 from odinn.physics.state import StateField
 
@@ -61,6 +63,8 @@ class OdinnMonthEnd(AbstractProcess):
         sums = summed_on_glacier(self.balance, domain, rates, ice)
         return thickness + gain - melt, Turnover(gain, melt, None, withheld, sums)
 
+    first = starts_at_zero
+    for_transpose = as_it_is
     begin = holds_nothing
     unknowns = no_unknowns
     empty_tally = no_tally

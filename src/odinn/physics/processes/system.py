@@ -10,7 +10,6 @@ from jaxtyping import Float
 from odinn.grid import Array, Cell
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow
-from odinn.physics.processes.balance import HeldBalance
 from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed, total
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
@@ -216,9 +215,7 @@ class System(AbstractSystem):
 
     def for_transpose(self) -> System:
         """With hand-written transposes of the flow's stencils."""
-        processes = tuple(
-            p.for_transpose() if isinstance(p, IceFlow) else p for p in self.processes
-        )
+        processes = tuple(process.for_transpose() for process in self.processes)
         return System(self.domain, processes, self.edge, self.reports)
 
     def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Array:
@@ -247,11 +244,6 @@ def initial_state(
     """
     extras: dict[str, PyTree] = {}
     for process in system.processes:
-        for field in process.fields:
-            if field.name in given:
-                extras[field.name] = given[field.name]
-            elif isinstance(process, HeldBalance):
-                extras[field.name] = process.nothing(system.domain, first)
-            else:
-                extras[field.name] = jnp.zeros_like(thickness)
+        extras |= process.first(system.domain, thickness, first)
+    extras |= {name: value for name, value in given.items() if name in extras}
     return State(jnp.asarray(time), thickness, extras)
