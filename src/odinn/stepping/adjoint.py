@@ -7,6 +7,8 @@ the steps are repeated from its start and then transposed one by one.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -47,7 +49,7 @@ def snapshots(
         run = run_windows(system, state, windows, how, replay)
         return _at_ends(run, keep), run.record
     how = Stepping(stepper, capacity, max_steps)
-    return _snapshots((system, state), windows, keep, how, replay, limits)
+    return _snapshots((system, state), _Course(windows, keep, how, replay, limits))
 
 
 def _at_ends(run: Run, keep: jax.Array) -> PyTree:
@@ -61,31 +63,33 @@ def _at_ends(run: Run, keep: jax.Array) -> PyTree:
     return jax.tree.map(pick, run.starts, run.state)
 
 
+class _Course(NamedTuple):
+    """What a run goes through; nothing in it is differentiated."""
+
+    windows: PyTree
+    keep: jax.Array  # numbers of the windows whose ends are kept
+    how: Stepping
+    replay: Replay | None
+    limits: Limits
+
+    def run(self, start: tuple[AbstractSystem, PyTree]) -> Run:
+        """From a system and its state."""
+        return run_windows(*start, self.windows, self.how, self.replay)
+
+
 @eqx.filter_custom_vjp
-def _snapshots(
-    start: tuple[AbstractSystem, PyTree],
-    windows: PyTree,
-    keep: jax.Array,
-    how: Stepping,
-    replay: Replay | None,
-    limits: Limits,
-) -> tuple[PyTree, Record]:
-    run = run_windows(*start, windows, how, replay)
-    return _at_ends(run, keep), run.record
+def _snapshots(start: tuple[AbstractSystem, PyTree], course: _Course) -> tuple[PyTree, Record]:
+    run = course.run(start)
+    return _at_ends(run, course.keep), run.record
 
 
 @_snapshots.def_fwd
 def _snapshots_forward(
-    perturbed: PyTree,
-    start: tuple[AbstractSystem, PyTree],
-    windows: PyTree,
-    keep: jax.Array,
-    how: Stepping,
-    replay: Replay | None,
-    limits: Limits,
+    perturbed: PyTree, start: tuple[AbstractSystem, PyTree], course: _Course
 ) -> tuple[tuple[PyTree, Record], tuple[PyTree, Record]]:
-    run = run_windows(*start, windows, how, replay)
-    return (_at_ends(run, keep), run.record), (run.starts, run.record)
+    run = course.run(start)
+    snapshots = _at_ends(run, course.keep)
+    return (snapshots, run.record), (run.starts, run.record)
 
 
 @_snapshots.def_bwd
@@ -94,14 +98,11 @@ def _snapshots_backward(
     bars: tuple[PyTree, PyTree],
     perturbed: PyTree,
     start: tuple[AbstractSystem, PyTree],
-    windows: PyTree,
-    keep: jax.Array,
-    how: Stepping,
-    replay: Replay | None,
-    limits: Limits,
+    course: _Course,
 ) -> tuple[PyTree, PyTree]:
     starts, record = saved
     system, state = start
+    windows, keep, how, replay, limits = course
     wanted, rest = eqx.partition(system, perturbed[0])
     recorded = as_replay(record, limits.steps) if replay is None else replay
     zero = jax.tree.map(jnp.zeros_like, eqx.filter(state, eqx.is_inexact_array))
