@@ -57,8 +57,11 @@ def _at_ends(run: Run, keep: jax.Array) -> PyTree:
     end = keep + 1
 
     def pick(rows: jax.Array, final: jax.Array) -> jax.Array:
-        inside = (end < rows.shape[0]).reshape((-1,) + (1,) * final.ndim)
-        return jnp.where(inside, rows[jnp.minimum(end, rows.shape[0] - 1)], final[None])
+        count = rows.shape[0]
+        # the last window has no next one: its end is the state that the run leaves
+        has_next = (end < count).reshape((-1,) + (1,) * final.ndim)
+        starts_of_next = rows[jnp.minimum(end, count - 1)]
+        return jnp.where(has_next, starts_of_next, final[None])
 
     return jax.tree.map(pick, run.starts, run.state)
 
@@ -108,7 +111,8 @@ def _snapshots_backward(
     zero = jax.tree.map(jnp.zeros_like, eqx.filter(state, eqx.is_inexact_array))
     bars_of_kept = _with_zero_row(zero, keep.size, bars[0])
     # Windows that are not kept take the last row, which is zero.
-    row = jnp.full(windows.length.shape, keep.size).at[keep].set(jnp.arange(keep.size))
+    row = jnp.full(windows.length.shape, keep.size)
+    row = row.at[keep].set(jnp.arange(keep.size))
 
     def one(carry: tuple[PyTree, PyTree], xs: tuple) -> tuple[tuple[PyTree, PyTree], None]:
         system_bar, state_bar = carry
@@ -118,7 +122,9 @@ def _snapshots_backward(
         return backward.pull(wanted, start, system_bar, state_bar), None
 
     carry = jax.tree.map(jnp.zeros_like, wanted), zero
-    return lax.scan(one, carry, (starts, windows, recorded, row), reverse=True)[0]
+    rows = starts, windows, recorded, row
+    bars_of_start, _ = lax.scan(one, carry, rows, reverse=True)
+    return bars_of_start
 
 
 def _with_zero_row(zero: PyTree, count: int, bars: PyTree) -> PyTree:
@@ -200,6 +206,8 @@ class _Inside(eqx.Module):
         """
         system, held = self.whole(theta)
 
+        scheme = self.stepper.method.scheme
+
         def rates(t: Scalar, y: PyTree) -> Rates:
             return system.tendency(held, t, y)
 
@@ -207,7 +215,8 @@ class _Inside(eqx.Module):
             y, tally, kept = carry
             kept = _put(kept, i, y)
             step = self._step(i)
-            trial = self.stepper.method.scheme.step(rates, y, rates(step.t, y)[0], step, None)
+            rate, _ = rates(step.t, y)
+            trial = scheme.step(rates, y, rate, step, None)
             return *self._settle(theta, step.dt, trial.y, tally), kept
 
         rows = self.limits.steps
@@ -227,7 +236,8 @@ class _Inside(eqx.Module):
 
         def back(carry: tuple) -> tuple:
             i, theta_bar, y_bar, tally_bar = carry
-            y, step = jax.tree.map(lambda rows: rows[i], kept), self._step(i)
+            y = jax.tree.map(lambda rows: rows[i], kept)
+            step = self._step(i)
             raw, pull_step = self._linearise(theta, y, step)
 
             # Settling adds to the tally, so that of the start does for the derivative.
@@ -239,7 +249,9 @@ class _Inside(eqx.Module):
             and_more, y_bar = pull_step(raw_bar)
             return i - 1, _add(theta_bar, _add(more, and_more)), y_bar, tally_bar
 
-        return lax.while_loop(running, back, (self.steps.count - 1, *bars))[1:]
+        last = self.steps.count - 1
+        _, *bars_of_begin = lax.while_loop(running, back, (last, *bars))
+        return tuple(bars_of_begin)
 
     def whole(self, theta: PyTree) -> tuple[AbstractSystem, PyTree]:
         """The system, and what it holds throughout the window."""

@@ -63,7 +63,9 @@ class ErrorController(AbstractController):
         """See :class:`AbstractController`."""
         ratio = lax.stop_gradient(jnp.asarray(self._ratio(y, trial, norm)))
         growth = SAFETY * jnp.maximum(ratio, 1e-10) ** (-1.0 / (self.order + 1))
-        growth = jnp.where(jnp.isfinite(ratio), jnp.clip(growth, SHRINK, GROW), SHRINK)
+        growth = jnp.clip(growth, SHRINK, GROW)
+        # an error that is no number says nothing of how much shorter: as short as is allowed
+        growth = jnp.where(jnp.isfinite(ratio), growth, SHRINK)
         return ratio <= 1.0, dt * growth  # NaN <= 1 is False
 
     def _ratio(self, y: PyTree, trial: Trial, norm: Norm) -> Scalar:
@@ -103,6 +105,7 @@ class CFLController(AbstractController):
         reached = lax.stop_gradient(jnp.asarray(dt * trial.stiffness))
         accept = reached <= SLACK * self.limit  # False for NaN
         # The stiffness grows with a high power of the step, so this shrinks more than needed.
-        shrink = jnp.maximum(SAFETY * self.courant / jnp.maximum(reached, self.courant), SHRINK)
+        beyond = jnp.maximum(reached, self.courant)
+        shrink = jnp.maximum(SAFETY * self.courant / beyond, SHRINK)
         shrink = jnp.where(jnp.isnan(reached), SHRINK, shrink)
         return accept, dt * jnp.where(accept, GROW, shrink)

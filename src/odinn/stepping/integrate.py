@@ -128,8 +128,16 @@ def run_windows(
 
 def _empty_record(capacity: int, dtype: jnp.dtype) -> Record:
     zero = jnp.zeros((), jnp.int32)
-    lengths, stages = jnp.zeros(capacity, dtype), jnp.zeros(capacity, jnp.int32)
-    return Record(lengths, stages, zero, zero, zero, zero, jnp.full((), OK, jnp.int32))
+    status = jnp.full((), OK, jnp.int32)
+    return Record(
+        jnp.zeros(capacity, dtype),
+        jnp.zeros(capacity, jnp.int32),
+        zero,
+        zero,
+        zero,
+        zero,
+        status,
+    )
 
 
 class _Window(eqx.Module):
@@ -179,21 +187,24 @@ class _Window(eqx.Module):
 
     def _attempt(self, now: LoopState) -> LoopState:
         """Try one step: take it, or leave all but the controller's suggestion as it was."""
-        scheme, bounds = self.how.stepper.method.scheme, self.how.bounds
+        scheme = self.how.stepper.method.scheme
+        most_stages = None if self.how.bounds is None else self.how.bounds[1]
         t = self.start + now.elapsed
         rate, stiffness = self._rates(t, now.y) if now.rates is None else now.rates
         step = self._plan(now, t, stiffness)
-        trial = scheme.step(self._rates, now.y, rate, step, None if bounds is None else bounds[1])
+        trial = scheme.step(self._rates, now.y, rate, step, most_stages)
         y, tally = self.system.settle(self.held, step.dt, trial.y, now.tally)
         accept, suggestion = self._judge(now, step.dt, stiffness, trial)
         # The last step ends the window to the last bit.
-        elapsed = jnp.where(self._is_last(now, step.dt), self.length, now.elapsed + step.dt)
+        is_last = self._is_last(now, step.dt)
+        elapsed = jnp.where(is_last, self.length, now.elapsed + step.dt)
         moved = y, tally, trial.end, elapsed, now.count + 1
         stayed = now.y, now.tally, now.rates, now.elapsed, now.count
         taken = jax.tree.map(lambda new, old: jnp.where(accept, new, old), moved, stayed)
         y, tally, rates, elapsed, count = taken
         # Beyond the buffers nothing is written; the total still counts.
-        slot = jnp.where(accept, jnp.minimum(now.total, self.how.capacity), self.how.capacity)
+        beyond = self.how.capacity
+        slot = jnp.where(accept, jnp.minimum(now.total, beyond), beyond)
         return LoopState(
             y=y,
             tally=tally,
@@ -213,8 +224,10 @@ class _Window(eqx.Module):
         """The next step: the recorded one, or what the controller wants."""
         if self.recorded is not None:
             return Step(t, self.recorded.dt[now.count], self.recorded.stages[now.count])
-        method, stiffness = self.how.stepper.method, lax.stop_gradient(stiffness)
-        dt = method.controller.plan(self.length - now.elapsed, now.suggestion, stiffness)
+        method = self.how.stepper.method
+        stiffness = lax.stop_gradient(stiffness)
+        remaining = self.length - now.elapsed
+        dt = method.controller.plan(remaining, now.suggestion, stiffness)
         # Steps are constants of every differentiation, so that it is that of the steps taken.
         dt = lax.stop_gradient(dt)
         return Step(t, dt, method.scheme.stages(dt, stiffness))

@@ -69,7 +69,8 @@ class Chebyshev(AbstractScheme):
         limit = None if bound is None else bound - 1  # the first stage is not in the loop
         _, _, y1 = bounded_while(running, stage, start, limit)
         end = f(t + dt, y1)
-        error = combine((0.8, y), (-0.8, y1), (0.4 * dt, rate), (0.4 * dt, end[0]))
+        rate_at_end, _ = end
+        error = combine((0.8, y), (-0.8, y1), (0.4 * dt, rate), (0.4 * dt, rate_at_end))
         return Trial(y1, end, error, None)
 
 
@@ -173,7 +174,8 @@ def _pull_back(
         last_bar = combine((1.0, before), (mu, here), (1.0, through))
         return j - 1, last_bar, combine((nu, here)), y_bar, rate_bar, theta_bar
 
-    zero, theta_zero = (jax.tree.map(jnp.zeros_like, tree) for tree in (bar, theta))
+    zero = jax.tree.map(jnp.zeros_like, bar)
+    theta_zero = jax.tree.map(jnp.zeros_like, theta)
     start = stages, bar, zero, zero, zero, theta_zero
     _, here, before, y_bar, rate_bar, theta_bar = lax.while_loop(running, back, start)
     # What is left are the cotangents of stages 1 and 0; the latter is y.
