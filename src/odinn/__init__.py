@@ -53,6 +53,7 @@ _LAZY = {
     "misfits": "odinn.learning.gradients",
     "value_and_gradient": "odinn.learning.gradients",
     "invert": "odinn.learning.driver",
+    "objective": "odinn.learning.objective",
     "Inversion": "odinn.learning.driver",
     "synthetic_observations": "odinn.learning.synthetic",
     "combine": "odinn.model.binding",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from odinn.learning.calibration import calibrate
     from odinn.learning.driver import Inversion, invert
     from odinn.learning.gradients import misfits, value_and_gradient
+    from odinn.learning.objective import objective
     from odinn.learning.synthetic import synthetic_observations
     from odinn.model.binding import bind, combine, trainable
     from odinn.model.examples import demo_model
@@ -139,6 +141,7 @@ __all__ = [
     "load",
     "losses",
     "misfits",
+    "objective",
     "open_climate",
     "open_glacier",
     "open_glaciers",

@@ -20,7 +20,7 @@ from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
 from odinn.learning.choices import as_intervals
-from odinn.learning.problem import make_settings
+from odinn.learning.objective import loss_settings
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import AbstractLoss, Total
 from odinn.model.binding import as_list, bind, learned_slots
@@ -189,7 +189,7 @@ def _targets(term: AbstractLoss, glacier: Glacier, span: Span) -> Any:
 def _check(study: Study) -> None:
     """Everything that can be wrong before the first compilation."""
     t0, t1 = study.span
-    settings = make_settings(study.span, **study.options)
+    settings = loss_settings(study.span, study.options)
     if not learned_slots(study.model, study.glaciers):
         raise InputError(
             "nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:"

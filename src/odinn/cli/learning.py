@@ -33,7 +33,7 @@ from odinn.cli.schema import Section, Values, checked, chosen, suggest, unknown
 from odinn.errors import InputError, where
 from odinn.glacier import Glacier
 from odinn.learning.choices import as_intervals
-from odinn.learning.optimizers import Stage
+from odinn.learning.optimizers import AbstractOptimizer
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import learned_slots
@@ -213,7 +213,7 @@ def build_loss(config: InvertConfig, path: str | Path) -> Total:
     return as_total(functools.reduce(operator.add, terms))
 
 
-def build_optimizer(config: InvertConfig, path: str | Path) -> list[Stage] | None:
+def build_optimizer(config: InvertConfig, path: str | Path) -> list[AbstractOptimizer] | None:
     """The stages of ``optimizer``; None where it is left to ``odinn.invert``."""
     if config.optimizer is None:
         return None

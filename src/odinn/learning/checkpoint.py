@@ -5,61 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Float
 
 from odinn.atomic import whole_or_nothing
 from odinn.errors import InputError
+from odinn.learning.state import InversionState
 from odinn.results import codec
 
 _TREE: Final = "__objects__"
 _EARLIER_TREE: Final = "__tree__"
 _SIGNATURE: Final = "__signature__"
-_NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
-
-Memory = dict[str, Any]  # what a method carries: arrays, or lists of arrays, by name
-
-
-class InversionState(eqx.Module):
-    """Where an inversion is: what the next step starts from.
-
-    Args:
-        x: unconstrained numbers, with the value and gradient of the loss there.
-        best: those of the lowest loss so far.
-        stage, step, total: the stage, steps done in it, steps done in all.
-        memory: what the stage's method carries. records: the history, a list for each column.
-        covariance: that of the last Gauss–Newton step.
-    """
-
-    x: Float[np.ndarray, " n"]
-    value: float
-    gradient: Float[np.ndarray, " n"]
-    best: Float[np.ndarray, " n"]
-    best_value: float
-    best_gradient: Float[np.ndarray, " n"]
-    stage: int
-    step: int
-    total: int
-    memory: Memory
-    records: dict[str, list[float]]
-    covariance: Float[np.ndarray, "n n"] | None = None
-
-    def __check_init__(self) -> None:
-        # no step leads on from a point that is not finite
-        for name in ("x", "best"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise InputError(f"{name} is not finite")
-        for name in ("stage", "step", "total"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}, expected >= 0")
-        if len({len(column) for column in self.records.values()}) > 1:
-            raise InputError("the columns of the history are of several lengths")
-
-    @property
-    def last_terms(self) -> dict[str, float]:
-        """The terms of the loss at the last step, by name."""
-        return {k: column[-1] for k, column in self.records.items() if k not in _NOT_TERMS}
 
 
 def write_checkpoint(path: Path, state: InversionState, signature: str) -> None:

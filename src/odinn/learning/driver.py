@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+import time as clock
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 import xarray as xr
 
-from odinn.cache import enable_compilation_cache
 from odinn.dates import Date
-from odinn.errors import InputError, OdinnError
+from odinn.errors import InputError, OdinnError, SolverError
 from odinn.glacier import Glacier
-from odinn.learning import gradients
 from odinn.learning.bounds import AtBound, advice, at_bounds
-from odinn.learning.checkpoint import InversionState, read_checkpoint, write_checkpoint
-from odinn.learning.optimizers import Stage, adam, lbfgs
-from odinn.learning.problem import make_settings, prepare_all
-from odinn.learning.progress import InversionProgress
-from odinn.learning.search import Search
-from odinn.learning.steps import first_state, next_state
-from odinn.learning.terms import Total, as_total
-from odinn.model.binding import as_list, bind, combine
+from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
+from odinn.learning.gradients import misfits_at
+from odinn.learning.objective import objective
+from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
+from odinn.learning.search import Evaluation, Search
+from odinn.learning.state import InversionState, Memory
 from odinn.model.model import Model
-from odinn.physics.processes.base import PyTree
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
-
-# each costs one forward derivative of the run
-_MOST_GAUSS_NEWTON: Final = 100
 
 
 class Inversion(eqx.Module):
@@ -52,7 +46,7 @@ class Inversion(eqx.Module):
     glaciers: list[Glacier]
     records: dict[str, np.ndarray]
     misfits: dict[str, dict[str, float]]
-    span: tuple[float, float]
+    period: tuple[float, float]
     covariance: np.ndarray | None = None
     options: dict[str, Any] = eqx.field(default_factory=dict)
 
@@ -71,11 +65,11 @@ class Inversion(eqx.Module):
     def simulate(
         self, t0: Date | None = None, t1: Date | None = None, **options: Any
     ) -> list[Simulation | Failure]:
-        """Forward runs with what was learned, over the span of the inversion unless told
+        """Forward runs with what was learned, over the period of the inversion unless told
         otherwise.
         """
-        start = self.span[0] if t0 is None else t0
-        end = self.span[1] if t1 is None else t1
+        start = self.period[0] if t0 is None else t0
+        end = self.period[1] if t1 is None else t1
         return simulate(self.model, self.glaciers, start, end, **(self.options | options))
 
     def __str__(self) -> str:
@@ -88,26 +82,27 @@ def invert(
     model: Model,
     glaciers: Glacier | Sequence[Glacier],
     loss: object,
-    span: tuple[Date, Date],
+    period: tuple[Date, Date],
     *,
-    optimizer: Stage | Sequence[Stage] | None = None,
+    optimizer: AbstractOptimizer | Sequence[AbstractOptimizer] | None = None,
     checkpoint: str | Path | None = None,
     seed: int = 0,
-    progress: bool | None = True,
+    progress: bool | None = None,
     **options: Any,
 ) -> Inversion:
     """Learn the parameters and laws of a model, and of glaciers' initial thickness or bed, from
     observations.
 
     Args:
-        model, glaciers, loss, span: as in :func:`odinn.value_and_gradient`.
+        model, glaciers, loss, period: as in :func:`odinn.value_and_gradient`.
         optimizer: a stage or several, each starting where the last one ended; default adam(1e-2,
             50), then lbfgs(30).
         checkpoint: a file; written after every step, and continued from if it exists: a run that
             was killed ends bit for bit as one that was not (same machine, same arguments). Classes
             of your own have to be registered (:func:`odinn.register`).
-        seed: of the draws of mini-batches. progress: a line per step.
-        options: keywords of :func:`odinn.simulate`.
+        seed: of the draws of mini-batches.
+        progress: a line per step; by default when a terminal is there.
+        options: stepper, coupling, dtype, max_steps as of :func:`odinn.simulate`.
 
     Returns:
         :class:`Inversion`, with the best parameters found. What of them ended at a bound is warned
@@ -117,28 +112,22 @@ def invert(
         InputError: nothing to learn, data missing, or a checkpoint of what a file would not keep.
         SolverError: the first evaluation already fails.
     """
-    enable_compilation_cache()
-    total, listed = as_total(loss), as_list(glaciers)
+    stages = _stages(optimizer)
+    # all that follows knows what is learned as one vector
+    search = Search(objective(model, glaciers, loss, period, **options))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
-        require_registered([model, listed, options], f"checkpoint={path}")
-    model = bind(model, listed)
-    params, static = gradients.what_is_learned(model, listed)
-    stages = _stages(optimizer)
-    _check_loss(params, static, total, stages)
-    settings = make_settings(span, **options)
-    problems = prepare_all(model, listed, total, settings)
-    # all that follows knows what is learned as one vector
-    search = Search(params, static, problems, total, settings)
+        require_registered([model, search.objective.glaciers, options], f"checkpoint={path}")
+    _check(search, stages)
     state = _run(search, stages, seed, path, progress)
     best = search.params_at(state.best)
-    learned_model, learned_glaciers = combine(best, static)
+    learned_model, learned_glaciers = search.objective.combined(best)
     fit = Inversion(
         model=learned_model,
         glaciers=learned_glaciers,
         records={name: np.asarray(column) for name, column in state.records.items()},
-        misfits=search.misfits(best),
-        span=settings.span,
+        misfits=misfits_at(search.objective, best),
+        period=search.objective.settings.span,
         covariance=state.covariance,
         options={name: value for name, value in options.items() if value is not None},
     )
@@ -146,53 +135,147 @@ def invert(
     return fit
 
 
-def _stages(optimizer: Stage | Sequence[Stage] | None) -> list[Stage]:
+def _stages(
+    optimizer: AbstractOptimizer | Sequence[AbstractOptimizer] | None,
+) -> list[AbstractOptimizer]:
     if optimizer is None:
         return [adam(), lbfgs()]
-    stages = [optimizer] if isinstance(optimizer, Stage) else list(optimizer)
+    stages = [optimizer] if isinstance(optimizer, AbstractOptimizer) else list(optimizer)
     if not stages:
         raise InputError("optimizer: the list of stages is empty")
     return stages
 
 
-def _check_loss(params: PyTree, static: PyTree, loss: Total, stages: list[Stage]) -> None:
-    """Raise what is wrong with the regularisations, or for Gauss–Newton, before the first run."""
-    gradients.regularization_values(params, static, loss)
-    if all(stage.method != "gauss-newton" for stage in stages):
-        return
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
-    if numbers > _MOST_GAUSS_NEWTON:
-        raise InputError(
-            f"gauss_newton: {numbers} numbers, at most {_MOST_GAUSS_NEWTON}; use lbfgs"
-        )
-    gradients.regularization_residuals(params, static, loss)
+def _check(search: Search, stages: list[AbstractOptimizer]) -> None:
+    """Raise what is wrong with the regularisations or the optimisers before the first run."""
+    search.objective.penalty_residuals(search.objective.params)
+    for stage in stages:
+        numbers, most = search.start.size, stage.most_numbers
+        if most is not None and numbers > most:
+            raise InputError(
+                f"optimizers.{type(stage).__name__}: {numbers} numbers, at most {most}; use lbfgs"
+            )
 
 
 def _run(
-    search: Search, stages: list[Stage], seed: int, path: Path | None, progress: bool | None
+    search: Search,
+    stages: list[AbstractOptimizer],
+    seed: int,
+    path: Path | None,
+    progress: bool | None,
 ) -> InversionState:
     """The state after all stages, begun anew or continued from a checkpoint."""
-    signature = search.signature(stages, seed)
-    state = _continued(path, signature, search.start.size)
-    with InversionProgress(sum(stage.steps for stage in stages), progress) as bar:
-        if state is None:
-            state = first_state(search, stages[0])
-        bar.show(state)
-        while state.stage < len(stages):
-            state = next_state(search, stages[state.stage], state, seed)
-            if path is not None:
-                write_checkpoint(path, state, signature)
-            bar.show(state)
-    return state
-
-
-def _continued(path: Path | None, signature: str, size: int) -> InversionState | None:
+    signature = _signature(search, stages, seed)
+    shown = sys.stderr.isatty() if progress is None else progress
+    steps = sum(stage.steps for stage in stages)
     state = None if path is None else read_checkpoint(path, signature)
-    if state is not None and state.x.size != size:
+    if state is None:
+        state = _first_state(search, stages[0])
+    elif state.x.size != search.start.size:
         raise InputError(
-            f"{path}: holds {state.x.size} numbers, expected {size}; remove it to start anew"
+            f"{path}: holds {state.x.size} numbers, expected {search.start.size}; remove it to "
+            "start anew"
         )
+    if shown:
+        _report(state, steps)
+    while state.stage < len(stages):
+        began = clock.perf_counter()
+        stage = stages[state.stage]
+        move = stage.step(search, state, seed)
+        state = _moved(state, move, clock.perf_counter() - began)
+        if stage.done(state):
+            state = _next_stage(search, stages, state)
+        if path is not None:
+            write_checkpoint(path, state, signature)
+        if shown:
+            _report(state, steps)
     return state
+
+
+def _signature(search: Search, stages: list[AbstractOptimizer], seed: int) -> str:
+    """What a checkpoint has to agree with."""
+    whole = search.objective
+    ids = ",".join(glacier.rgi_id for glacier in whole.glaciers)
+    terms = [(name, weight) for name, weight, _ in whole.loss.named]
+    return f"{ids}|{search.start.size}|{whole.settings.span}|{terms}|{stages}|{seed}"
+
+
+def _first_state(search: Search, stage: AbstractOptimizer) -> InversionState:
+    began = clock.perf_counter()
+    x = search.start
+    at, memory = stage.init(search, x, None)
+    if not at.is_finite:
+        raise SolverError(
+            f"the loss at the start is {at.value:g}: look at the initial values of what is learned"
+        )
+    state = InversionState(
+        x=x,
+        value=at.value,
+        gradient=at.gradient,
+        best=x,
+        best_value=at.value,
+        best_gradient=at.gradient,
+        memory=memory,
+        covariance=memory.get("covariance"),
+    )
+    return state.recorded(at.terms, clock.perf_counter() - began, rejected=False)
+
+
+def _moved(state: InversionState, move: Move, seconds: float) -> InversionState:
+    """The state after a step."""
+    x, at, memory, rejected = move
+    if at.value < state.best_value:
+        state = dataclasses.replace(state, best=x, best_value=at.value, best_gradient=at.gradient)
+    state = dataclasses.replace(
+        state,
+        x=x,
+        value=at.value,
+        gradient=at.gradient,
+        memory=memory,
+        step=state.step + 1,
+        total=state.total + 1,
+        covariance=memory.get("covariance", state.covariance),
+    )
+    return state.recorded(at.terms, seconds, rejected=rejected)
+
+
+def _next_stage(
+    search: Search, stages: list[AbstractOptimizer], state: InversionState
+) -> InversionState:
+    """The next stage starts from the best point."""
+    number = state.stage + 1
+    memory: Memory = {}
+    if number < len(stages):
+        at = Evaluation(state.best_value, state.best_gradient, {})
+        _, memory = stages[number].init(search, state.best, at)
+    return dataclasses.replace(
+        state,
+        x=state.best,
+        value=state.best_value,
+        gradient=state.best_gradient,
+        memory=memory,
+        stage=number,
+        step=0,
+    )
+
+
+def _report(state: InversionState, steps: int) -> None:
+    """A line on standard error about the latest step: loss, terms, gradient norm, time left."""
+    # a file of output need not hold every line that a terminal shows
+    if not sys.stderr.isatty() and state.total % 10 and state.total != steps:
+        return
+    last = {name: column[-1] for name, column in state.records.items()}
+    terms = "  ".join(f"{name} {value:.3e}" for name, value in state.terms.items())
+    # the first row has compiled the programs
+    latest = (state.records["seconds"][1:] or state.records["seconds"])[-10:]
+    left = (steps - state.total) * sum(latest) / len(latest)
+    note = "  (trial rejected)" if last["rejected"] else ""
+    print(
+        f"step {state.total:4d}/{steps}  loss {last['loss']:.4e}  {terms}  |gradient| "
+        f"{last['gradient_norm']:.1e}  {last['seconds']:.2f} s, {left:.0f} s left{note}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _warn_of_bounds(fit: Inversion) -> None:

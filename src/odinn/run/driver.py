@@ -28,7 +28,7 @@ from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
-from odinn.run.checks import Replays, check_replay, check_run, failure, replay_of
+from odinn.run.checks import Replays, check_replay, check_run, failure, refuse_traced, replay_of
 from odinn.run.plan import CHUNK, Chunk, plan_run
 from odinn.run.recorders import Recorders
 from odinn.run.settings import Coupling, Precision, Settings, settings_of
@@ -92,6 +92,7 @@ def simulate(
         InputError: before anything is compiled. SolverError: steps ran out or a value stopped being
             finite.
     """
+    refuse_traced((model, glacier), "simulate")
     enable_compilation_cache()
     single = isinstance(glacier, Glacier)
     glaciers = [glacier] if isinstance(glacier, Glacier) else list(glacier)

@@ -1,0 +1,343 @@
+"""``objective``: a loss as a pure function of what is learned, for any optimiser or sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odinn.cache import enable_compilation_cache
+from odinn.dates import Date
+from odinn.errors import InputError
+from odinn.glacier import Glacier
+from odinn.grid import Array
+from odinn.learning.evaluation import buffers_for, value_of
+from odinn.learning.misfit import (
+    GlacierMisfit,
+    Path,
+    compiled_gradient,
+    compiled_value,
+    misfit_of,
+)
+from odinn.learning.terms import Total, as_total
+from odinn.model.binding import as_list, bind, combine, learned_leaves, localized, trainable
+from odinn.model.model import Model
+from odinn.numbers.parameter import cast_floats
+from odinn.physics.processes.base import PyTree
+from odinn.run.checks import Replays, refuse_traced, replay_of
+from odinn.run.settings import Settings, settings_of
+
+StepsOf = Literal["frozen", "live"]
+Residuals = dict[str, dict[str, Array]]
+
+REGULARIZATION: Final = "regularization"
+# keywords of simulate that the runs of a loss cannot have, and why
+_REFUSED: Final = {
+    "save_every": "a run stops where losses look at it",
+    "initial": "a run starts from the glacier's own thickness, which may be learned",
+    "hydrology": "no loss looks at the water",
+    "on_error": "a glacier that is dropped would change the loss",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Objective:
+    """A loss over glaciers as a pure function of ``params``; made by :func:`odinn.objective`.
+
+    Methods may be called inside ``jax.jit`` and ``jax.vmap``. ``jax.grad`` and ``jax.jvp``
+    differentiate ``value`` (by the adjoint) and once more its gradient, ``jax.jvp`` the
+    ``residuals``; over frozen steps the residuals have a reverse mode, too. Where a run fails, its
+    value and derivatives are NaN, and so is a gradient whose buffers are too small: ``status`` says
+    which.
+
+    Args:
+        params: where the search starts, unconstrained arrays as of :func:`odinn.trainable`.
+        static: the rest, for :func:`odinn.combine`. glaciers, loss, settings: of the runs.
+        misfits: of each glacier. steps: "frozen" or "live". prepared: see :meth:`prepare`.
+    """
+
+    params: PyTree
+    static: PyTree
+    glaciers: list[Glacier]
+    loss: Total
+    settings: Settings
+    misfits: list[GlacierMisfit]
+    steps: StepsOf = "frozen"
+    prepared: bool = False
+
+    def prepare(self, params: PyTree | None = None) -> Objective:
+        """The objective after one run at ``params`` (default: its own), on the host: it records the
+        steps that are repeated from now on ("frozen"), or sizes the buffers of gradients ("live").
+
+        Raises:
+            SolverError: the run fails; the message says where and why.
+        """
+        params = self.params if params is None else params
+        refuse_traced(params, "Objective.prepare")
+        misfits = []
+        for glacier, misfit in zip(self.glaciers, self.misfits, strict=True):
+            local = self.local(params, glacier)
+            if self.steps == "live":
+                buffers = buffers_for(misfit, local, glacier)
+                misfits.append(dataclasses.replace(misfit, buffers=buffers))
+            else:
+                _, _, record = value_of(misfit, local, glacier)
+                misfits.append(misfit.repeating(record))
+        return dataclasses.replace(self, misfits=misfits, prepared=True)
+
+    def value(self, params: PyTree) -> Array:
+        """The loss, a scalar."""
+
+        @jax.custom_jvp
+        def value(params: PyTree) -> Array:
+            total = self.penalty(params)
+            for glacier, misfit in self._members():
+                value, (_, record) = compiled_value(misfit, self.local(params, glacier))
+                total += value * _one_or_nan(misfit.status(record))
+            return total
+
+        @value.defjvp
+        def along(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+            # one adjoint serves both modes
+            at, gradient = self.value_and_gradient(*primals)
+            products = jax.tree.map(lambda g, t: jnp.sum(g * t), gradient, *tangents)
+            return at, jnp.sum(jnp.stack(jax.tree.leaves(products)))
+
+        return value(params)
+
+    def gradient(self, params: PyTree) -> PyTree:
+        """The gradient of the loss, in the structure of ``params``: the transpose of the steps."""
+        return self.value_and_gradient(params)[1]
+
+    def value_and_gradient(self, params: PyTree) -> tuple[Array, PyTree]:
+        """(loss, gradient)"""
+        total, gradient = jax.value_and_grad(self.penalty)(params)
+        for glacier, misfit in self._members():
+            local, pull = jax.vjp(partial(self.local, glacier=glacier), params)
+            (value, (_, record)), slope = compiled_gradient(misfit, local)
+            good = _one_or_nan(misfit.status(record, "adjoint"))
+            total += value * good
+            (slope,) = pull(jax.tree.map(lambda leaf, good=good: leaf * good, slope))
+            gradient = jax.tree.map(jnp.add, gradient, slope)
+        return total, gradient
+
+    def hessian_product(self, params: PyTree, v: PyTree) -> PyTree:
+        """The Hessian of the loss times ``v``, in the structure of ``params``: the forward
+        derivative of the gradient.
+        """
+        return jax.jvp(self.gradient, (params,), (v,))[1]
+
+    def residuals(self, params: PyTree) -> Residuals:
+        """{rgi_id: {term: residuals (N,)}}; their squares add up to the loss. Regularisations stand
+        under "regularization".
+        """
+
+        @jax.custom_jvp
+        def residuals(params: PyTree) -> Residuals:
+            return self._residuals(params, "plain")
+
+        @residuals.defjvp
+        def along(primals: tuple, tangents: tuple) -> tuple[Residuals, Residuals]:
+            # reverse mode needs loops of known length, which frozen steps have
+            path: Path = "bounded" if self.steps == "frozen" else "plain"
+            return jax.jvp(partial(self._residuals, path=path), primals, tangents)
+
+        return residuals(params)
+
+    def jvp(self, params: PyTree, v: PyTree) -> tuple[Residuals, Residuals]:
+        """(residuals, their derivative along ``v``), in one forward run."""
+        return jax.jvp(partial(self._residuals, path="plain"), (params,), (v,))
+
+    def vjp(self, params: PyTree, cotangent: Residuals) -> tuple[Residuals, PyTree]:
+        """(residuals, the transpose of their derivative times ``cotangent``), by the adjoint."""
+        residuals, pull = jax.vjp(partial(self._residuals, path="adjoint"), params)
+        (product,) = pull(cotangent)
+        return residuals, product
+
+    def status(self, params: PyTree) -> dict[str, Array]:
+        """Of each glacier 0, or why it makes NaN: 1 a value stopped being finite, 2 ``max_steps``
+        did not suffice, 100 its gradient needs larger buffers (call :meth:`prepare` there).
+        """
+        codes = {}
+        for glacier, misfit in self._members():
+            _, (_, record) = compiled_value(misfit, self.local(params, glacier))
+            codes[glacier.rgi_id] = misfit.status(record, "adjoint")
+        return codes
+
+    def combined(self, params: PyTree) -> tuple[Model, list[Glacier]]:
+        """(model, glaciers) with these numbers in their places."""
+        return combine(params, self.static)
+
+    def local(self, params: PyTree, glacier: Glacier) -> PyTree:
+        """What one glacier's misfit takes of ``params``, in the precision of the runs."""
+        learned, _ = _split(*combine(params, self.static), glacier.rgi_id)
+        return cast_floats(learned, self.settings.dtype)
+
+    def penalty(self, params: PyTree) -> Array:
+        """The weighted regularisations, which need no run."""
+        return sum(self.penalties(params).values(), start=jnp.zeros(()))
+
+    def penalties(self, params: PyTree) -> dict[str, Array]:
+        """Weighted value of each regularisation by name."""
+        if not self.loss.regularization:
+            return {}
+        parts = combine(params, self.static)
+        terms = self.loss.regularization
+        return {name: weight * term.value(*parts) for name, weight, term in terms}
+
+    def penalty_residuals(self, params: PyTree) -> dict[str, tuple[Array, float]]:
+        """{regularisation: (residuals (N,), weight of their squares in the loss)}"""
+        if not self.loss.regularization:
+            return {}
+        parts = combine(params, self.static)
+        found = {}
+        for name, weight, term in self.loss.regularization:
+            residuals, number = term.residuals(*parts)
+            found[name] = residuals, weight / number
+        return found
+
+    def _residuals(self, params: PyTree, path: Path) -> Residuals:
+        found: Residuals = {}
+        for glacier, misfit in self._members():
+            local = self.local(params, glacier)
+            each, (weights, record) = _compiled_residuals(misfit, local, path)
+            good = _one_or_nan(misfit.status(record, path))
+            found[glacier.rgi_id] = {
+                name: residuals * jnp.sqrt(weight) * good
+                for (name, _, _), residuals, weight in zip(
+                    self.loss.data, each, weights, strict=True
+                )
+            }
+        penalties = self.penalty_residuals(params)
+        found[REGULARIZATION] = {
+            name: residuals * np.sqrt(weight) for name, (residuals, weight) in penalties.items()
+        }
+        return found
+
+    def _members(self) -> zip[tuple[Glacier, GlacierMisfit]]:
+        if not self.prepared:
+            raise InputError(
+                "objective: call .prepare() first; it runs once on the host, at where the search "
+                "starts or at the params you give"
+            )
+        return zip(self.glaciers, self.misfits, strict=True)
+
+
+_compiled_residuals = eqx.filter_jit(GlacierMisfit.residuals)
+
+
+def objective(
+    model: Model,
+    glaciers: Glacier | Sequence[Glacier],
+    loss: object,
+    period: tuple[Date, Date],
+    *,
+    steps: StepsOf = "frozen",
+    replay: Replays = None,
+    **options: Any,
+) -> Objective:
+    """A loss over a period as a pure function of what is learned: what ``value_and_gradient`` and
+    ``invert`` use inside, for optimisers and samplers of your own.
+
+    Args:
+        model, glaciers: with parameters and laws where something is to be learned; bound if need
+            be.
+        loss: a sum of losses. period: (t0, t1), decimal years or dates.
+        steps: "frozen": the steps of the run of :meth:`Objective.prepare` are repeated, so that
+            values, gradients and second derivatives are of one smooth function; "live": each run
+            chooses its own, as :func:`odinn.simulate` does.
+        replay: steps to repeat: one ``Steps``, a list in the glaciers' order, or {rgi_id: Steps}.
+        options: stepper, coupling, dtype, max_steps as of :func:`odinn.simulate`.
+
+    Returns:
+        An :class:`Objective`; call its ``prepare`` before anything else.
+
+    Raises:
+        InputError: nothing to learn, data missing, a keyword that makes no sense here.
+
+    >>> import odinn, jax
+    >>> glacier = odinn.demo_glaciers()[1]
+    >>> A = odinn.Parameter(2e-17, bounds=(1e-18, 1e-15))
+    >>> loss = odinn.losses.Thickness(error=5.0)
+    >>> truth = odinn.demo_model()
+    >>> glacier = odinn.synthetic_observations(truth, glacier, (2010.0, 2010.5))[0]
+    >>> model = odinn.Model(odinn.SIA2D(A=A), truth.mass_balance)
+    >>> ready = odinn.objective(model, glacier, loss, (2010.0, 2010.5)).prepare()
+    >>> value, gradient = jax.jit(jax.value_and_grad(ready.value))(ready.params)
+    >>> bool(value > 0)
+    True
+    """
+    if steps not in ("frozen", "live"):
+        raise InputError(f"objective: steps={steps!r}: expected 'frozen' or 'live'")
+    found = misfits_to(model, glaciers, loss, period, replay, options)
+    if not jax.tree.leaves(found.params):
+        raise InputError(
+            "nothing to learn: put an odinn.Parameter or a law with weights where a number stands"
+        )
+    return dataclasses.replace(found, steps=steps)
+
+
+def misfits_to(
+    model: Model,
+    glaciers: Glacier | Sequence[Glacier],
+    loss: object,
+    period: tuple[Date, Date],
+    replay: Replays,
+    options: dict[str, Any],
+) -> Objective:
+    """:func:`objective`, where nothing need be learned."""
+    refuse_traced((model, glaciers), "a loss")
+    enable_compilation_cache()
+    total, listed = as_total(loss), as_list(glaciers)
+    bound = bind(model, listed)
+    params, static = trainable(bound, listed)
+    settings = loss_settings(period, options)
+    losses = [term for _, _, term in total.data]
+    misfits = []
+    # all are checked before the first is run
+    for i, glacier in enumerate(listed):
+        again = replay_of(replay, glacier, i, len(listed))
+        _, rest = _split(bound, listed, glacier.rgi_id)
+        misfits.append(misfit_of(bound, glacier, rest, losses, settings, again))
+    weights = _weights(total, misfits)
+    misfits = [dataclasses.replace(m, weights=m.weights * weights) for m in misfits]
+    return Objective(params, static, listed, total, settings, misfits)
+
+
+def loss_settings(period: tuple[Date, Date], options: dict[str, Any]) -> Settings:
+    """Checked settings of the runs of a loss; a keyword that says nothing there is an error."""
+    for name, why in _REFUSED.items():
+        if name in options:
+            raise InputError(f"{name}= says nothing here: {why}")
+    known = ("stepper", "coupling", "max_steps", "dtype")
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(f"unknown keyword {unknown[0]!r}; known: {', '.join(known)}")
+    return settings_of(*period, **options, save_every=None, about="period")
+
+
+def _weights(loss: Total, misfits: list[GlacierMisfit]) -> np.ndarray:
+    """(terms,): values add up to the mean over the glaciers that have data of a kind."""
+    counts = np.atleast_1d(sum(misfit.weights for misfit in misfits))
+    for (name, _, _), count in zip(loss.data, counts, strict=True):
+        if count == 0:
+            raise InputError(f"losses.{name}: every glacier is left out of it")
+    return np.array([weight for _, weight, _ in loss.data]) / counts
+
+
+def _split(model: Model, glaciers: list[Glacier], rgi_id: str) -> tuple[PyTree, PyTree]:
+    """(what is learned, the rest) of (model, (bed, thickness)) as one glacier sees them."""
+    own = next(g for g in glaciers if g.rgi_id == rgi_id)
+    local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
+    return eqx.partition(local, learned_leaves(local))
+
+
+def _one_or_nan(status: Array) -> Array:
+    """A factor rather than a choice: it makes derivatives NaN, too."""
+    return jnp.where(status == 0, 1.0, jnp.nan)
