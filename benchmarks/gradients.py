@@ -7,6 +7,7 @@ interleaved warm runs.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -23,14 +24,13 @@ import numpy as np
 import odinn
 from benchmarks.experiments.common import ROOT, balance, glacier
 from benchmarks.measuring import interleaved, processor
-from odinn.learning import gradients
-from odinn.learning.problem import local_parts, make_settings, prepare, run_options
-from odinn.learning.terms import as_total
-from odinn.model.binding import bind, trainable
+from odinn.learning.evaluation import Sizes, gradient_of, value_of
+from odinn.learning.gradients import METHODS, Method
+from odinn.learning.misfit import Buffers, compiled_gradient
+from odinn.model.binding import site_of
 from odinn.physics.processes.system import Unknowns
 from odinn.physics.state import State
 from odinn.run.assembly import system_of
-from odinn.stepping.steps import Limits
 
 
 def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> tuple[Any, ...]:
@@ -44,33 +44,27 @@ def twin(name: str, span: tuple[float, float], rate: Any, coarsen: int = 1) -> t
 class Prepared:
     """A loss of one glacier as compiled functions of the learned numbers."""
 
-    def __init__(self, model: Any, own: Any, loss: Any, span: tuple[float, float]) -> None:
-        model, self.loss, self.settings = bind(model, own), as_total(loss), make_settings(span)
-        self.params, self.static = trainable(model, own)
-        self.problem = prepare(model, own, self.loss, self.settings)
-        self.sizes: gradients.Sizes = {}
+    def __init__(self, model: Any, own: Any, loss: Any, period: tuple[float, float]) -> None:
+        whole = odinn.objective(model, own, loss, period)
+        self.glacier, self.misfit = own, whole.misfits[0]
+        self.params = whole.local(whole.params, own)
+        self.sizes: Sizes = {}
 
     def forward(self) -> float:
         """The value."""
-        return gradients.glacier_value(
-            self.params, self.static, self.problem, self.loss, self.settings
-        )[0]
+        return value_of(self.misfit, self.params, self.glacier)[0]
 
-    def gradient(self, method: Any = "discrete") -> tuple[float, Any]:
-        """(value, gradient)"""
-        return gradients.glacier_value_and_gradient(
-            self.params, self.static, self.problem, self.loss, self.settings, method, self.sizes
-        )[:2]
+    def gradient(self, method: Method = "discrete") -> Any:
+        """The gradient."""
+        if method == "discrete":
+            return gradient_of(self.misfit, self.params, self.glacier, self.sizes)[2]
+        return METHODS[method](self.misfit, self.params, self.glacier)[1]
 
     def temporaries(self) -> float:
         """Temporary memory of the gradient program, bytes, as the compiler states it."""
-        _, steps, stages = self.sizes[self.problem.glacier.rgi_id]
-        own, static, arrays = local_parts(self.params, self.static, self.problem)
-        how = run_options(self.problem, self.loss, self.settings)
-        how |= {"capacity": 512, "replay": None, "limits": Limits(steps, stages)}
-        lowered = gradients.weighted_with_gradient.lower(
-            own, static, arrays, self.loss, (self.settings.stepper, self.settings.coupling), how
-        )
+        _, steps, stages = self.sizes[self.glacier.rgi_id]
+        sized = dataclasses.replace(self.misfit, buffers=Buffers(512, steps, stages))
+        lowered = compiled_gradient.lower(sized, self.params)
         return float(lowered.compile().compiled.memory_analysis().temp_size_in_bytes)
 
 
@@ -78,15 +72,15 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
     """Value and gradient of the same loss through diffrax's Bosh3 (atol 1e-3, rtol 1e-6), the same
     right-hand side and the same hand-written transposes, recursive checkpoints within a month and
     the months rematerialised."""
-    p = problem.problem
-    own, static, _ = local_parts(problem.params, problem.static, p)
-    model, _ = eqx.combine(own, static)
-    windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[p.used]), p.windows)
-    base = system_of(model, p.site, reports=False, carried=False)
+    misfit, own = problem.misfit, problem.glacier
+    model, _ = eqx.combine(problem.params, misfit.rest)
+    used = np.asarray(misfit.windows.length) > 0
+    windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[used]), misfit.windows)
+    base = system_of(model, site_of(model, own), reports=False, carried=False)
     rate_factor = lambda system: system.processes[0].flow.A
     scale = rate_factor(base) / jnp.exp(rate)
-    measured = np.isfinite(p.glacier.observations.thickness)
-    target = jnp.asarray(np.nan_to_num(p.glacier.observations.thickness))
+    measured = np.isfinite(own.observations.thickness)
+    target = jnp.asarray(np.nan_to_num(own.observations.thickness))
 
     def value(log_rate: jax.Array) -> Any:
         system = eqx.tree_at(rate_factor, base, scale * jnp.exp(log_rate)).for_transpose()
@@ -113,7 +107,7 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
             H = out.ys[-1]
             return jnp.where(H > 0, H, 0.0), None
 
-        H, _ = jax.lax.scan(month, jnp.asarray(p.glacier.thickness), windows)
+        H, _ = jax.lax.scan(month, jnp.asarray(own.thickness), windows)
         return jnp.sum(jnp.where(measured, (H - target) ** 2, 0.0)) / measured.sum()
 
     run = jax.jit(jax.value_and_grad(value))
@@ -131,9 +125,9 @@ def cost(name: str, span: tuple[float, float]) -> dict[str, Any]:
     longer_span = span[0], span[1] + 4.0
     longer = Prepared(*twin(name, longer_span, field), longer_span)
     longer.sizes = own.sizes
-    windows = int(own.problem.used.sum())
-    more = len(longer.problem.windows.start) - len(own.problem.windows.start)
-    cells = own.problem.glacier.thickness.size
+    windows = int((np.asarray(own.misfit.windows.length) > 0).sum())
+    more = len(longer.misfit.windows.start) - len(own.misfit.windows.start)
+    cells = own.glacier.thickness.size
     return {
         "glacier": name,
         "years": span[1] - span[0],
@@ -163,9 +157,9 @@ def methods(
                 )
             own = Prepared(*twin(name, span, rate, 4), span)
             flat = lambda g: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(g)])
-            exact = flat(own.gradient()[1])
+            exact = flat(own.gradient())
             names = ["discrete", "autodiff", "forward", "finite-difference", "continuous"]
-            found = {m: flat(own.gradient(m)[1]) for m in names}
+            found = {m: flat(own.gradient(m)) for m in names}
             medians = interleaved({m: partial(own.gradient, m) for m in names}, 3)
             base = own.forward
             forward = interleaved({"forward": base}, 5)["forward"]

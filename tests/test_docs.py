@@ -86,6 +86,18 @@ def test_a_tutorial_runs_and_prints_what_it_shows(name, tmp_path):
     assert made == set(shown)
 
 
+def test_the_page_of_gradients_runs(tmp_path, monkeypatch):
+    scope = run_page("gradients.md", tmp_path, monkeypatch, 2)
+    truth, start, rate = 1.5e-17, 2e-17, float(scope["learned"].flow.A.physical())
+    assert abs(rate - truth) < 0.5 * (start - truth)
+    h = 1e-6  # short enough for no cell to cross a kink
+    gradient, params = scope["objective"].gradient, scope["params"]
+    ends = [gradient(scope["jax"].tree.map(lambda p, s=s: p + s, params)) for s in (h, -h)]
+    after, before = (float(scope["ravel_pytree"](end)[0][0]) for end in ends)
+    curvature = float(scope["jnp"].linalg.norm(scope["v"]))
+    assert curvature == pytest.approx(abs(after - before) / (2 * h), rel=1e-5)
+
+
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
     """The first and the last block, as they stand but shorter, on the embedded glaciers."""
     first, _, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)

@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.learning import gradients
-from odinn.learning.problem import local_parts, make_settings, prepare, run_outcome
-from odinn.learning.terms import as_total
-from odinn.model.binding import bind, trainable
-from odinn.stepping.steps import record_as_replay
+import odinn
+from odinn.learning.evaluation import gradient_of
+from odinn.learning.gradients import directional_difference
 
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6, 1e-7
 SENSITIVE = 10  # cells that are tried one by one
@@ -50,39 +48,29 @@ def directions(model, glaciers, loss, span, **options):
     """Along the gradient, along two random directions, and in the most sensitive cells of
     fields.
     """
-    settings, loss = make_settings(span, **options), as_total(loss)
-    model = bind(model, glaciers)
-    params, static = trainable(model, glaciers)
     random = np.random.default_rng(0)
-    return [
-        _direction(along, draws, *rest)
-        for glacier in glaciers
-        for along, draws, rest in _cases(
-            params, static, prepare(model, glacier, loss, settings), loss, settings, random
-        )
-    ]
+    found = []
+    for glacier in glaciers:
+        # alone, so that it counts whole
+        alone = odinn.objective(odinn.bind(model, glaciers), glacier, loss, span, **options)
+        params, misfit = alone.local(alone.params, glacier), alone.misfits[0]
+        _, _, gradient = gradient_of(misfit, params, glacier, {})
+        local = [np.asarray(g) for g in jax.tree.leaves(gradient)]
+        fixed = alone.prepare().misfits[0]
+        for along, draws in _tangents(local, random):
+            found.append(_direction(along, draws, glacier.rgi_id, local, fixed, params))
+    return found
 
 
-def _cases(params, static, problem, loss, settings, random):
-    """What is tried on one glacier, and what one trial needs."""
-    gradient = gradients.glacier_value_and_gradient(params, static, problem, loss, settings)[1]
-    record = gradients.glacier_value(params, static, problem, loss, settings)[2]
-    replay = record_as_replay(record, len(problem.windows.start))
-    call = gradients.call_of(params, static, problem, loss, settings).but(capacity=1, replay=replay)
-    local = [np.asarray(g) for g in jax.tree.leaves(local_parts(gradient, static, problem)[0])]
-    for along, draws in _tangents(local, random):
-        yield along, draws, (problem.glacier.rgi_id, local, call)
-
-
-def _direction(along, draws, rgi_id, local, call):
+def _direction(along, draws, rgi_id, local, misfit, params):
     """One derivative against the best of several differences."""
     norm = np.sqrt(sum((g**2).sum() for g in local))
     assert norm > 0
     length = np.sqrt(sum((d**2).sum() for d in draws))
     draws = [d / length for d in draws]
-    tangent = jax.tree.unflatten(jax.tree.structure(call.params), [jnp.asarray(d) for d in draws])
+    tangent = jax.tree.unflatten(jax.tree.structure(params), [jnp.asarray(d) for d in draws])
     exact = sum((g * t).sum() for g, t in zip(local, draws, strict=True))
-    at = lambda h: gradients.directional_difference(call, tangent, step=h)
+    at = lambda h: directional_difference(misfit, params, tangent, step=h)
     best, step = np.inf, STEPS[0]
     for h in STEPS:  # fourth order, or second order at a step short enough for kinks to stay away
         error = abs(((4 * at(h / 2) - at(h)) / 3 if h > 1e-5 else at(h)) - exact) / norm
@@ -91,11 +79,8 @@ def _direction(along, draws, rgi_id, local, call):
             break
     if best <= GOOD:
         return Direction(rgi_id, along, best, step, 0)
-    moved = lambda h: jax.tree.map(lambda p, t: p + h * t, call.params, tangent)
-    ends = [
-        np.asarray(_ice_at_stops(moved(h), call.static, call.arrays, call.settings, call.how))
-        for h in (step, -step)
-    ]
+    moved = lambda h: jax.tree.map(lambda p, t: p + h * t, params, tangent)
+    ends = [np.asarray(_ice_at_stops(misfit, moved(h))) for h in (step, -step)]
     return Direction(rgi_id, along, best, step, int((ends[0] != ends[1]).any(axis=0).sum()))
 
 
@@ -113,8 +98,5 @@ def _tangents(local, random):
 
 
 @eqx.filter_jit
-def _ice_at_stops(params, static, arrays, ours, how):
-    model, geometry = eqx.combine(params, static)
-    site, windows, keep, _, start, _ = arrays
-    site = eqx.tree_at(lambda s: (s.bed, s.thickness), site, geometry, is_leaf=lambda x: x is None)
-    return run_outcome(model, site, windows, keep, start, ours, how)[0].thickness > 0
+def _ice_at_stops(misfit, params):
+    return misfit.outcome(params)[0].thickness > 0

@@ -8,12 +8,9 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.learning import gradients
-from odinn.learning.losses import Total
-from odinn.learning.problem import local_parts, make_settings, prepare, run_options
-from odinn.learning.programs import weighted_value
-from odinn.model.binding import bind, trainable
-from odinn.stepping.steps import Limits, record_as_replay
+from odinn.learning.evaluation import gradient_of
+from odinn.learning.misfit import Buffers, compiled_derivative, compiled_gradient
+from odinn.model.binding import bind
 
 SPAN = (2000.0, 2001.0)
 MODEL = odinn.Model(
@@ -42,25 +39,10 @@ def discrete(twin):
 
 
 @pytest.fixture(scope="module")
-def parts(twin):
-    """What compiled functions of one glacier take: (params, static, arrays), how to replay,
-    settings, loss.
-    """
-    settings, loss = make_settings(SPAN), Total(LOSS.terms)
-    model = bind(MODEL, twin)
-    params, static = trainable(model, twin)
-    problem = prepare(model, twin, loss, settings)
-    record = gradients.glacier_value(params, static, problem, loss, settings)[2]
-    replay = record_as_replay(record, len(problem.windows.start))
-    how = run_options(problem, loss, settings) | {"capacity": 1, "replay": replay}
-    limits = Limits(int(replay.count.max()), int(replay.stages.max()))
-    return (
-        local_parts(params, static, problem),
-        loss,
-        how,
-        limits,
-        (settings.stepper, settings.coupling),
-    )
+def frozen(twin):
+    """(misfit of the glacier over the steps of a run, what is learned of it)"""
+    ready = odinn.objective(MODEL, twin, LOSS, SPAN).prepare()
+    return ready.misfits[0], ready.local(ready.params, twin)
 
 
 @pytest.mark.parametrize(
@@ -108,23 +90,21 @@ def test_a_gradient_over_replayed_steps_is_that_of_the_run(twin, discrete):
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-9)
 
 
-def test_forward_and_backward_derivatives_are_adjoint(parts):
-    (own, static, arrays), loss, how, limits, ours = parts
-    tangent = jax.tree.map(lambda p: jnp.full_like(p, 0.7), own)
-    _, forward = gradients.weighted_with_directional(own, tangent, static, arrays, loss, ours, how)
-    _, backward = gradients.weighted_with_gradient(
-        own, static, arrays, loss, ours, how | {"limits": limits}
-    )
+def test_forward_and_backward_derivatives_are_adjoint(frozen):
+    misfit, params = frozen
+    tangent = jax.tree.map(lambda p: jnp.full_like(p, 0.7), params)
+    _, forward = compiled_derivative(misfit, params, tangent)
+    _, backward = compiled_gradient(misfit, params)
     assert 0.7 * flat(backward).sum() == pytest.approx(float(forward), rel=1e-11)
 
 
-def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradient(parts):
-    (own, static, arrays), loss, how, limits, ours = parts
-    f = lambda p: weighted_value(p, static, arrays, loss, ours, how | {"limits": limits})[0]
+def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradient(frozen):
+    misfit, params = frozen
+    f = lambda p: misfit.value(p, "adjoint")[0]
     gradient = jax.jit(jax.grad(f))
-    tangent = jax.tree.map(jnp.ones_like, own)
-    product = flat(jax.jit(lambda p: jax.jvp(jax.grad(f), (p,), (tangent,))[1])(own))
-    moved = lambda h: flat(gradient(jax.tree.map(lambda p: p + h, own)))
+    tangent = jax.tree.map(jnp.ones_like, params)
+    product = flat(jax.jit(lambda p: jax.jvp(jax.grad(f), (p,), (tangent,))[1])(params))
+    moved = lambda h: flat(gradient(jax.tree.map(lambda p: p + h, params)))
     difference = (moved(1e-5) - moved(-1e-5)) / 2e-5
     np.testing.assert_allclose(
         product, difference, rtol=0, atol=1e-6 * np.abs(difference).max()
@@ -132,16 +112,11 @@ def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradien
 
 
 def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin, discrete):
-    settings, loss = make_settings(SPAN), Total(LOSS.terms)
-    model = bind(MODEL, twin)
-    params, static = trainable(model, twin)
-    problem = prepare(model, twin, loss, settings)
-    sizes = {twin.rgi_id: (1, 1, 2)}
-    gradient = gradients.glacier_value_and_gradient(
-        params, static, problem, loss, settings, sizes=sizes
-    )[1]
+    whole = odinn.objective(MODEL, twin, LOSS, SPAN)
+    sizes = {twin.rgi_id: Buffers(1, 1, 2)}
+    _, _, gradient = gradient_of(whole.misfits[0], whole.local(whole.params, twin), twin, sizes)
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-12)
-    assert sizes[twin.rgi_id] != (1, 1, 2)
+    assert sizes[twin.rgi_id] != Buffers(1, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +139,7 @@ def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin
         ),
         (
             lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(at=1999.0), SPAN),
-            "outside the span",
+            "outside the period",
         ),
         (
             lambda g: odinn.value_and_gradient(MODEL, g, odinn.losses.Thickness(error=0.0), SPAN),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import odinn
 from odinn.errors import InputError
-from odinn.learning.checkpoint import InversionState, read_checkpoint, write_checkpoint
+from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
+from odinn.learning.state import InversionState
 
 STATE = InversionState(
     x=np.array([0.1, -1 / 3]),
@@ -152,7 +153,7 @@ class NotRegistered(odinn.laws.AbstractLaw):
 def test_a_class_that_is_not_registered_is_noticed_before_the_first_step(slab, path, monkeypatch):
     law = NotRegistered((odinn.inputs.Altitude(),), {"log a": jnp.log(1e-16)})
     model = odinn.Model(odinn.SIA2D(A=law), None)
-    monkeypatch.setattr("odinn.learning.driver.prepare_all", None)  # nothing is run
+    monkeypatch.setattr("odinn.learning.driver.objective", None)  # nothing is run
     with pytest.raises(InputError, match=r"checkpoint=.*NotRegistered.*odinn.register\(NotReg"):
         odinn.invert(
             model, slab, odinn.losses.Thickness(), (2000.0, 2001.0), checkpoint=path, progress=False

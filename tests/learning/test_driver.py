@@ -8,9 +8,8 @@ import pytest
 import odinn
 from odinn.cli import report
 from odinn.errors import InputError
-from odinn.learning import driver, gradients, search
-from odinn.learning.problem import make_settings, prepare_all
-from odinn.learning.terms import as_total
+from odinn.learning import driver, search
+from odinn.learning.evaluation import value_of
 
 SPAN = (2000.0, 2001.0)
 TI = odinn.TemperatureIndex(4e-3, 2.0)
@@ -197,17 +196,15 @@ def test_a_glacier_left_out_of_a_term_does_not_count_in_its_mean(twin):
     other = _renamed(twin, "TEST-00.00002")
     keep = {twin.rgi_id: True, other.rgi_id: False}
     loss = odinn.losses.Thickness() + odinn.losses.Velocity(where=keep)
-    bound = odinn.bind(model(), [twin, other])
-    settings = make_settings(SPAN)
-    problems = prepare_all(bound, [twin, other], as_total(loss), settings)
-    assert [p.shares.tolist() for p in problems] == [[0.5, 1.0], [0.5, 0.0]]
-    params, static = odinn.trainable(bound, [twin, other])
-    both = [gradients.glacier_value(params, static, p, as_total(loss), settings) for p in problems]
+    whole = odinn.objective(model(), [twin, other], loss, SPAN)
+    assert [m.weights.tolist() for m in whole.misfits] == [[0.5, 1.0], [0.5, 0.0]]
+    local = whole.local(whole.params, twin)
+    both = [value_of(misfit, local, twin) for misfit in whole.misfits]
     assert both[1][0] == pytest.approx(0.5 * both[0][1][0])
     assert both[0][0] == pytest.approx(0.5 * both[0][1][0] + both[0][1][1])
     nowhere = odinn.losses.Velocity(where={twin.rgi_id: False, other.rgi_id: False})
     with pytest.raises(InputError, match="every glacier is left out"):
-        prepare_all(bound, [twin, other], as_total(nowhere), settings)
+        odinn.objective(model(), [twin, other], nowhere, SPAN)
 
 
 @pytest.mark.parametrize("call", [odinn.value_and_gradient, odinn.invert])
@@ -217,7 +214,7 @@ def test_a_list_is_no_loss(twin, call):
 
 
 def test_what_gauss_newton_cannot_do_is_said_before_the_first_run(twin, monkeypatch):
-    monkeypatch.setattr(driver, "prepare_all", None)
+    monkeypatch.setattr(search.Search, "value_and_gradient", None)
     gridded = odinn.Model(odinn.SIA2D(A=odinn.Parameter(1e-16, (1e-18, 1e-14), "log", "cell")), TI)
     with pytest.raises(InputError, match="667 numbers, at most 100"):
         odinn.invert(gridded, twin, LOSS, SPAN, optimizer=[ADAM(), NEWTON(2)], progress=False)

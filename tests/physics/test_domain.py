@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.learning.programs import term_values, weighted_with_gradient
+from odinn.learning.misfit import compiled_gradient, compiled_value
 from odinn.run.driver import run_windows
 from tests.conftest import make_slab
 
@@ -48,9 +48,9 @@ def test_twenty_spacings_compile_the_gradient_of_one():
     gradient = lambda slab: odinn.value_and_gradient(model, slab, odinn.losses.Thickness(), SPAN)
     first, *others = slabs()
     values = [gradient(first)[0]]
-    before = programs(term_values), programs(weighted_with_gradient)
+    before = programs(compiled_value), programs(compiled_gradient)
     values += [gradient(slab)[0] for slab in others]
-    assert (programs(term_values), programs(weighted_with_gradient)) == before
+    assert (programs(compiled_value), programs(compiled_gradient)) == before
     assert len(set(values)) == len(values)
 
 

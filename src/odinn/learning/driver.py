@@ -24,6 +24,7 @@ from odinn.learning.objective import objective
 from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
 from odinn.learning.search import Evaluation, Search
 from odinn.learning.state import InversionState, Memory
+from odinn.model.binding import as_list
 from odinn.model.model import Model
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Failure, Simulation
@@ -113,11 +114,11 @@ def invert(
         SolverError: the first evaluation already fails.
     """
     stages = _stages(optimizer)
-    # all that follows knows what is learned as one vector
-    search = Search(objective(model, glaciers, loss, period, **options))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
-        require_registered([model, search.objective.glaciers, options], f"checkpoint={path}")
+        require_registered([model, as_list(glaciers), options], f"checkpoint={path}")
+    # all that follows knows what is learned as one vector
+    search = Search(objective(model, glaciers, loss, period, **options))
     _check(search, stages)
     state = _run(search, stages, seed, path, progress)
     best = search.params_at(state.best)

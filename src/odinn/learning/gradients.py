@@ -61,8 +61,8 @@ def value_and_gradient(
 
     It runs on the host. Inside ``jax.jit`` and the like use :func:`odinn.objective`.
     """
-    if method not in _METHODS:
-        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, _METHODS))}")
+    if method not in METHODS:
+        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, METHODS))}")
     whole = objective(model, glaciers, loss, period, replay=replay, **options)
     if method == "continuous" and whole.settings.coupling == "jump":
         raise InputError(
@@ -72,7 +72,7 @@ def value_and_gradient(
     total = float(total)
     for glacier, misfit in zip(whole.glaciers, whole.misfits, strict=True):
         local, pull = jax.vjp(partial(whole.local, glacier=glacier), whole.params)
-        value, slope = _METHODS[method](misfit, local, glacier)
+        value, slope = METHODS[method](misfit, local, glacier)
         total += value
         gradient = jax.tree.map(jnp.add, gradient, *pull(slope))
     return total, gradient
@@ -179,7 +179,7 @@ def _continuous(misfit: GlacierMisfit, params: PyTree, glacier: Glacier) -> tupl
     return float(value), gradient
 
 
-_METHODS: dict[str, Callable[[GlacierMisfit, PyTree, Glacier], tuple[float, PyTree]]] = {
+METHODS: dict[str, Callable[[GlacierMisfit, PyTree, Glacier], tuple[float, PyTree]]] = {
     "discrete": _discrete,
     "autodiff": _autodiff,
     "forward": partial(_number_by_number, directional_derivative),

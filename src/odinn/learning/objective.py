@@ -71,6 +71,14 @@ class Objective:
     steps: StepsOf = "frozen"
     prepared: bool = False
 
+    def __repr__(self) -> str:
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        state = "prepared" if self.prepared else "not prepared"
+        return (
+            f"Objective({numbers} numbers, {len(self.glaciers)} glaciers, steps={self.steps!r}, "
+            f"{state})"
+        )
+
     def prepare(self, params: PyTree | None = None) -> Objective:
         """The objective after one run at ``params`` (default: its own), on the host: it records the
         steps that are repeated from now on ("frozen"), or sizes the buffers of gradients ("live").
@@ -161,8 +169,8 @@ class Objective:
         return residuals, product
 
     def status(self, params: PyTree) -> dict[str, Array]:
-        """Of each glacier 0, or why it makes NaN: 1 a value stopped being finite, 2 ``max_steps``
-        did not suffice, 100 its gradient needs larger buffers (call :meth:`prepare` there).
+        """Of each glacier 0, or why it makes NaN: 1 ``max_steps`` did not suffice, 2 a value
+        stopped being finite, 100 its gradient needs larger buffers (call :meth:`prepare` there).
         """
         codes = {}
         for glacier, misfit in self._members():
