@@ -1,5 +1,15 @@
 """Errors a user can act on: they name the glacier, the thing, what was found and what to do."""
 
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+N = TypeVar("N", bound=float)
+
 
 class OdinnError(Exception):
     """Base of every error that odinn raises on purpose."""
@@ -24,3 +34,60 @@ class CalibrationError(OdinnError, RuntimeError):
 def where(rgi_id: str, message: str) -> str:
     """The message with the glacier it is about in front of it."""
     return f"{rgi_id}: {message}"
+
+
+def one_of(name: str, value: T, choices: Sequence[T], *, of: str = "", about: str = "") -> T:
+    """The value of an argument if it is one of the choices.
+
+    Args:
+        name: the argument. of: the class or function that it belongs to. about: the glacier's RGI
+            id.
+
+    Raises:
+        InputError: with all choices.
+
+    >>> one_of("coupling", "sauce", ("source", "jump"), about="RGI60-11.03638")
+    Traceback (most recent call last):
+    odinn.errors.InputError: RGI60-11.03638: coupling='sauce': expected 'source' or 'jump'
+    """
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise _unexpected(name, value, f"{', '.join(first)} or {last}", of, about)
+    return value
+
+
+def positive(name: str, value: N, what: str = "number", *, of: str = "", about: str = "") -> N:
+    """The value of an argument if it is a finite number above 0; ``what`` says which kind is
+    expected, such as "length, m". The rest as for :func:`one_of`.
+
+    >>> positive("tol", -1.0, "tolerance, m", of="RKC2")
+    Traceback (most recent call last):
+    odinn.errors.InputError: RKC2(tol=-1.0): expected a positive tolerance, m
+    """
+    if not (_is_number(value) and 0 < value < math.inf):
+        raise _unexpected(name, value, f"a positive {what}", of, about)
+    return value
+
+
+def whole(name: str, value: N, smallest: int = 1, *, of: str = "", about: str = "") -> N:
+    """The value of an argument if it is a whole number of at least ``smallest``. The rest as for
+    :func:`one_of`.
+
+    >>> whole("size", 2, smallest=4, of="Basis")
+    Traceback (most recent call last):
+    odinn.errors.InputError: Basis(size=2): expected a whole number of at least 4
+    """
+    if not (_is_number(value) and value == int(value) and value >= smallest):
+        raise _unexpected(name, value, f"a whole number of at least {smallest}", of, about)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    # True and False are numbers of Python, but nobody means them as such
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _unexpected(name: str, value: object, expected: str, of: str, about: str) -> InputError:
+    found = f"{of}({name}={value!r})" if of else f"{name}={value!r}"
+    message = f"{found}: expected {expected}"
+    return InputError(where(about, message) if about else message)
