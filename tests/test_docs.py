@@ -181,7 +181,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     import odinn
 
     scope = run_page("extending.md", tmp_path, monkeypatch, count=9)
-    glacier, model, span = (scope[k] for k in ("glacier", "model", "span"))
+    glacier, model, span = (scope[k] for k in ("glacier", "model", "period"))
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
     assert sim.velocity()[2][-1].max() > 1.0

@@ -21,9 +21,8 @@ GROUPS = {
     "Runs": "simulate Simulation State Steps Failure RKC2 SSPRK3 Euler Diffrax",
     "Results": "save load restart register to_geotiff",
     "Learning": (
-        "Parameter invert Inversion value_and_gradient misfits synthetic_observations bind "
-        "trainable combine "
-        "laws inputs losses regularization optimizers"
+        "Parameter invert Inversion value_and_gradient objective Objective misfits "
+        "synthetic_observations bind trainable combine laws inputs losses optimizers"
     ),
     "Plots and checks": "plot verification",
     "Errors": "OdinnError InputError ClimateError CalibrationError SolverError",

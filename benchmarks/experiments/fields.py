@@ -35,7 +35,7 @@ def gridded_creep() -> list[Row]:
     loss = (
         odinn.losses.Thickness(error=np.nan_to_num(0.01 * seen.thickness) + 0.2)
         + odinn.losses.Velocity(error=np.nan_to_num(0.01 * seen.speed) + 0.2)
-        + 200.0 * odinn.regularization.Smoothness("flow.A")
+        + 200.0 * odinn.losses.Smoothness("flow.A")
     )
     learned = odinn.Parameter(4e-17, (1e-18, 1e-15), "log", per="cell")
     fit = odinn.invert(

@@ -53,7 +53,8 @@ _LAZY = {
     "misfits": "odinn.learning.gradients",
     "value_and_gradient": "odinn.learning.gradients",
     "invert": "odinn.learning.driver",
-    "objective": "odinn.learning.objective",
+    "Objective": "odinn.learning.pure_objective",
+    "objective": "odinn.learning.pure_objective",
     "Inversion": "odinn.learning.driver",
     "synthetic_observations": "odinn.learning.synthetic",
     "combine": "odinn.model.binding",
@@ -76,7 +77,6 @@ _MODULES = {
     "losses": "odinn.learning.losses",
     "optimizers": "odinn.learning.optimizers",
     "plot": "odinn.plot",
-    "regularization": "odinn.learning.regularization",
     "verification": "odinn.verification",
 }
 
@@ -85,11 +85,11 @@ if TYPE_CHECKING:
     from odinn.data.demo.rakaia import demo_glaciers
     from odinn.data.opening import open_glacier, open_glaciers
     from odinn.data.series import open_climate
-    from odinn.learning import losses, optimizers, regularization
+    from odinn.learning import losses, optimizers
     from odinn.learning.calibration import calibrate
     from odinn.learning.driver import Inversion, invert
     from odinn.learning.gradients import misfits, value_and_gradient
-    from odinn.learning.objective import objective
+    from odinn.learning.pure_objective import Objective, objective
     from odinn.learning.synthetic import synthetic_observations
     from odinn.model.binding import bind, combine, trainable
     from odinn.model.examples import demo_model
@@ -118,6 +118,7 @@ __all__ = [
     "Inversion",
     "LinearBalance",
     "Model",
+    "Objective",
     "Observations",
     "OdinnBalance",
     "OdinnError",
@@ -148,7 +149,6 @@ __all__ = [
     "optimizers",
     "plot",
     "register",
-    "regularization",
     "restart",
     "save",
     "simulate",

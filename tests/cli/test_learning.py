@@ -51,7 +51,7 @@ CONFIG = {
         {"smoothness": {"slot": "flow.C"}, "weight": 1e-3},
     ],
     "synthetic": {"model": {"flow": {"A": 4e-17}}, "noise": {"thickness": 0.1}},
-    "span": [2010, "2011-01-01"],
+    "period": [2010, "2011-01-01"],
     "optimizer": [{"adam": {"learning_rate": 2e-2, "steps": 3}}, {"gauss_newton": {"steps": 2}}],
 }
 
@@ -159,7 +159,11 @@ def test_overrides_reach_into_lists(tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("spam", 1, "c.yaml: spam: unknown key; did you mean 'span'.; known: glaciers, model"),
+        (
+            "periot",
+            1,
+            "c.yaml: periot: unknown key; did you mean 'period'.; known: glaciers, model",
+        ),
         (
             "glaciers.coarse",
             2,
@@ -240,9 +244,9 @@ def test_overrides_reach_into_lists(tmp_path):
             "synthetic.noise: 'speed' is unknown.*known: thickness, velocity",
         ),
         (
-            "synthetic.between",
+            "synthetic.over",
             [2010.5, 2010.0],
-            "synthetic.between: between: the interval ends at 2010, which is not after",
+            "synthetic.over: over: the interval ends at 2010, which is not after",
         ),
         (
             "synthetic.model",
@@ -251,7 +255,7 @@ def test_overrides_reach_into_lists(tmp_path):
         ),
         ("calibrate", {"vary": "melt"}, "calibrate.vary: Input should be 'melt_factor'"),
         ("stepper", {"type": "RK"}, "stepper.type: 'RK' is unknown; did you mean 'RKC2'"),
-        ("span", [2010], "span"),
+        ("period", [2010], "period"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_what_is_known(tmp_path, path, value, message):
@@ -288,7 +292,7 @@ def test_a_trial_counts_what_would_be_learned_and_the_data_of_each_glacier(tmp_p
 
 
 def test_synthetic_data_over_intervals_and_a_balance_are_made_if_the_loss_reads_them(tmp_path):
-    config = changed("synthetic.between", [["2010-01-01", "2010-07-01"], [2010.25, 2010.75]])
+    config = changed("synthetic.over", [["2010-01-01", "2010-07-01"], [2010.25, 2010.75]])
     config["loss"] = ["velocity", "mass_balance", "elevation_change"]
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
     (glacier,) = study.glaciers
@@ -332,14 +336,14 @@ def test_what_the_data_do_not_allow_is_said_before_anything_is_compiled(tmp_path
     del bare["synthetic"]
     with pytest.raises(InputError, match="RGI60-18.03141: no observed thickness"):
         trial(bare)
-    with pytest.raises(InputError, match=r"RGI60-18.03141: .*2012.0000 lies outside.* span"):
+    with pytest.raises(InputError, match=r"RGI60-18.03141: .*2012.0000 lies outside.* period"):
         trial(changed("loss.1.velocity.at", 2012))
     with pytest.raises(InputError, match="flow.n"):
         trial(changed("loss.2", {"smoothness": {"slot": "flow.n"}}))
     with pytest.raises(InputError, match="RGI60-18.03141: appears twice"):
         trial(changed("glaciers.source", ["demo:RGI60-18.03141"] * 2))
-    with pytest.raises(InputError, match="span: ends at 2009"):
-        trial(changed("span", [2010, 2009]))
+    with pytest.raises(InputError, match="period: ends at 2009"):
+        trial(changed("period", [2010, 2009]))
     plain = changed("model.flow", {"A": 4e-17})
     with pytest.raises(InputError, match="nothing to learn: put"):
         trial(plain | {"loss": ["thickness"]})

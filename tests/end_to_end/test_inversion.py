@@ -36,7 +36,7 @@ CONFIG = {
         "model": {"flow": {"A": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}}
     },
     "loss": [{"velocity": {"error": 0.01}}],
-    "span": [2010.0, 2010.1],
+    "period": [2010.0, 2010.1],
     "optimizer": {"lbfgs": {"steps": 6}},
     "output": {"directory": "out"},
 }

@@ -40,14 +40,14 @@ LOSSES = {
         }
     ),
     "mean velocities, half of the cells": losses.Velocity(
-        "log", between=HALVES, where=CHECKERS, error=0.2
+        "log", period=HALVES, where=CHECKERS, error=0.2
     ),
-    "mean components": losses.Velocity("xy", between=(2000.0, 2000.5), margin=2),
+    "mean components": losses.Velocity("xy", period=(2000.0, 2000.5), margin=2),
     "elevation change at points": losses.ElevationChange(
         points=PLACE | {"value": [-3.0, -2.0, -2.5]}
     ),
-    "elevation changes": losses.ElevationChange(between=HALVES, mean=True),
-    "balances": losses.MassBalance(target=[-2.0, -1.0], between=HALVES),
+    "elevation changes": losses.ElevationChange(period=HALVES, mean=True),
+    "balances": losses.MassBalance(target=[-2.0, -1.0], period=HALVES),
     "smooth velocity": losses.SmoothVelocity(at=[2000.5, 2001.0], margin=2),
 }
 

@@ -20,7 +20,7 @@ MODEL = odinn.Model(
 LOSS = (
     odinn.losses.Thickness()
     + 0.1 * odinn.losses.Velocity()
-    + 1e-2 * odinn.regularization.Prior("flow.C", 0.5)
+    + 1e-2 * odinn.losses.Prior("flow.C", 0.5)
 )
 
 

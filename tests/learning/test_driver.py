@@ -170,7 +170,7 @@ def test_a_fit_is_saved_without_pickle_and_read_again(twin, tmp_path):
 
 def test_gauss_newton_weighs_data_against_a_prior_and_says_how_sure_it_is(twin):
     number, error, sigma = int(twin.mask.sum()), 0.5, 1e-2
-    loss = odinn.losses.Thickness(error=error, where=twin.mask) + odinn.regularization.Prior(
+    loss = odinn.losses.Thickness(error=error, where=twin.mask) + odinn.losses.Prior(
         "flow.A", sigma
     ) * (1 / number)
     fit = odinn.invert(model(), twin, loss, SPAN, optimizer=NEWTON(6), progress=False)
@@ -228,7 +228,7 @@ def test_misfits_need_nothing_to_learn(twin):
     at_start = odinn.value_and_gradient(model(2e-16), twin, LOSS, SPAN)[0]
     assert sum(wrong.values()) == pytest.approx(at_start, rel=1e-12)
     with pytest.raises(InputError, match="regularisations only"):
-        odinn.misfits(truth, twin, odinn.regularization.Smoothness("flow.A"), SPAN)
+        odinn.misfits(truth, twin, odinn.losses.Smoothness("flow.A"), SPAN)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_mean_velocity_is_that_of_the_mean_vector_over_the_interval():
     halves = [(2000.0, 2000.5), (2000.5, "2001-01-01")]
     observed = np.stack([speed, 2.0 * speed])
     found, number = residuals(
-        losses.Velocity(between=halves, error=0.5, margin=1), glacier(speed=observed)
+        losses.Velocity(period=halves, error=0.5, margin=1), glacier(speed=observed)
     )
     core = np.zeros(SHAPE, bool)
     core[2:-2, 2:-2] = True  # a cell inside the outline
@@ -200,7 +200,7 @@ def test_elevation_changes_of_several_intervals_each_have_their_field():
     fields = np.stack([np.full(SHAPE, -5.0), np.where(glacier().mask, -6.5, np.nan)])
     halves = [(2000.0, 2000.5), (2000.25, 2001.0)]
     g = glacier(elevation_change=fields)
-    found, number = residuals(losses.ElevationChange(between=halves, error=0.5), g)
+    found, number = residuals(losses.ElevationChange(period=halves, error=0.5), g)
     np.testing.assert_allclose(
         found[0, 0], -2.0 * g.mask, rtol=1e-11
     )  # nothing counts outside the outline
@@ -209,14 +209,14 @@ def test_elevation_changes_of_several_intervals_each_have_their_field():
     outside = glacier(
         elevation_change=np.where(g.mask, fields, 1e3)
     )  # the mean is that inside the outline
-    found, number = residuals(losses.ElevationChange(between=halves, error=0.5, mean=True), outside)
+    found, number = residuals(losses.ElevationChange(period=halves, error=0.5, mean=True), outside)
     np.testing.assert_allclose(found, [-2.0, 1.0], rtol=1e-11)
     assert number == 2
 
 
 def test_balances_of_intervals_are_means_inside_the_outline():
     halves = [(2000.0, 2000.5), (2000.5, 2001.0)]
-    loss = losses.MassBalance(target=[-5.0, -4.0], between=halves, error=[0.1, 0.2])
+    loss = losses.MassBalance(target=[-5.0, -4.0], period=halves, error=[0.1, 0.2])
     modelled = (
         0.9
         * np.array([sum(-0.5 + 0.01 * m for m in months) for months in (range(6), range(6, 12))])
@@ -246,7 +246,7 @@ def test_smooth_velocity_sees_what_differs_from_the_mean_of_its_neighbours():
 
 def test_a_sum_reports_each_term_by_a_name_of_its_own():
     total = as_total(
-        sum([losses.Velocity(), 2 * losses.Velocity("log")]) + odinn.regularization.Prior("flow.A")
+        sum([losses.Velocity(), 2 * losses.Velocity("log")]) + odinn.losses.Prior("flow.A")
     )
     assert [(name, w) for name, w, _ in total.named] == [
         ("velocity", 1.0),
@@ -305,11 +305,11 @@ BAD = {
         "2 observed fields for 3 dates",
     ),
     "backwards": (
-        lambda: V(between=(2001.0, 2000.0)),
+        lambda: V(period=(2001.0, 2000.0)),
         "ends at 2000, which is not after its start 2001",
     ),
-    "half": (lambda: V(between=2001.0), r"expected \(start, end\)"),
-    "both": (lambda: V(at=2001.0, between=SPAN), "give one of the two"),
+    "half": (lambda: V(period=2001.0), r"expected \(start, end\)"),
+    "both": (lambda: V(at=2001.0, period=SPAN), "give one of the two"),
     "an interval": (
         lambda: residuals(
             T(points=TABLE | {"start": [2000.0, 2000.0], "end": [2001.0, 2001.0]}), glacier()

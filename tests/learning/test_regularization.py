@@ -11,7 +11,7 @@ import odinn
 from odinn.errors import InputError
 from tests.conftest import make_slab
 
-Prior, Smoothness = odinn.regularization.Prior, odinn.regularization.Smoothness
+Prior, Smoothness = odinn.losses.Prior, odinn.losses.Smoothness
 BOUNDS = (1e-18, 1e-14)
 
 

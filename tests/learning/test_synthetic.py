@@ -25,24 +25,24 @@ def misfit(model, glacier, loss):
 
 
 @pytest.mark.parametrize(
-    "between",
+    "over",
     [(2000.0, 2000.5), ("2000-02-10", "2000-04-21"), [(2000.0, 2000.25), (2000.1, 2001.0)]],
     ids=["whole months", "days", "two that overlap"],
 )
-def test_the_truth_has_no_misfit_with_means_over_intervals(small, between):
-    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, between=between)
+def test_the_truth_has_no_misfit_with_means_over_intervals(small, over):
+    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, over=over)
     for loss in (losses.Velocity("xy"), losses.ElevationChange(), losses.MassBalance()):
         (value,) = misfit(TRUTH, twin, loss).values()
         assert value < ROUNDING
     (moment,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=("velocity",))
     assert (
-        misfit(TRUTH, moment, losses.Velocity(between=between))["velocity"] > 1e-6
+        misfit(TRUTH, moment, losses.Velocity(period=over))["velocity"] > 1e-6
     )  # the mean is not the end
 
 
 def test_all_losses_together_see_no_misfit_where_they_stop_at_months(small):
-    between = [(2000.0, 2000.5), (2000.25, 2001.0)]
-    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, between=between, at=2000.75)
+    over = [(2000.0, 2000.5), (2000.25, 2001.0)]
+    (twin,) = odinn.synthetic_observations(TRUTH, small, SPAN, of=ALL, over=over, at=2000.75)
     kinds = losses.Thickness() + losses.Velocity() + losses.ElevationChange() + losses.MassBalance()
     exact, wrong = (
         misfit(m, twin, kinds)
@@ -75,9 +75,9 @@ def test_a_balance_is_that_of_the_run_inside_the_outline(small):
             {"of": ("speed",)},
             "'speed' is unknown; known: thickness, velocity, elevation_change, geodetic",
         ),
-        ({"between": (2000.5, 2001.5)}, "2001.5000 lies outside the span"),
-        ({"at": 1999.0}, "1999.0000 lies outside the span"),
-        ({"between": (2000.5, 2000.0)}, "not after its start"),
+        ({"over": (2000.5, 2001.5)}, "2001.5000 lies outside the period"),
+        ({"at": 1999.0}, "1999.0000 lies outside the period"),
+        ({"over": (2000.5, 2000.0)}, "not after its start"),
     ],
 )
 def test_what_cannot_be_made_is_an_error(small, arguments, message):

@@ -261,12 +261,12 @@ ROUGH = odinn.inputs.TopographicRoughness(direction="both")
         odinn.laws.CuffeyPaterson([odinn.inputs.MonthlyTemperature("cell")], polynomial=True),
         odinn.losses.Thickness(at=[2000, 2001.5], error={"a": np.ones((3, 4)), "b": 2}, margin=1)
         + 0.1 * odinn.losses.Thickness(points={"a": POINTS}, where={"a": True, "b": False})
-        + odinn.losses.Velocity("log", between=(2000, 2001), error=np.float32(0.5))
-        + odinn.losses.ElevationChange(between=[("2000-01-01", "2001-01-01")], mean=True)
+        + odinn.losses.Velocity("log", period=(2000, 2001), error=np.float32(0.5))
+        + odinn.losses.ElevationChange(period=[("2000-01-01", "2001-01-01")], mean=True)
         + odinn.losses.MassBalance(target={"a": -0.5}, error=0.1)
         + odinn.losses.SmoothVelocity(error=2)
-        + odinn.regularization.Smoothness("flow.A", "variation")
-        + odinn.regularization.Prior("flow.A", 0.5, guess=1e-17),
+        + odinn.losses.Smoothness("flow.A", "variation")
+        + odinn.losses.Prior("flow.A", 0.5, guess=1e-17),
         odinn.optimizers.adam(1e-2, 5, batch=2),
         odinn.verification.exact_solutions.ExactBalance(
             dome=odinn.verification.exact_solutions.Halfar(),

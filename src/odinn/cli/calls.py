@@ -20,7 +20,7 @@ from pydantic import create_model
 import odinn
 from odinn.cli.schema import Section, Values, checked, unknown
 from odinn.errors import InputError
-from odinn.learning import losses, optimizers, regularization
+from odinn.learning import losses, optimizers
 from odinn.learning.terms import AbstractTerm
 from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
@@ -49,11 +49,11 @@ def snake(name: str) -> str:
 def registry(kind: Kind) -> Mapping[str, Function]:
     """What may be named, in YAML's spelling: the public, concrete members of modules of odinn."""
     if kind == "optimizers":
-        # Optimizers are functions, and those of other modules are no optimizers.
-        functions = inspect.getmembers(optimizers, inspect.isfunction)
-        return {name: f for name, f in functions if f.__module__ == optimizers.__name__}
+        # those that are called are in lower case, as in Python
+        names = [name for name in optimizers.__all__ if name.islower()]
+        return {name: getattr(optimizers, name) for name in names}
     if kind == "losses":
-        members = inspect.getmembers(losses) + inspect.getmembers(regularization)
+        members = inspect.getmembers(losses)
         return _concrete(members, AbstractTerm)
     module = odinn.laws if kind == "laws" else odinn.inputs
     members = [(name, getattr(module, name)) for name in module.__all__]

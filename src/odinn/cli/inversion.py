@@ -32,7 +32,7 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
     study = inverting.prepared(settings, str(path), trial=check, say=console.print)
     learned, data = inverting.described(study)
     stand_in = check and settings.synthetic is not None
-    report.print_study(learned, data, len(study.glaciers), study.span, stand_in=stand_in)
+    report.print_study(learned, data, len(study.glaciers), study.period, stand_in=stand_in)
     if check:
         console.print("Nothing was run. Without --check this inversion starts.")
         return
@@ -64,7 +64,7 @@ def _learned(settings: InvertConfig, study: Study, path: str) -> tuple[Inversion
         study.model,
         study.glaciers,
         study.loss,
-        study.span,
+        study.period,
         optimizer=build_optimizer(settings, path),
         checkpoint=settings.checkpoint_path,
         seed=settings.seed,

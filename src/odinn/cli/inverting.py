@@ -20,7 +20,7 @@ from odinn.dates import decimal_year, month_index
 from odinn.errors import InputError, SolverError, where
 from odinn.glacier import Glacier, Observations
 from odinn.learning.choices import as_intervals
-from odinn.learning.objective import loss_settings
+from odinn.learning.pure_objective import loss_settings
 from odinn.learning.synthetic import KINDS
 from odinn.learning.terms import AbstractLoss, Total
 from odinn.model.binding import as_list, bind, learned_slots
@@ -31,7 +31,7 @@ from odinn.physics.laws.base import AbstractLaw
 from odinn.run.checks import check_run
 
 Say = Callable[[str], None]
-Span = tuple[float, float]
+Period = tuple[float, float]
 Fields = dict[str, np.ndarray]  # by kind: thickness (m), velocity (speed, m yr⁻¹)
 
 _ROUND_OFF = 1e-7  # years: a run that is shorter is none
@@ -50,7 +50,7 @@ class Study(eqx.Module):
     model: Model
     glaciers: list[Glacier]
     loss: Total
-    span: Span
+    period: Period
     truth: Model | None
     options: dict[str, Any]  # of odinn.simulate
 
@@ -70,7 +70,7 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> Study
             replaced.append(section.replace)
             say(f"  {glaciers[-1]}")
     as_list(glaciers)  # an id twice is an error
-    span = _span(config.span, path)
+    period = _period(config.period, path)
     model = learning.build_model(config.model, f"{path}: model", None if trial else glaciers)
     if config.calibrate is not None:
         # On the series without its scenario, as in a run.
@@ -81,7 +81,7 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> Study
         "dtype": config.dtype,
         "max_steps": config.max_steps,
     }
-    study = Study(model, glaciers, learning.build_loss(config, path), span, None, options)
+    study = Study(model, glaciers, learning.build_loss(config, path), period, None, options)
     synthetic = config.synthetic
     if synthetic is not None:
         truth = bind(learning.build_truth(synthetic, model, path), glaciers)
@@ -108,7 +108,7 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
     data = []
     for glacier in study.glaciers:
         for name, _, term in study.loss.data:
-            targets = _targets(term, glacier, study.span)
+            targets = _targets(term, glacier, study.period)
             number = "none" if targets is None else str(int(term.count(targets)))
             data.append((glacier.rgi_id, name, number))
     return learned, data
@@ -125,13 +125,15 @@ def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, F
     for start in glaciers:
         dates = {}  # the last date that has data of a kind
         for _, _, term in study.loss.data:
-            stops = term.stops(start, study.span) if term.name in ("thickness", "velocity") else ()
+            stops = (
+                term.stops(start, study.period) if term.name in ("thickness", "velocity") else ()
+            )
             if stops:
                 dates[term.name] = float(stops[-1])
         glacier = start.settled()
         runs = {date: _run_to(date, study, model, glacier) for date in dates.values()}
         if not runs:  # whether it runs at all
-            _run_to(study.span[1], study, model, glacier)
+            _run_to(study.period[1], study, model, glacier)
         fields = {}
         for kind, date in dates.items():
             thickness, months = runs[date]
@@ -159,12 +161,12 @@ def _run_to(
     date: float, study: Study, model: Model, glacier: Glacier
 ) -> tuple[np.ndarray, np.ndarray]:
     """Thickness of a glacier at a date, (ny, nx), and the month whose laws hold there, (1,)."""
-    start = study.span[0]
-    span = date - start
-    if span <= _ROUND_OFF:
+    start = study.period[0]
+    period = date - start
+    if period <= _ROUND_OFF:
         return np.asarray(glacier.thickness), np.array([month_index(start)])
     sim = odinn.simulate(
-        model, glacier, start, date, save_every=span, progress=False, **study.options
+        model, glacier, start, date, save_every=period, progress=False, **study.options
     )
     return sim.thickness[-1], sim.months[-1:]
 
@@ -177,19 +179,19 @@ def _described(value: Parameter | AbstractLaw) -> str:
     return f"{type(value).__name__} of {inputs}"
 
 
-def _targets(term: AbstractLoss, glacier: Glacier, span: Span) -> Any:
+def _targets(term: AbstractLoss, glacier: Glacier, period: Period) -> Any:
     """The data of a term, whatever rows of a run they would be compared with."""
 
     def any_row(date: float) -> int:
         return 0
 
-    return term.targets(glacier, span, any_row)
+    return term.targets(glacier, period, any_row)
 
 
 def _check(study: Study) -> None:
     """Everything that can be wrong before the first compilation."""
-    t0, t1 = study.span
-    settings = loss_settings(study.span, study.options)
+    t0, t1 = study.period
+    settings = loss_settings(study.period, study.options)
     if not learned_slots(study.model, study.glaciers):
         raise InputError(
             "nothing to learn: put {parameter: ...} or {law: ...} where a number stands in model:"
@@ -197,20 +199,20 @@ def _check(study: Study) -> None:
     for glacier in study.glaciers:
         check_run(study.model, glacier.settled(), settings)
         for name, _, term in study.loss.data:
-            for t in term.stops(glacier, study.span):
+            for t in term.stops(glacier, study.period):
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:  # dates are decimal years, round-off apart
-                    span = f"span: {t0:g} to {t1:g}"
-                    message = f"{name}: an observation of {t:.4f} lies outside {span}"
+                    period = f"period: {t0:g} to {t1:g}"
+                    message = f"{name}: an observation of {t:.4f} lies outside {period}"
                     raise InputError(where(glacier.rgi_id, message))
-            _targets(term, glacier, study.span)
+            _targets(term, glacier, study.period)
     for _, _, penalty in study.loss.regularization:
         penalty.value(study.model, study.glaciers)
 
 
-def _span(span: learning.Period, path: str) -> Span:
-    t0, t1 = (decimal_year(t) for t in span)
+def _period(period: learning.Period, path: str) -> Period:
+    t0, t1 = (decimal_year(t) for t in period)
     if not t0 < t1:
-        raise InputError(f"{path}: span: ends at {t1:g}, which is not after its start {t0:g}")
+        raise InputError(f"{path}: period: ends at {t1:g}, which is not after its start {t0:g}")
     return t0, t1
 
 
@@ -237,12 +239,12 @@ def _with_synthetic(
 ) -> list[Glacier]:
     """The study's glaciers with data that its truth makes."""
     kinds = _kinds(study.loss) if section.of is None else section.of
-    intervals = as_intervals(section.between)
+    intervals = as_intervals(section.over)
     at = None if section.at is None else decimal_year(section.at)  # type: ignore[arg-type]
     if trial:
         glaciers = []
         for glacier in study.glaciers:
-            observations = _stand_in(glacier, kinds, at, intervals, study.span)
+            observations = _stand_in(glacier, kinds, at, intervals, study.period)
             glaciers.append(glacier.replace(observations=observations))
         return glaciers
     say(f"  making synthetic data: {', '.join(kinds)} (the first run compiles for some seconds)")
@@ -250,10 +252,10 @@ def _with_synthetic(
     return odinn.synthetic_observations(
         study.truth,
         study.glaciers,
-        study.span,
+        study.period,
         of=kinds,
         at=at,
-        between=intervals,
+        over=intervals,
         noise=section.noise,
         seed=section.seed,
         **study.options,
@@ -275,7 +277,7 @@ def _stand_in(
     kinds: list[str],
     at: float | None,
     intervals: tuple[Any, ...] | None,
-    span: Span,
+    period: Period,
 ) -> Observations:
     """Observations that are where the glacier has ice now, to count what would be there."""
     thickness = np.asarray(glacier.thickness)
@@ -285,10 +287,10 @@ def _stand_in(
     dates: dict[str, Any] = {}
     for name in names:
         if name != "elevation_change":
-            dates[name] = span[1] if at is None else at
+            dates[name] = period[1] if at is None else at
         # The thickness is of a date, all else is a mean over the intervals where there are any.
         if intervals is not None and name != "thickness":
             dates[name] = list(intervals)
     if "geodetic" in kinds:
-        fields["geodetic"] = (0.0, *span)
+        fields["geodetic"] = (0.0, *period)
     return Observations(**fields, dates=dates)

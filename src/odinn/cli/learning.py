@@ -74,7 +74,7 @@ class SyntheticSection(Section):
     )
     of: list[str] | None = Field(None, description="kinds of data; default: those in the loss")
     at: Time | list[Time] | None = None
-    between: object = Field(
+    over: object = Field(
         None, description="(start, end) or a list of such, of velocity and elevation change"
     )
     noise: dict[str, float] | None = None
@@ -98,7 +98,7 @@ class InvertConfig(Section):
     calibrate: CalibrateSection | None = None
     synthetic: SyntheticSection | None = None
     loss: list[object] = Field(min_length=1)
-    span: Period
+    period: Period
     optimizer: list[object] | None = None
     checkpoint: str | None = Field(
         None, description="file; default: checkpoint.npz in output.directory"
@@ -342,9 +342,9 @@ def _checked_synthetic(section: SyntheticSection, place: str) -> SyntheticSectio
             if kind not in KINDS:
                 raise InputError(f"{place}.{key}: {unknown(kind, KINDS)}")
     try:
-        as_intervals(section.between)
+        as_intervals(section.over, "over")
     except InputError as error:
-        raise InputError(f"{place}.between: {error}") from error
+        raise InputError(f"{place}.over: {error}") from error
     return section.model_copy(update={"model": model})
 
 

@@ -110,7 +110,7 @@ def print_study(
     learned: Sequence[tuple[str, str, int, str]],
     data: Sequence[tuple[str, str, str]],
     glaciers: int,
-    span: tuple[float, float],
+    period: tuple[float, float],
     *,
     stand_in: bool,
 ) -> None:
@@ -129,7 +129,7 @@ def print_study(
         table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
     console.print(table)
     total = sum(count for _, _, count, _ in learned)
-    console.print(f"{total} numbers from {glaciers} glacier(s), {span[0]:g} to {span[1]:g}")
+    console.print(f"{total} numbers from {glaciers} glacier(s), {period[0]:g} to {period[1]:g}")
 
 
 def print_fit(fit: Inversion) -> None:

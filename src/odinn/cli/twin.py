@@ -50,11 +50,11 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
         cold.append(glacier.replace(climate=glacier.climate.shift(temp=COLDER)))
     temperature = odinn.inputs.LongTermTemperature(per="cell")
     truth = odinn.laws.CuffeyPaterson((temperature,))
-    span = (START, START + 1)
+    period = (START, START + 1)
     glaciers = odinn.synthetic_observations(
         odinn.Model(odinn.SIA2D(A=truth), None),
         cold,
-        span,
+        period,
         of=("velocity",),
         noise={"velocity": NOISE},
         stepper=odinn.SSPRK3(),  # not that of the inversion, which is not to know the truth's steps
@@ -64,5 +64,5 @@ def learn(steps: int = 40, count: int = 2) -> Twin:
     # mypy misses equinox's defaults
     loss = odinn.losses.Velocity("log", error=NOISE)  # type: ignore[call-arg, arg-type]
     method = odinn.optimizers.gauss_newton(steps)
-    fit = odinn.invert(model, glaciers, loss, span, optimizer=method, progress=False)
+    fit = odinn.invert(model, glaciers, loss, period, optimizer=method, progress=False)
     return Twin(fit, truth, model.flow.A, glaciers)

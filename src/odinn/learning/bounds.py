@@ -75,7 +75,7 @@ def advice(found: AtBound) -> str:
     return (
         f"{found}. The data ask for more, or say too little: widen the bounds if values beyond "
         "them are physical; else look for errors that it makes up for (in thickness, sliding or "
-        "balance), or add data or odinn.regularization.Prior."
+        "balance), or add data or odinn.losses.Prior."
     )
 
 

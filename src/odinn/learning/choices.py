@@ -35,20 +35,20 @@ def as_dates(at: object) -> Times:
     return listed
 
 
-def as_intervals(between: object) -> Times:
+def as_intervals(period: object, name: str = "period") -> Times:
     """(start, end) or a list of such as ((start, end), ...); None passes through."""
-    if between is None:
+    if period is None:
         return None
-    pairs = _listed(between) if _several(between) else []
+    pairs = _listed(period) if _several(period) else []
     if not all(_several(pair) for pair in pairs):
         pairs = [pairs]
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise InputError(f"between={between!r}: expected (start, end), or a list of such pairs")
+        raise InputError(f"{name}={period!r}: expected (start, end), or a list of such pairs")
     intervals = tuple((decimal_year(first), decimal_year(last)) for first, last in pairs)
     for first, last in intervals:
         if not first < last:
             raise InputError(
-                f"between: the interval ends at {last:g}, which is not after its start {first:g}"
+                f"{name}: the interval ends at {last:g}, which is not after its start {first:g}"
             )
     return intervals
 

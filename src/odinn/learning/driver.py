@@ -20,8 +20,8 @@ from odinn.glacier import Glacier
 from odinn.learning.bounds import AtBound, advice, at_bounds
 from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
 from odinn.learning.gradients import misfits_at
-from odinn.learning.objective import objective
 from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
+from odinn.learning.pure_objective import objective
 from odinn.learning.search import Evaluation, Search
 from odinn.learning.state import InversionState, Memory
 from odinn.model.binding import as_list
@@ -154,7 +154,7 @@ def _check(search: Search, stages: list[AbstractOptimizer]) -> None:
         numbers, most = search.start.size, stage.most_numbers
         if most is not None and numbers > most:
             raise InputError(
-                f"optimizers.{type(stage).__name__}: {numbers} numbers, at most {most}; use lbfgs"
+                f"optimizers.{stage.name}: {numbers} numbers, at most {most}; use lbfgs"
             )
 
 

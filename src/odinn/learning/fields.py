@@ -34,7 +34,7 @@ from odinn.learning.points import (
     only_inside,
     points_of,
 )
-from odinn.learning.terms import AbstractLoss, Outcome, RowOf, Span
+from odinn.learning.terms import AbstractLoss, Outcome, Period, RowOf
 
 # decimal year, and whether the laws are those of the month that begins then
 Moment = tuple[float, bool]
@@ -80,15 +80,15 @@ class AbstractFieldLoss(AbstractLoss):
     """A misfit of a field, on cells or at points, at dates or over intervals.
 
     Args:
-        at, between: dates (t,) or intervals (start, end) that were asked for; None and None: the
+        at, period: dates (t,) or intervals (start, end) that were asked for; None and None: the
             data's own.
         mean: compare the mean over the data of each date or interval instead of each.
         reads: what of the run is looked at. Bare ground has 0 m of thickness, but no velocity.
-        undated: when data count that have no date: at the end of the span, or over all of it.
+        undated: when data count that have no date: at the end of the run, or over all of it.
     """
 
     at: eqx.AbstractVar[Times]
-    between: eqx.AbstractVar[Times]
+    period: eqx.AbstractVar[Times]
     error: eqx.AbstractVar[Entries]
     margin: eqx.AbstractVar[int]
     where: eqx.AbstractVar[Entries]
@@ -96,7 +96,7 @@ class AbstractFieldLoss(AbstractLoss):
     mean: eqx.AbstractVar[bool]
     usual_error: eqx.AbstractClassVar[float]
     reads: eqx.AbstractClassVar[Literal["thickness", "velocity"]]
-    undated: eqx.AbstractClassVar[Literal["end", "span"]]
+    undated: eqx.AbstractClassVar[Literal["end", "period"]]
 
     @property
     @abc.abstractmethod
@@ -116,9 +116,9 @@ class AbstractFieldLoss(AbstractLoss):
         times state.
         """
 
-    def times(self, glacier: Glacier, span: Span) -> list[Time]:
+    def times(self, glacier: Glacier, period: Period) -> list[Time]:
         """Dates or intervals of the data: those asked for, else their own, else the usual one."""
-        asked = self.at if self.between is None else self.between
+        asked = self.at if self.period is None else self.period
         if asked is not None:
             return list(asked)
         points = self.own_points(glacier)
@@ -128,7 +128,7 @@ class AbstractFieldLoss(AbstractLoss):
             own = points.times()
         if own is not None:
             return own
-        return [span] if self.undated == "span" else [(span[1],)]
+        return [period] if self.undated == "period" else [(period[1],)]
 
     def own_points(self, glacier: Glacier) -> Points | None:
         """The points of a glacier, None for data on cells."""
@@ -142,18 +142,18 @@ class AbstractFieldLoss(AbstractLoss):
             return self.points[glacier.rgi_id]
         return self.points
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+    def stops(self, glacier: Glacier, period: Period) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return ()
-        moments = [self.moments(time) for time in self.times(glacier, span)]
+        moments = [self.moments(time) for time in self.times(glacier, period)]
         return tuple(sorted({t for own in moments for t, _ in own}))
 
-    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> Targets | None:
+    def targets(self, glacier: Glacier, period: Period, index: RowOf) -> Targets | None:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return None
-        data = self._data(glacier, span)
+        data = self._data(glacier, period)
         select = data.select & counting(self.where, data.select.shape, glacier, self.name)
         # points have their components last, fields before the cells
         measured = np.isfinite(data.values) & (select if data.place is None else select[:, None])
@@ -180,8 +180,8 @@ class AbstractFieldLoss(AbstractLoss):
             points=data.place,
         )
 
-    def _data(self, glacier: Glacier, span: Span) -> _Data:
-        times, points = self.times(glacier, span), self.own_points(glacier)
+    def _data(self, glacier: Glacier, period: Period) -> _Data:
+        times, points = self.times(glacier, period), self.own_points(glacier)
         core = inside(np.asarray(glacier.mask), self.margin)
         if points is None:
             return self._on_cells(glacier, times, core)

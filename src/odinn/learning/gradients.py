@@ -23,7 +23,7 @@ from odinn.learning.misfit import (
     compiled_gradient,
     compiled_value,
 )
-from odinn.learning.objective import Objective, misfits_to, objective
+from odinn.learning.pure_objective import Objective, misfits_to, objective
 from odinn.model.model import Model
 from odinn.physics.processes.base import PyTree
 from odinn.run.checks import Replays

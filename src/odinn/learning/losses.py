@@ -33,15 +33,19 @@ from odinn.learning.choices import (
 )
 from odinn.learning.fields import AbstractFieldLoss, Moment
 from odinn.learning.points import Points, PointsGiven, as_points
-from odinn.learning.terms import AbstractLoss, Outcome, RowOf, Span, Total
+from odinn.learning.regularization import AbstractRegularization, Prior, Smoothness
+from odinn.learning.terms import AbstractLoss, Outcome, Period, RowOf, Total
 
 __all__ = [
     "AbstractLoss",
+    "AbstractRegularization",
     "ElevationChange",
     "MassBalance",
     "Outcome",
     "Points",
+    "Prior",
     "SmoothVelocity",
+    "Smoothness",
     "Thickness",
     "Total",
     "Velocity",
@@ -52,7 +56,7 @@ class Thickness(AbstractFieldLoss):
     """Ice thickness, m.
 
     Args:
-        at: date or dates of the data; default the observation's own, else the end of the span.
+        at: date or dates of the data; default the observation's own, else the end of the run.
         error: standard error, m: a number, a field, or {rgi_id: either}; default the data's own,
             else 1 m.
         margin: only data at least this many cells inside the outline; 0 takes all cells inside it,
@@ -74,7 +78,7 @@ class Thickness(AbstractFieldLoss):
     usual_error: ClassVar[float] = 1.0
     reads: ClassVar[Literal["thickness"]] = "thickness"
     undated: ClassVar[Literal["end"]] = "end"
-    between: ClassVar[None] = None
+    period: ClassVar[None] = None
     mean: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("thickness",)
     log_floor: ClassVar[None] = None
@@ -94,10 +98,10 @@ class Velocity(AbstractFieldLoss):
     Args:
         component: "speed", "xy" (both components), or "log" (ratio of speeds: log((v +
             floor)/(v_obs + floor))).
-        at: date or dates. between: (start, end) or a list of such: the mean velocity over each, by
+        at: date or dates. period: (start, end) or a list of such: the mean velocity over each, by
             the trapezoid rule over its ends and the months between; the speed is that of the mean
             vector, as between two images or two surveys. Default the observation's own dates, else
-            the end of the span.
+            the end of the run.
         error: m yr⁻¹, or of the logarithm; default the data's own (m yr⁻¹, converted for "log"),
             else 1.
         margin, where: as for :class:`Thickness`.
@@ -111,7 +115,7 @@ class Velocity(AbstractFieldLoss):
     error: Entries = eqx.field(default=None, converter=as_fields)
     margin: int = 0
     floor: float = 1.0
-    between: Times = eqx.field(default=None, converter=as_intervals)
+    period: Times = eqx.field(default=None, converter=as_intervals)
     where: Entries = eqx.field(default=None, converter=as_fields)
     points: PointsGiven = eqx.field(default=None, converter=as_points)
 
@@ -126,9 +130,9 @@ class Velocity(AbstractFieldLoss):
             raise InputError(
                 f"Velocity(component={self.component!r}): expected 'speed', 'xy' or 'log'"
             )
-        if self.at is not None and self.between is not None:
+        if self.at is not None and self.period is not None:
             raise InputError(
-                "Velocity(at=..., between=...): give one of the two, or add two losses up"
+                "Velocity(at=..., period=...): give one of the two, or add two losses up"
             )
         if not self.floor > 0:
             raise InputError(f"Velocity(floor={self.floor!r}): expected a positive speed, m/yr")
@@ -163,8 +167,8 @@ class ElevationChange(AbstractFieldLoss):
     """Mean rate of thickness change between two dates, m yr⁻¹.
 
     Args:
-        between: (start, end), or a list of such with a field each; default the observation's own,
-            else the span.
+        period: (start, end), or a list of such with a field each; default the observation's own,
+            else that of the run.
         error: m yr⁻¹, default the data's own, else 0.1; otherwise as for :class:`Thickness`.
         mean: compare the mean over the measured cells inside the outline (or points) instead of
             each.
@@ -172,7 +176,7 @@ class ElevationChange(AbstractFieldLoss):
             and start and end.
     """
 
-    between: Times = eqx.field(default=None, converter=as_intervals)
+    period: Times = eqx.field(default=None, converter=as_intervals)
     error: Entries = eqx.field(default=None, converter=as_fields)
     mean: bool = eqx.field(static=True, default=False)
     margin: int = 0
@@ -182,7 +186,7 @@ class ElevationChange(AbstractFieldLoss):
     name: ClassVar[str] = "elevation_change"
     usual_error: ClassVar[float] = 0.1
     reads: ClassVar[Literal["thickness"]] = "thickness"
-    undated: ClassVar[Literal["span"]] = "span"
+    undated: ClassVar[Literal["period"]] = "period"
     at: ClassVar[None] = None
     kinds: ClassVar[tuple[str, ...]] = ("elevation_change",)
     log_floor: ClassVar[None] = None
@@ -205,27 +209,27 @@ class MassBalance(AbstractLoss):
     Args:
         target: m w.e. yr⁻¹, a number or one for each interval; default the glacier's geodetic
             balance.
-        between: (start, end), or a list of such; default the span. error: m w.e. yr⁻¹, a number or
-            one for each interval.
+        period: (start, end), or a list of such; default that of the run.
+        error: m w.e. yr⁻¹, a number or one for each interval.
         where: cells to take the mean over, a field or {rgi_id: field, True or False}; False leaves
             the glacier out.
     """
 
     target: Entries = eqx.field(default=None, converter=as_fields)
-    between: Times = eqx.field(default=None, converter=as_intervals)
+    period: Times = eqx.field(default=None, converter=as_intervals)
     error: Entries = eqx.field(default=0.1, converter=as_fields)
     where: Entries = eqx.field(default=None, converter=as_fields)
 
     name: ClassVar[str] = "mass_balance"
     uses_balance: ClassVar[bool] = True
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+    def stops(self, glacier: Glacier, period: Period) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return ()
-        return tuple(sorted({t for interval in self._intervals(span) for t in interval}))
+        return tuple(sorted({t for interval in self._intervals(period) for t in interval}))
 
-    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> tuple[Array, ...] | None:
+    def targets(self, glacier: Glacier, period: Period, index: RowOf) -> tuple[Array, ...] | None:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return None
@@ -233,7 +237,7 @@ class MassBalance(AbstractLoss):
         mask = mask & counting(self.where, mask.shape, glacier, self.name)
         if not mask.any():
             raise refused(glacier, self.name, "there are no cells inside its mask")
-        intervals = self._intervals(span)
+        intervals = self._intervals(period)
         ends = np.array([[index(t) for t in interval] for interval in intervals], np.int32)
         years = np.array([last - first for first, last in intervals])
         target = self._of_intervals("target", self._target(glacier), len(years), glacier)
@@ -255,8 +259,8 @@ class MassBalance(AbstractLoss):
         """See :class:`AbstractLoss`."""
         return len(targets[1])
 
-    def _intervals(self, span: Span) -> tuple[Time, ...]:
-        return (span,) if self.between is None else self.between
+    def _intervals(self, period: Period) -> tuple[Time, ...]:
+        return (period,) if self.period is None else self.period
 
     def _target(self, glacier: Glacier) -> Entry:
         if self.target is not None:
@@ -280,7 +284,7 @@ class SmoothVelocity(AbstractLoss):
     It needs no data: it keeps learned fields from making velocities that jump from cell to cell.
 
     Args:
-        at: date or dates; default the end of the span. error: the difference that is expected, m
+        at: date or dates; default the end of the run. error: the difference that is expected, m
             yr⁻¹.
         margin: only cells at least this many (>= 1) cells inside the outline. where: as for
             :class:`Thickness`.
@@ -304,13 +308,13 @@ class SmoothVelocity(AbstractLoss):
                 "outside"
             )
 
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+    def stops(self, glacier: Glacier, period: Period) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return ()
-        return (span[1],) if self.at is None else tuple(t for (t,) in self.at)
+        return (period[1],) if self.at is None else tuple(t for (t,) in self.at)
 
-    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> tuple[Array, Array] | None:
+    def targets(self, glacier: Glacier, period: Period, index: RowOf) -> tuple[Array, Array] | None:
         """See :class:`AbstractLoss`."""
         if is_left_out(self.where, glacier, self.name):
             return None
@@ -318,7 +322,7 @@ class SmoothVelocity(AbstractLoss):
         core &= counting(self.where, core.shape, glacier, self.name)
         if not core.any():
             raise refused(glacier, self.name, "there are no cells inside its mask")
-        rows = np.array([index(t) for t in self.stops(glacier, span)], np.int32)
+        rows = np.array([index(t) for t in self.stops(glacier, period)], np.int32)
         # cells at the border of the grid have no four neighbours
         return rows, core[1:-1, 1:-1].astype(float)
 

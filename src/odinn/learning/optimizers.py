@@ -19,6 +19,8 @@ from odinn.learning.search import Evaluation, Search, Vector
 from odinn.learning.state import InversionState, Memory
 from odinn.physics.processes.base import PyTree
 
+__all__ = ["AbstractOptimizer", "adam", "gauss_newton", "lbfgs"]
+
 _LONGEST: Final = 1.0  # step of Gauss–Newton, in unconstrained numbers
 _STUCK: Final = "stuck"  # in the memory of a stage that found no better point
 
@@ -46,6 +48,7 @@ class AbstractOptimizer(eqx.Module):
     target: eqx.AbstractVar[float]
     patience: eqx.AbstractVar[int | None]
     most_numbers: eqx.AbstractClassVar[int | None]
+    name: eqx.AbstractClassVar[str]
 
     @abc.abstractmethod
     def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
@@ -67,9 +70,7 @@ class AbstractOptimizer(eqx.Module):
 
     def __check_init__(self) -> None:
         if self.steps < 1:
-            raise InputError(
-                f"optimizers.{type(self).__name__}: steps={self.steps}, expected at least 1"
-            )
+            raise InputError(f"optimizers.{self.name}: steps={self.steps}, expected at least 1")
 
 
 class Adam(AbstractOptimizer):
@@ -87,6 +88,7 @@ class Adam(AbstractOptimizer):
     patience: int | None = eqx.field(default=None, kw_only=True)
     target: float = eqx.field(default=0.0, kw_only=True)
 
+    name: ClassVar[str] = "adam"
     most_numbers: ClassVar[None] = None
 
     def __check_init__(self) -> None:
@@ -152,6 +154,7 @@ class LBFGS(AbstractOptimizer):
     patience: int | None = eqx.field(default=None, kw_only=True)
     target: float = eqx.field(default=0.0, kw_only=True)
 
+    name: ClassVar[str] = "lbfgs"
     most_numbers: ClassVar[None] = None
 
     def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
@@ -197,6 +200,7 @@ class GaussNewton(AbstractOptimizer):
     patience: int | None = eqx.field(default=None, kw_only=True)
     target: float = eqx.field(default=0.0, kw_only=True)
 
+    name: ClassVar[str] = "gauss_newton"
     # each costs one forward derivative of the run
     most_numbers: ClassVar[int] = 100
 

@@ -17,7 +17,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.evaluation import Sizes, gradient_of, value_of
 from odinn.learning.misfit import GlacierMisfit, compiled_jacobian
-from odinn.learning.objective import Objective
+from odinn.learning.pure_objective import Objective
 from odinn.physics.processes.base import PyTree
 
 Vector = Float[np.ndarray, " n"]

@@ -36,11 +36,11 @@ Runs = dict[Moment, tuple[Simulation, int]]
 def synthetic_observations(
     model: Model,
     glaciers: Glacier | Sequence[Glacier],
-    span: tuple[Date, Date],
+    period: tuple[Date, Date],
     *,
     of: Sequence[str] = ("thickness", "velocity"),
     at: object = None,
-    between: object = None,
+    over: object = None,
     noise: Mapping[str, float] | None = None,
     seed: int = 0,
     **options: Any,
@@ -50,12 +50,12 @@ def synthetic_observations(
 
     Args:
         of: "thickness" (m), "velocity" (vx, vy and speed, m yr⁻¹), "elevation_change" (m yr⁻¹),
-            "geodetic" (the glacier-wide balance of the span, m w.e. yr⁻¹, which
+            "geodetic" (the glacier-wide balance of the period, m w.e. yr⁻¹, which
             :class:`odinn.losses.MassBalance` reads).
         at: decimal year or date of thickness and velocity, or a list of such; default the end of
-            the span.
-        between: (start, end) or a list of such: velocity is its mean and elevation change its rate
-            over each. Default velocity at ``at``, and the change over the span.
+            the period.
+        over: (start, end) or a list of such: velocity is its mean and elevation change its rate
+            over each. Default velocity at ``at``, and the change over the period.
         noise: standard deviation by kind, relative to the value, such as {"thickness": 0.1,
             "velocity": 0.05}.
         options: keywords of :func:`odinn.simulate`.
@@ -68,20 +68,20 @@ def synthetic_observations(
     tolerance.
 
     Raises:
-        InputError: an unknown kind, or a date outside the span.
+        InputError: an unknown kind, or a date outside the period.
     """
     for kind in (*of, *(noise or {})):
         if kind not in KINDS:
             raise InputError(
                 f"synthetic_observations: {kind!r} is unknown; known: {', '.join(KINDS)}"
             )
-    t0, t1 = (decimal_year(t) for t in span)
+    t0, t1 = (decimal_year(t) for t in period)
     dated = as_dates(at) or ((t1,),)
-    intervals = as_intervals(between)
+    intervals = as_intervals(over, "over")
     for t in itertools.chain(*dated, *(intervals or ())):
         if not t0 <= t <= t1:
             raise InputError(
-                f"synthetic_observations: {t:.4f} lies outside the span {t0:.4f} to {t1:.4f}"
+                f"synthetic_observations: {t:.4f} lies outside the period {t0:.4f} to {t1:.4f}"
             )
     wanted = _Wanted(of, (t0, t1), dated, intervals)
     out = []
@@ -96,10 +96,10 @@ def synthetic_observations(
 
 
 class _Wanted(NamedTuple):
-    """Kinds of observations, the span of the run, and when they are made."""
+    """Kinds of observations, the period of the run, and when they are made."""
 
     kinds: Sequence[str]
-    span: tuple[float, float]
+    period: tuple[float, float]
     dates: Sequence[Time]
     intervals: Sequence[Time] | None
 
@@ -139,21 +139,23 @@ def _observed(
             fields[name] = np.where(there, component * factor, np.nan)
             dates[name] = _stated(times)
     if "elevation_change" in wanted.kinds:
-        change = _seen(_CHANGE, wanted.intervals or [wanted.span], _thickness, runs)
+        change = _seen(_CHANGE, wanted.intervals or [wanted.period], _thickness, runs)
         change = errors.on(change, "elevation_change")
         fields["elevation_change"] = np.where(last, change, np.nan)
         if wanted.intervals:
             dates["elevation_change"] = _stated(wanted.intervals)
     geodetic = None
     if "geodetic" in wanted.kinds:
-        rate = errors.on(_geodetic(wanted.span, runs, mask), "geodetic")
-        geodetic = (float(rate), *wanted.span)
+        rate = errors.on(_geodetic(wanted.period, runs, mask), "geodetic")
+        geodetic = (float(rate), *wanted.period)
     return dataclasses.replace(Observations(dates=dates, geodetic=geodetic), **fields)
 
 
-def _geodetic(span: tuple[float, float], runs: Callable[..., Runs], mask: np.ndarray) -> np.ndarray:
-    """The glacier-wide balance of a span, m w.e. yr⁻¹."""
-    start, end = span
+def _geodetic(
+    period: tuple[float, float], runs: Callable[..., Runs], mask: np.ndarray
+) -> np.ndarray:
+    """The glacier-wide balance of a period, m w.e. yr⁻¹."""
+    start, end = period
     run, _ = runs(end)[end, False]
     water = run.model.ice_density / WATER_DENSITY
     return water * _balance(run)[mask].mean() / (end - start)

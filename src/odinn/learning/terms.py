@@ -17,7 +17,7 @@ from odinn.grid import Array
 from odinn.model.model import Model
 from odinn.physics.processes.base import PyTree
 
-Span = tuple[float, float]
+Period = tuple[float, float]
 RowOf = Callable[[float], int]  # of a stop, its row of an Outcome
 
 
@@ -73,11 +73,11 @@ class AbstractLoss(AbstractTerm):
     uses_balance: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def stops(self, glacier: Glacier, span: Span) -> tuple[float, ...]:
+    def stops(self, glacier: Glacier, period: Period) -> tuple[float, ...]:
         """Decimal years at which the loss wants to see the run, which stops there."""
 
     @abc.abstractmethod
-    def targets(self, glacier: Glacier, span: Span, index: RowOf) -> PyTree:
+    def targets(self, glacier: Glacier, period: Period, index: RowOf) -> PyTree:
         """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of
         :class:`Outcome`. None: it is left out."""
 

@@ -222,18 +222,18 @@ def test_means_over_months_are_those_of_each_month_with_its_own_law(glacier):
     at = (fine.times > interval[0] + 1e-6) & (fine.times <= interval[1])
     expected = np.mean(fine.velocity()[0][at], axis=0)
     twin = odinn.synthetic_observations(
-        model, glacier, (2010.25, 2010.75), of=("velocity",), between=interval
+        model, glacier, (2010.25, 2010.75), of=("velocity",), over=interval
     )[0]
     seen = np.isfinite(twin.observations.vx) & (glacier.thickness > 20)
     off = np.abs(twin.observations.vx - expected)[seen]
     assert off.mean() < 0.02 * np.abs(expected[seen]).mean()
-    loss = odinn.losses.Velocity("xy", between=interval)
+    loss = odinn.losses.Velocity("xy", period=interval)
     assert odinn.misfits(model, twin, loss, (2010.25, 2010.75))[glacier.rgi_id]["velocity"] < 1e-20
     plain = odinn.Model(
         odinn.SIA2D(C=4e-4), TI
     )  # laws that stay have one value at the ends of months
     twin = odinn.synthetic_observations(
-        plain, glacier, (2010.25, 2010.75), of=("velocity",), between=interval
+        plain, glacier, (2010.25, 2010.75), of=("velocity",), over=interval
     )[0]
     assert odinn.misfits(plain, twin, loss, (2010.25, 2010.75))[glacier.rgi_id]["velocity"] < 1e-20
 
