@@ -236,7 +236,7 @@ def test_overrides_reach_into_lists(tmp_path):
         (
             "optimizer.0.adam.steps",
             0,
-            r"optimizer.0.adam: optimizers.adam: steps=0, expected at least 1",
+            r"optimizers.adam.steps=0.: expected a whole number of at least 1",
         ),
         (
             "synthetic.noise",

@@ -339,7 +339,7 @@ BAD = {
         lambda: residuals(T(error=np.where(THICK > 100, 1.0, np.nan)), glacier(thickness=THICK)),
         "expected a positive standard error",
     ),
-    "rough": (lambda: losses.SmoothVelocity(margin=0), "expected >= 1"),
+    "rough": (lambda: losses.SmoothVelocity(margin=0), "expected a whole number of at least 1"),
     "half a loss": (OnlyNamed, "abstract"),
 }
 

@@ -73,7 +73,7 @@ def test_a_balance_is_that_of_the_run_inside_the_outline(small):
     [
         (
             {"of": ("speed",)},
-            "'speed' is unknown; known: thickness, velocity, elevation_change, geodetic",
+            "of='speed': expected 'thickness', 'velocity', 'elevation_change' or 'geodetic'",
         ),
         ({"over": (2000.5, 2001.5)}, "2001.5000 lies outside the period"),
         ({"at": 1999.0}, "1999.0000 lies outside the period"),

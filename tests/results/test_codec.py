@@ -61,7 +61,7 @@ PASSING = {
     ),
     *("ErrorController", "CFLController", "TransposeByJax", "ChebyshevTranspose", "Chebyshev"),
     *("RungeKutta", "DiffraxScheme", "_Field", "_Strip", "AbstractTerm", "_Task", "_Velocity"),
-    *("Problem", "Settings", "Outcome", "Targets", "Comparison", "Failure"),
+    *("GlacierMisfit", "Settings", "Outcome", "Targets", "Comparison", "Failure"),
 }
 
 

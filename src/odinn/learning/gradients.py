@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.dates import Date
-from odinn.errors import InputError, SolverError, where
+from odinn.errors import InputError, SolverError, one_of, where
 from odinn.glacier import Glacier
 from odinn.learning.evaluation import gradient_of, value_of
 from odinn.learning.misfit import (
@@ -61,8 +61,7 @@ def value_and_gradient(
 
     It runs on the host. Inside ``jax.jit`` and the like use :func:`odinn.objective`.
     """
-    if method not in METHODS:
-        raise InputError(f"method={method!r}: expected one of {', '.join(map(repr, METHODS))}")
+    one_of("method", method, tuple(METHODS))
     whole = objective(model, glaciers, loss, period, replay=replay, **options)
     if method == "continuous" and whole.settings.coupling == "jump":
         raise InputError(

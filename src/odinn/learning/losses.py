@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError
+from odinn.errors import InputError, one_of, positive, whole
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.choices import (
@@ -126,16 +126,12 @@ class Velocity(AbstractFieldLoss):
     mean: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
-        if self.component not in ("speed", "xy", "log"):
-            raise InputError(
-                f"Velocity(component={self.component!r}): expected 'speed', 'xy' or 'log'"
-            )
+        one_of("component", self.component, ("speed", "xy", "log"), of="Velocity")
+        positive("floor", self.floor, "speed, m/yr", of="Velocity")
         if self.at is not None and self.period is not None:
             raise InputError(
                 "Velocity(at=..., period=...): give one of the two, or add two losses up"
             )
-        if not self.floor > 0:
-            raise InputError(f"Velocity(floor={self.floor!r}): expected a positive speed, m/yr")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -298,15 +294,9 @@ class SmoothVelocity(AbstractLoss):
     name: ClassVar[str] = "smooth_velocity"
 
     def __check_init__(self) -> None:
-        if not self.error > 0:
-            raise InputError(
-                f"SmoothVelocity(error={self.error!r}): expected a positive difference, m/yr"
-            )
-        if self.margin < 1:
-            raise InputError(
-                f"SmoothVelocity(margin={self.margin}): expected >= 1, for there is no velocity "
-                "outside"
-            )
+        positive("error", self.error, "difference, m/yr", of="SmoothVelocity")
+        # there is no velocity outside
+        whole("margin", self.margin, of="SmoothVelocity")
 
     def stops(self, glacier: Glacier, period: Period) -> tuple[float, ...]:
         """See :class:`AbstractLoss`."""

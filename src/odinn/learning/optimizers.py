@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError
+from odinn.errors import InputError, positive, whole
 from odinn.learning.search import Evaluation, Search, Vector
 from odinn.learning.state import InversionState, Memory
 from odinn.physics.processes.base import PyTree
@@ -69,8 +69,7 @@ class AbstractOptimizer(eqx.Module):
         return min(losses[-self.patience :]) >= min(losses[: -self.patience])
 
     def __check_init__(self) -> None:
-        if self.steps < 1:
-            raise InputError(f"optimizers.{self.name}: steps={self.steps}, expected at least 1")
+        whole("steps", self.steps, of=f"optimizers.{self.name}")
 
 
 class Adam(AbstractOptimizer):
@@ -92,13 +91,9 @@ class Adam(AbstractOptimizer):
     most_numbers: ClassVar[None] = None
 
     def __check_init__(self) -> None:
-        if self.batch is not None and self.batch < 1:
-            raise InputError(f"optimizers.adam: batch={self.batch}, expected at least 1")
-        # written so that a rate that is not a number is an error, too
-        if not self.learning_rate > 0:
-            raise InputError(
-                f"optimizers.adam: learning_rate={self.learning_rate}, expected a positive number"
-            )
+        if self.batch is not None:
+            whole("batch", self.batch, of="optimizers.adam")
+        positive("learning_rate", self.learning_rate, of="optimizers.adam")
 
     def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
         """See :class:`AbstractOptimizer`."""

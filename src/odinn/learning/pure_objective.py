@@ -14,7 +14,7 @@ import numpy as np
 
 from odinn.cache import enable_compilation_cache
 from odinn.dates import Date
-from odinn.errors import InputError
+from odinn.errors import InputError, one_of
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.evaluation import buffers_for, value_of
@@ -281,8 +281,7 @@ def objective(
     >>> bool(value > 0)
     True
     """
-    if steps not in ("frozen", "live"):
-        raise InputError(f"objective: steps={steps!r}: expected 'frozen' or 'live'")
+    one_of("steps", steps, ("frozen", "live"), about="objective")
     found = misfits_to(model, glaciers, loss, period, replay, options)
     if not jax.tree.leaves(found.params):
         raise InputError(

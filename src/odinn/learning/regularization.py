@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError
+from odinn.errors import InputError, one_of, positive
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.choices import Entries, as_fields
@@ -48,8 +48,7 @@ class Smoothness(AbstractRegularization):
     kind: Literal["squared", "variation"] = eqx.field(static=True, default="squared")
 
     def __check_init__(self) -> None:
-        if self.kind not in ("squared", "variation"):
-            raise InputError(f"Smoothness(kind={self.kind!r}): expected 'squared' or 'variation'")
+        one_of("kind", self.kind, ("squared", "variation"), of="Smoothness")
 
     @property
     def name(self) -> str:
@@ -116,15 +115,10 @@ class Prior(AbstractRegularization):
     scale: PriorScale | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if not self.sigma > 0:
-            raise InputError(
-                f"Prior({self.slot!r}, sigma={self.sigma!r}): expected a positive departure"
-            )
-        if self.scale not in (None, "unconstrained", "unit", "log", "physical"):
-            raise InputError(
-                f"Prior({self.slot!r}, scale={self.scale!r}): expected 'unconstrained', 'unit', "
-                "'log' or 'physical'"
-            )
+        positive("sigma", self.sigma, "departure", of=self.name)
+        if self.scale is not None:
+            scales = "unconstrained", "unit", "log", "physical"
+            one_of("scale", self.scale, scales, of=self.name)
 
     @property
     def name(self) -> str:

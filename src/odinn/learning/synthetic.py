@@ -12,7 +12,7 @@ import numpy as np
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import Date, decimal_year
-from odinn.errors import InputError
+from odinn.errors import InputError, one_of
 from odinn.glacier import Glacier, Observations, When
 from odinn.learning.choices import Time, as_dates, as_intervals
 from odinn.learning.fields import AbstractFieldLoss, Moment
@@ -71,10 +71,7 @@ def synthetic_observations(
         InputError: an unknown kind, or a date outside the period.
     """
     for kind in (*of, *(noise or {})):
-        if kind not in KINDS:
-            raise InputError(
-                f"synthetic_observations: {kind!r} is unknown; known: {', '.join(KINDS)}"
-            )
+        one_of("of", kind, KINDS, about="synthetic_observations")
     t0, t1 = (decimal_year(t) for t in period)
     dated = as_dates(at) or ((t1,),)
     intervals = as_intervals(over, "over")
