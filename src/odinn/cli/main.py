@@ -13,8 +13,6 @@ from typing import Annotated
 
 import typer
 
-from odinn.cli import report
-from odinn.cli.report import console, errors
 from odinn.errors import InputError, OdinnError
 
 app = typer.Typer(
@@ -31,11 +29,11 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        console.print(f"odinn {version('odinn-model')}")
+        typer.echo(f"odinn {version('odinn-model')}")
         raise typer.Exit()
 
 
-# The commands load what they need themselves: `odinn --help` is not to wait for plots or xarray.
+# The commands load what they need themselves: `odinn --help` is not to wait for JAX.
 
 
 @app.callback()
@@ -218,22 +216,28 @@ def demo(
     NetCDF, in a few minutes.
     """
     from odinn.cli.demo import run_demo
+    from odinn.cli.report import console
 
     run_demo(output, console.print, years=years, coarsen=coarsen)
 
 
 def main() -> None:
     """Entry point: errors a user can act on are one message and an exit code, not a traceback."""
-    # Without the line of code that a user can do nothing about.
-    warnings.showwarning = lambda message, *_: errors.print(f"[yellow]warning:[/] {message}")
+    warnings.showwarning = lambda message, *_: _warn(message)
     try:
         app()
-    except InputError as error:  # before OdinnError, of which it is one
-        report.complain(error)
-        sys.exit(2)
     except (OdinnError, OSError) as error:
-        report.complain(error)
-        sys.exit(1)
+        from odinn.cli.report import complain
+
+        complain(error)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _warn(message: Warning | str) -> None:
+    """Show a warning without the line of code that a user can do nothing about."""
+    from odinn.cli.report import errors
+
+    errors.print(f"[yellow]warning:[/] {message}")
 
 
 def _names(given: list[str] | None) -> list[str]:
