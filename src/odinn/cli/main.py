@@ -24,6 +24,16 @@ Overrides = Annotated[
     typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated)."),
 ]
 
+Registered = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--register",
+        metavar="MODULE",
+        help="Import a module, installed or in this folder, that registers classes of one's own "
+        "(odinn.register), so that files which hold them can be read (may be repeated).",
+    ),
+]
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -110,10 +120,12 @@ def info(
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
     coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells.")] = 1,
+    register: Registered = None,
 ) -> None:
     """Show what a glacier or a result holds."""
     from odinn.cli import showing
 
+    _import(register)
     showing.info(path, climate, thickness, coarsen)
 
 
@@ -142,10 +154,12 @@ def plot(
         str, typer.Option(help="That gif and mp4 show: thickness, speed or change.")
     ] = "thickness",
     listing: Annotated[bool, typer.Option("--list", help="Only list the figures.")] = False,
+    register: Registered = None,
 ) -> None:
     """Draw maps, curves, cross-sections, a one-page summary or a moving picture of a result."""
     from odinn.cli import drawing
 
+    _import(register)
     if listing:
         drawing.list_figures()
     else:
@@ -174,10 +188,12 @@ def export(
     at: Annotated[
         str | None, typer.Option(help="A saved time: 2015-10-01 or 2015.75; default: the last.")
     ] = None,
+    register: Registered = None,
 ) -> None:
     """Write maps of a result as GeoTIFF, for QGIS and the like."""
     from odinn.cli import drawing
 
+    _import(register)
     drawing.export(path, _names(field) or ["thickness"], output, at)
 
 
@@ -238,6 +254,24 @@ def _warn(message: Warning | str) -> None:
     from odinn.cli.report import errors
 
     errors.print(f"[yellow]warning:[/] {message}")
+
+
+def _import(modules: list[str] | None) -> None:
+    """Import modules that the user names; those in the working folder are found, too."""
+    from importlib import import_module
+
+    folder = str(Path.cwd())
+    for name in modules or []:
+        sys.path.insert(0, folder)
+        try:
+            import_module(name)
+        except (ImportError, ValueError) as error:  # ValueError: no name
+            raise InputError(
+                f"--register: cannot import {name!r}: {error}. Give the name of a module, such as "
+                "my_laws for my_laws.py in this folder"
+            ) from error
+        finally:
+            sys.path.remove(folder)
 
 
 def _names(given: list[str] | None) -> list[str]:
