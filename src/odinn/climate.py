@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from odinn.dates import Date, decimal_year, hydrological_year, month_index, month_name
 from odinn.errors import ClimateError, InputError, where
+from odinn.printing import printed_as_call
 
 Step = Literal["daily", "monthly"]
 
@@ -67,6 +68,7 @@ class Scenario(eqx.Module):
         return f"random with seed {self.seed}{blocks}"
 
 
+@printed_as_call
 class Climate(eqx.Module):
     """A daily or monthly series at one reference height, cut into whole months; or a scenario made
     from one.

@@ -20,6 +20,7 @@ from odinn.grid import Array, Grid, block_mean
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
 from odinn.numbers.slot import slot
+from odinn.printing import printed_as_call
 
 Field = Array | Parameter  # (ny, nx), or learned on each cell
 Keep = Literal["bed", "surface", "thickness"]
@@ -94,6 +95,7 @@ class PointThickness(eqx.Module):
     thickness: np.ndarray
 
 
+@printed_as_call
 class Observations(eqx.Module):
     """What was measured on a glacier; None where nothing was.
 
@@ -145,6 +147,7 @@ class Observations(eqx.Module):
         )
 
 
+@printed_as_call
 class Glacier(eqx.Module):
     """One glacier on its grid; frozen, changed by :meth:`replace`.
 

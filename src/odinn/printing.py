@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 import wadler_lindig as wl
 
-from odinn.numbers.parameter import Parameter
+Module = TypeVar("Module", bound=type[eqx.Module])
 
 _MOST: Final = 4  # entries by glacier that are printed one by one
 
 
-def print_as_calls(*kinds: type[eqx.Module]) -> None:
-    """Let the instances of modules print as calls, wherever equinox prints them."""
-    for kind in kinds:
-        kind.__pdoc__ = _call  # type: ignore[attr-defined]
+def printed_as_call(kind: Module) -> Module:
+    """A class whose instances print as calls, wherever equinox prints them. Decorator."""
+    kind.__pdoc__ = _call  # type: ignore[attr-defined]
+    return kind
 
 
 def on_one_line(module: eqx.Module) -> str:
@@ -54,11 +54,10 @@ def _arguments(module: Any) -> dict[str, Any]:
         for f in dataclasses.fields(module)
         if f.init and not _is_left_out(module, f)
     }
-    if (
-        isinstance(module, Parameter) and module.is_bound and module.initial is not None
-    ):  # else it holds a gradient
-        named["now"] = module.physical()
+    now: dict[str, Any] = getattr(module, "printed_values", dict)()  # a parameter has them
+    if now:
         del named["raw"]
+        named |= now
     for name in named.keys() & {"range", "ranges"}:
         if _is_numeric(named[name]):
             named[name] = wl.TextDoc(_pairs(named[name]))

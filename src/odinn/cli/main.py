@@ -13,8 +13,6 @@ from typing import Annotated
 
 import typer
 
-from odinn.cli import report
-from odinn.cli.report import console, errors
 from odinn.errors import InputError, OdinnError
 
 app = typer.Typer(
@@ -26,16 +24,26 @@ Overrides = Annotated[
     typer.Option("-s", "--set", help="Override a key: -s run.t1=2015 (may be repeated)."),
 ]
 
+Registered = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--register",
+        metavar="MODULE",
+        help="Import a module, installed or in this folder, that registers classes of one's own "
+        "(odinn.register), so that files which hold them can be read (may be repeated).",
+    ),
+]
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        console.print(f"odinn {version('odinn-model')}")
+        typer.echo(f"odinn {version('odinn-model')}")
         raise typer.Exit()
 
 
-# The commands load what they need themselves: `odinn --help` is not to wait for plots or xarray.
+# The commands load what they need themselves: `odinn --help` is not to wait for JAX.
 
 
 @app.callback()
@@ -112,10 +120,12 @@ def info(
     climate: Annotated[str | None, typer.Option(help="Climate product.")] = None,
     thickness: Annotated[str | None, typer.Option(help="Thickness product.")] = None,
     coarsen: Annotated[int, typer.Option(help="Average blocks of k x k cells.")] = 1,
+    register: Registered = None,
 ) -> None:
     """Show what a glacier or a result holds."""
     from odinn.cli import showing
 
+    _import(register)
     showing.info(path, climate, thickness, coarsen)
 
 
@@ -144,10 +154,12 @@ def plot(
         str, typer.Option(help="That gif and mp4 show: thickness, speed or change.")
     ] = "thickness",
     listing: Annotated[bool, typer.Option("--list", help="Only list the figures.")] = False,
+    register: Registered = None,
 ) -> None:
     """Draw maps, curves, cross-sections, a one-page summary or a moving picture of a result."""
     from odinn.cli import drawing
 
+    _import(register)
     if listing:
         drawing.list_figures()
     else:
@@ -176,10 +188,12 @@ def export(
     at: Annotated[
         str | None, typer.Option(help="A saved time: 2015-10-01 or 2015.75; default: the last.")
     ] = None,
+    register: Registered = None,
 ) -> None:
     """Write maps of a result as GeoTIFF, for QGIS and the like."""
     from odinn.cli import drawing
 
+    _import(register)
     drawing.export(path, _names(field) or ["thickness"], output, at)
 
 
@@ -218,22 +232,46 @@ def demo(
     NetCDF, in a few minutes.
     """
     from odinn.cli.demo import run_demo
+    from odinn.cli.report import console
 
     run_demo(output, console.print, years=years, coarsen=coarsen)
 
 
 def main() -> None:
     """Entry point: errors a user can act on are one message and an exit code, not a traceback."""
-    # Without the line of code that a user can do nothing about.
-    warnings.showwarning = lambda message, *_: errors.print(f"[yellow]warning:[/] {message}")
+    warnings.showwarning = lambda message, *_: _warn(message)
     try:
         app()
-    except InputError as error:  # before OdinnError, of which it is one
-        report.complain(error)
-        sys.exit(2)
     except (OdinnError, OSError) as error:
-        report.complain(error)
-        sys.exit(1)
+        from odinn.cli.report import complain
+
+        complain(error)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _warn(message: Warning | str) -> None:
+    """Show a warning without the line of code that a user can do nothing about."""
+    from odinn.cli.report import errors
+
+    errors.print(f"[yellow]warning:[/] {message}")
+
+
+def _import(modules: list[str] | None) -> None:
+    """Import modules that the user names; those in the working folder are found, too."""
+    from importlib import import_module
+
+    folder = str(Path.cwd())
+    for name in modules or []:
+        sys.path.insert(0, folder)
+        try:
+            import_module(name)
+        except (ImportError, ValueError) as error:  # ValueError: no name
+            raise InputError(
+                f"--register: cannot import {name!r}: {error}. Give the name of a module, such as "
+                "my_laws for my_laws.py in this folder"
+            ) from error
+        finally:
+            sys.path.remove(folder)
 
 
 def _names(given: list[str] | None) -> list[str]:

@@ -12,8 +12,10 @@ from odinn.numbers.slot import LocatedSlot, Slot, declared, slots_of
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.flow.base import AbstractFlow
 from odinn.physics.flow.sia import SIA2D
+from odinn.printing import printed_as_call
 
 
+@printed_as_call
 class Model(eqx.Module):
     """Ice flow and surface mass balance; either may be None.
 

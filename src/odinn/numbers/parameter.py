@@ -14,6 +14,7 @@ from odinn.errors import InputError, where
 from odinn.grid import Array
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.slot import AbstractVariable, LocatedSlot, Scale, Site
+from odinn.printing import printed_as_call
 
 Per = Literal["all", "glacier", "cell"]
 Bounds = tuple[float | None, float | None]
@@ -22,6 +23,7 @@ Values = Array | dict[str, Array]  # one array, or one for each glacier
 SMALLEST_THICKNESS: Final = 0.01  # m; where a learned thickness starts that is first guessed as 0
 
 
+@printed_as_call
 class Parameter(AbstractVariable):
     """A number to be learned, in the place of a number.
 
@@ -124,6 +126,12 @@ class Parameter(AbstractVariable):
     def is_learned(self) -> bool:
         """See :class:`AbstractVariable`: always."""
         return True
+
+    def printed_values(self) -> dict[str, Values]:
+        """What is printed in the place of ``raw``: the present numbers."""
+        if self.raw is None or self.initial is None:  # without initial it holds a gradient
+            return {}
+        return {"now": self.physical()}
 
     def allocated(
         self, shapes: Mapping[str, tuple[int, ...]], name: str, default_scale: Scale = "linear"

@@ -6,7 +6,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import equinox as eqx
 
+from odinn.printing import printed_as_call
 
+
+@printed_as_call
 class State(eqx.Module):
     """What a run is continued from.
 

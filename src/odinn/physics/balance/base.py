@@ -9,6 +9,7 @@ import numpy as np
 from odinn.glacier import Glacier
 from odinn.grid import Cell, Scalar
 from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site
+from odinn.printing import printed_as_call
 
 Frequency = Literal["fixed", "monthly", "state"]
 Coupling = Literal["source", "jump"]
@@ -29,6 +30,7 @@ class Rates(eqx.Module):
         return self.accumulation - self.melt
 
 
+@printed_as_call
 class AbstractMassBalance(eqx.Module):
     """Surface mass balance in m w.e.; the driver converts it to metres of ice.
 

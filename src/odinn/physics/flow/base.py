@@ -11,6 +11,7 @@ from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site, wi
 from odinn.physics.domain import Domain
 from odinn.physics.flow.capped_fluxes import PLAIN, TRANSPOSED, FaceX, FaceY
 from odinn.physics.state import StateField
+from odinn.printing import printed_as_call
 
 VelocityKind = Literal["surface", "mean", "basal"]
 
@@ -32,6 +33,7 @@ class Fluxes(eqx.Module):
     by_hand: bool = eqx.field(static=True, default=False)
 
 
+@printed_as_call
 class AbstractFlow(eqx.Module):
     """Ice flow: from thickness to the fluxes between cells and to velocity.
 

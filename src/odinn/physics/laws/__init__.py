@@ -9,9 +9,6 @@ from odinn.physics.laws.learned import AbstractLearnedLaw
 from odinn.physics.laws.neural import Neural
 from odinn.physics.laws.rheology import CuffeyPaterson, Function
 from odinn.physics.laws.sliding import SyntheticSliding, oggm_sliding
-from odinn.printing import print_as_calls
-
-print_as_calls(AbstractLaw)
 
 __all__ = [
     "AbstractInput",

@@ -14,6 +14,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.numbers.slot import AbstractOpenNumber, AbstractVariable, Frequency, LocatedSlot
 from odinn.physics.laws.input_base import AbstractInput, in_slot, range_over
+from odinn.printing import printed_as_call
 
 Ranges = Float[Array, "inputs 2"]
 
@@ -24,6 +25,7 @@ _TOO_OFTEN: Final = {
 }
 
 
+@printed_as_call
 class AbstractLaw(AbstractVariable):
     """A law in the place of a number: value = law(inputs), evaluated as often as its inputs change.
 
