@@ -128,27 +128,6 @@ def localized(tree: Any, rgi_id: str) -> Any:
     return jax.tree.map(pick, tree, is_leaf=lambda n: isinstance(n, Parameter | dict))
 
 
-def globalized(local: Any, like: Any, rgi_id: str) -> Any:
-    """A gradient with respect to a localized model, in the structure of the whole one (zero for
-    other glaciers).
-    """
-
-    def place(whole: Any, own: Any) -> Any:
-        if isinstance(whole, dict):
-            return whole  # constants per glacier: nothing is learned there
-        if not isinstance(whole, Parameter):
-            return own
-        raw = own.raw
-        if isinstance(whole.raw, dict):
-            raw = {
-                k: raw if k == rgi_id else jax.tree.map(lambda a: 0.0 * a, v)
-                for k, v in whole.raw.items()
-            }
-        return eqx.tree_at(lambda p: p.raw, whole, raw, is_leaf=lambda x: x is None)
-
-    return jax.tree.map(place, like, local, is_leaf=lambda n: isinstance(n, Parameter | dict))
-
-
 class Cells(eqx.Module):
     """A grid without position whose spacings, m, are arrays: glaciers of one shape share a
     program.
