@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 import odinn
 import tutorials
-from odinn.cli import demo, demo_pictures
+from odinn.cli import demo_pictures
+from odinn.cli.twin import learn
 from odinn.plot.figures import save
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,8 @@ def first_screen() -> Figure:
     left, right = fig.subfigures(1, 2, width_ratios=(1.35, 1.0))
     demo_pictures.draw_maps(left, odinn.demo_glaciers()[:2], odinn.demo_model())
     ax = right.subplots()
-    demo_pictures.draw_law(ax, demo.learn())
+    twin = learn()
+    odinn.plot.law(twin.law, twin.glaciers, twin.truth, ax, initial=twin.before, label="flow.A")
     right.suptitle("A(T) learned from surface speeds (twin experiment)", fontsize=12)
     return fig
 

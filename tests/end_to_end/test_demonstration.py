@@ -36,7 +36,12 @@ def test_pictures_come_first_and_in_order_and_every_file_is_named(short):
     assert "Neither a reconstruction nor a forecast" in text
     assert "A twin experiment" in text
     assert f"Air is {-COLDER:g} K colder" in text
-    assert re.search(r"no 4_argentiere_balance.png: .* in ODINN_DATA=\S+nowhere", text)
+    assert re.search(
+        r"4_argentiere_balance.png is not drawn, since its data are not there: "
+        r"the measured balance of a real glacier \(.*\) is not in ODINN_DATA=\S+nowhere",
+        text,
+    )
+    assert re.search(r"half of the ice is within \d+\.\d % of the truth, 95 % of it", text)
 
 
 def test_a_warmer_climate_leaves_less_ice_and_gives_more_water(short):

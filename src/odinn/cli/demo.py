@@ -6,7 +6,6 @@ The cheap pictures come first; each is announced when it is there.
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 import warnings
@@ -16,6 +15,7 @@ from typing import Final
 
 import equinox as eqx
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -34,6 +34,7 @@ WARMER: Final = 1.5  # K
 CLIMATES: Final = {"constant": "every year alike", "warmer": f"{WARMER:g} K warmer"}
 ARGENTIERE: Final = Path("glaciers") / "argentiere_RGI60-11.03638.nc"
 _LONGEST: Final = 69  # years from START that the embedded climate covers
+_COLUMNS: Final = ["volume_m3", "area_m2", "specific_balance", "precipitation", "runoff"]
 
 
 class _Show:
@@ -106,65 +107,32 @@ def run_demo(
 def _show_futures(show: _Show, glaciers: list[Glacier], model: Model, years: int) -> None:
     runs: dict[str, dict[str, Simulation]] = {}
     yearly: dict[str, dict[str, xr.Dataset]] = {}
+    table = {}
     climates = " and with ".join(CLIMATES.values())
     for glacier in glaciers:
         name = glacier.name
         show.tell(f"{name}: {years} years with {climates} (compiles for some seconds)")
-        runs[name], yearly[name] = futures(glacier, model, years)
-        for key, sim in runs[name].items():
-            change = f"{100 * (sim.volume[-1] / sim.volume[0] - 1):+.0f} %"
-            first = float(yearly[name][key].specific_balance[0]) / 1000
-            balance = f"balance of the first year {first:+.1f} m w.e."
-            text = f"{CLIMATES[key]}: volume {change}, {balance}; {sim.seconds:.0f} s"
-            show.note(text.replace("-", "−"))
+        assert glacier.climate is not None
+        warmer = glacier.replace(climate=glacier.climate.shift(temp=WARMER))
+        runs[name], yearly[name] = {}, {}
+        for key, start in zip(CLIMATES, (glacier, warmer), strict=True):
+            sim, of_years = future(model, start, years)
+            show.note(_in_words(CLIMATES[key], sim, of_years))
             stem = name.split()[0].lower()  # "Ramsay Glacier" is ramsay in file names
             show.data.append(odinn.save(sim, show.folder / f"{stem}_{key}.nc"))
-    show.data.append(_table(yearly, show.folder / "yearly.csv"))
+            runs[name][key], yearly[name][key] = sim, of_years
+            table[name, key] = of_years[_COLUMNS].to_dataframe()
+    path = show.folder / "yearly.csv"
+    rows = pd.concat(table, names=("glacier", "climate", "hydrological_year"))
+    rows.to_csv(path, float_format="%.6g")
+    show.data.append(path)
     file = f"2_{'fifty' if years == 50 else years}_years.png"
     show.draw(file, "maps at the end, volume in time", demo_pictures.futures, runs, CLIMATES)
     what = "runoff of years and months"
     show.draw("3_runoff.png", what, demo_pictures.runoff, yearly, CLIMATES)
 
 
-def _show_argentiere(show: _Show) -> None:
-    folder, why_not = real_data()
-    if folder is None:  # a demonstration needs no data of a user's
-        show.tell(f"no 4_argentiere_balance.png: {why_not}")
-        return
-    with waiting("calibrating Argentière on its measured balance"):
-        balances, factor = argentiere(folder)
-    what = "measured and modelled balance of a real glacier, correlation"
-    what = f"{what} {balances.correlation:.2f}"
-    show.draw("4_argentiere_balance.png", what, demo_pictures.measured, balances, factor)
-
-
-def _show_twin(show: _Show, steps: int, count: int) -> None:
-    what = "Learning the rate factor A as a function of temperature"
-    show.tell(f"{what}: {steps} steps (compiles for some ten seconds)")
-    show.note(demo_pictures.TWIN)
-    with waiting(f"learning A(T), {steps} steps"):
-        twin = learn(steps, count)
-    half, most = np.percentile(twin.errors(), (50, 95))
-    shares = f"half of the ice is within {half:.1%} of the truth, 95 % of it within {most:.1%}"
-    show.note(f"{twin.fit}; {shares}")
-    show.data.append(odinn.save(twin.fit, show.folder / "learned_law.nc"))
-    what = "the learned law, the truth, and where there are data"
-    show.draw("5_learned_law.png", what, demo_pictures.learned, twin)
-
-
-def futures(
-    glacier: Glacier, model: Model, years: int
-) -> tuple[dict[str, Simulation], dict[str, xr.Dataset]]:
-    """Runs of a glacier under the two climates, and the series of their years, by climate."""
-    assert glacier.climate is not None
-    warmer = glacier.replace(climate=glacier.climate.shift(temp=WARMER))
-    runs, yearly = {}, {}
-    for key, under in (("constant", glacier), ("warmer", warmer)):
-        runs[key], yearly[key] = _future(under, model, years)
-    return runs, yearly
-
-
-def _future(glacier: Glacier, model: Model, years: int) -> tuple[Simulation, xr.Dataset]:
+def future(model: Model, glacier: Glacier, years: int) -> tuple[Simulation, xr.Dataset]:
     """A run without its water by cell and month, which is hundreds of megabytes, and the series of
     its years with that of the outline's cells.
     """
@@ -173,11 +141,36 @@ def _future(glacier: Glacier, model: Model, years: int) -> tuple[Simulation, xr.
         warnings.filterwarnings("ignore", message=".*glacier-wide balance of the first year")
         sim = odinn.simulate(model, glacier, START, START + years, save_every=1.0, hydrology=True)
     assert sim.hydrology is not None
+    yearly = sim.annual("hydro", domain=glacier.mask)
     # The runs begin with a balance year, so that every row is one.
     months = sim.hydrology.series(glacier.mask)["runoff"].reshape(-1, 12)
-    yearly = sim.annual("hydro", domain=glacier.mask)
-    yearly = yearly.assign(runoff_of_months=(("year", "month"), months))
+    yearly["runoff_of_months"] = ("year", "month"), months
     return eqx.tree_at(lambda s: s.hydrology, sim, None), yearly
+
+
+def _in_words(climate: str, sim: Simulation, yearly: xr.Dataset) -> str:
+    change = 100 * (sim.volume[-1] / sim.volume[0] - 1)
+    first = float(yearly.specific_balance[0]) / 1000
+    balance = f"balance of the first year {first:+.1f} m w.e."
+    text = f"{climate}: volume {change:+.0f} %, {balance}; {sim.seconds:.0f} s"
+    return text.replace("-", "−")
+
+
+def _show_argentiere(show: _Show) -> None:
+    file = "4_argentiere_balance.png"
+    named = os.environ.get("ODINN_DATA")
+    folder = Path(named) if named else Path("..") / "shared" / "data"
+    if not (folder / ARGENTIERE).is_file():  # a demonstration needs no data of a user's
+        place = f"ODINN_DATA={named}" if named else f"{folder} (ODINN_DATA may name another folder)"
+        missing = f"the measured balance of a real glacier ({ARGENTIERE}) is not in {place}"
+        show.tell(f"{file} is not drawn, since its data are not there: {missing}")
+        return
+    with waiting("calibrating Argentière on its measured balance"):
+        balances, factor = argentiere(folder)
+    what = (
+        f"measured and modelled balance of a real glacier, correlation {balances.correlation:.2f}"
+    )
+    show.draw(file, what, demo_pictures.measured, balances, factor)
 
 
 def argentiere(folder: Path) -> tuple[Comparison, float]:
@@ -195,26 +188,15 @@ def argentiere(folder: Path) -> tuple[Comparison, float]:
     return comparison, float(model.mass_balance.melt_factor)
 
 
-def real_data() -> tuple[Path | None, str]:
-    """The folder of real glaciers, and if there is none, why."""
-    named = os.environ.get("ODINN_DATA")
-    folder = Path(named) if named else Path("..") / "shared" / "data"
-    if (folder / ARGENTIERE).is_file():
-        return folder, ""
-    place = f"ODINN_DATA={named}" if named else f"{folder} (ODINN_DATA may name another folder)"
-    return None, f"the real glacier {ARGENTIERE.name} is not in {place}"
-
-
-def _table(yearly: dict[str, dict[str, xr.Dataset]], path: Path) -> Path:
-    """Volume, area, balance and water of every year as CSV."""
-    names = ("volume_m3", "area_m2", "specific_balance", "precipitation", "runoff")
-    with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("glacier", "climate", "hydrological_year", *names))
-        for glacier, own in yearly.items():
-            for climate, ds in own.items():
-                columns = [ds[name].values for name in names]
-                for year, *values in zip(ds.year.values, *columns, strict=True):
-                    numbers = [f"{value:.6g}" for value in values]
-                    table.writerow((glacier, climate, year, *numbers))
-    return path
+def _show_twin(show: _Show, steps: int, count: int) -> None:
+    what = "Learning the rate factor A as a function of temperature"
+    show.tell(f"{what}: {steps} steps (compiles for some ten seconds)")
+    show.note(demo_pictures.TWIN)
+    with waiting(f"learning A(T), {steps} steps"):
+        twin = learn(steps, count)
+    half, most = 100 * np.percentile(twin.errors(), (50, 95))
+    shares = f"half of the ice is within {half:.1f} % of the truth, 95 % of it within {most:.1f} %"
+    show.note(f"{twin.fit}; {shares}")
+    show.data.append(odinn.save(twin.fit, show.folder / "learned_law.nc"))
+    what = "the learned law, the truth, and where there are data"
+    show.draw("5_learned_law.png", what, demo_pictures.learned, twin)

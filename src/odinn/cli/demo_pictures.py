@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,6 @@ from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.numbers.slot import declared
 from odinn.physics.flow.sia import SIA2D
-from odinn.plot import maps
 from odinn.results.simulation import Simulation
 
 CAPTION: Final = (
@@ -38,7 +38,6 @@ TWIN: Final = (
     "weights) sees speeds only."
 )
 _COLORS: Final = {"constant": "#1f4e79", "warmer": "#b03a2e"}
-_MONTHS: Final = "AMJJASONDJFM"
 _WINDOW: Final = 10  # years over which months are averaged
 
 
@@ -53,9 +52,10 @@ def draw_maps(fig: Figure | SubFigure, glaciers: list[Glacier], model: Model) ->
     """The panels of :func:`maps_of`."""
     rows = fig.subplots(len(glaciers), 2, squeeze=False)
     for glacier, (left, right) in zip(glaciers, rows, strict=True):
-        speed = velocity_of(model, glacier, np.asarray(glacier.thickness)[None])[2][0]
-        maps.draw(glacier, np.asarray(glacier.thickness), left, title=glacier.name)
-        maps.draw(glacier, speed, right, what="speed", title=glacier.name)
+        thickness = np.asarray(glacier.thickness)
+        speed = velocity_of(model, glacier, thickness[None])[2][0]
+        plot.maps.draw(glacier, thickness, left, title=glacier.name)
+        plot.maps.draw(glacier, speed, right, what="speed", title=glacier.name)
 
 
 def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str, str]) -> Figure:
@@ -64,41 +64,29 @@ def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str,
     """
     fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
     rows = fig.subplots(len(runs), 4, squeeze=False)
-    for own, panels in zip(runs.values(), rows, strict=True):
-        _future(list(panels), own, climates)
-    start = (
+    for (name, own), (start, *ends, volumes) in zip(runs.items(), rows, strict=True):
+        first = own["constant"]
+        # One scale of colours and one cut-out, so that the maps can be compared.
+        last = [sim.thickness[-1] for sim in own.values()]
+        limits = plot.maps.common_limits(first.thickness[0], *last)
+        ever = np.any([plot.maps.ever_ice(sim) for sim in own.values()], axis=0)
+        draw = partial(
+            plot.maps.draw_run,
+            limits=limits,
+            view=plot.maps.view_of(first.glacier, ever),
+        )
+        draw(first, index=0, ax=start, title=f"{name}, {first.times[0]:.0f}")
+        for (key, sim), end in zip(own.items(), ends, strict=True):
+            draw(sim, ax=end, title=f"{name}, {sim.times[-1]:.0f}, {climates[key]}")
+            curve = {"color": _COLORS[key], "linewidth": 2.0, "label": climates[key]}
+            volumes.plot(sim.times, sim.volume / 1e9, **curve)
+        volumes.set_ylim(bottom=0.0)  # heights are shares of the volume
+        _time_axis(volumes, "ice volume (km³)", f"{name}: volume")
+    text = (
         "The start is a state in motion, not in balance with this climate: without a warming, too, "
         "it goes on changing."
     )
-    return _captioned(fig, f"{CAPTION}\n{start}")
-
-
-def _future(
-    panels: list[Axes], runs: Mapping[str, Simulation], climates: Mapping[str, str]
-) -> None:
-    """A glacier's row of :func:`futures`."""
-    first = next(iter(runs.values()))
-    name, times = first.glacier.name, first.times
-    ends = [sim.thickness[-1] for sim in runs.values()]
-    # One scale of colours and one cut-out, so that the maps can be compared.
-    limits = maps.common_limits(first.thickness[0], *ends)
-    ever = np.any([maps.ever_ice(sim) for sim in runs.values()], axis=0)
-    view = maps.view_of(first.glacier, ever)
-    title = f"{name}, {times[0]:.0f}"
-    maps.draw_run(first, "thickness", 0, panels[0], title=title, limits=limits, view=view)
-    volumes = panels[-1]
-    for (key, sim), ax in zip(runs.items(), panels[1:-1], strict=True):
-        title = f"{name}, {times[-1]:.0f}, {climates[key]}"
-        maps.draw_run(sim, "thickness", -1, ax, title=title, limits=limits, view=view)
-        volumes.plot(
-            sim.times,
-            sim.volume / 1e9,
-            color=_COLORS[key],
-            linewidth=2.0,
-            label=climates[key],
-        )
-    volumes.set_ylim(bottom=0.0)  # heights are shares of the volume
-    _time_axis(volumes, "ice volume (km³)", f"{name}: volume")
+    return _captioned(fig, f"{CAPTION}\n{text}")
 
 
 def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str, str]) -> Figure:
@@ -108,45 +96,29 @@ def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str
     fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
     rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
     for (name, own), (left, right) in zip(yearly.items(), rows, strict=True):
-        _years(left, own, climates)
+        first = own["constant"]
+        count = min(_WINDOW, first.year.size)
+        for key, ds in own.items():
+            water, months = ds.runoff / 1e6, ds.runoff_of_months[-count:].mean("year") / 1e6
+            curve = {"color": _COLORS[key], "linewidth": 2.0}
+            left.plot(ds.year, water, label=climates[key], **curve)
+            right.plot(months, label=f"last {count} years, {climates[key]}", **curve)
+        # The limits are those of the runoff: the precipitation is a reference, and may leave them.
+        most = max(float(ds.runoff.max()) for ds in own.values()) / 1e6
+        rain, months = first.precipitation / 1e6, first.runoff_of_months[:count].mean("year") / 1e6
+        left.plot(first.year, rain, ":", color="#8a9096", label="precipitation (rain and snow)")
+        right.plot(months, "--", color="black", linewidth=1.2, label=f"first {count} years")
+        left.set_ylim(0.0, 1.08 * most)
         _time_axis(left, "runoff (10⁶ m³ per year)", f"{name}: years, April to March")
-        _months(right, own, climates)
+        right.set(xticks=range(12), xticklabels="AMJJASONDJFM", ylim=(0.0, None))
+        right.set_ylabel("runoff (10⁶ m³ per month)")
+        right.legend(frameon=False, fontsize=8)
         right.set_title(f"{name}: months", fontsize=10)
     text = (
         "Runoff is rain and melt inside the outline. Above the dotted line shrinking ice feeds it; "
         "below, snow and ice grow."
     )
     return _captioned(fig, f"{CAPTION}\n{text}")
-
-
-def _years(ax: Axes, own: Mapping[str, xr.Dataset], climates: Mapping[str, str]) -> None:
-    for key, ds in own.items():
-        million = ds.runoff / 1e6
-        ax.plot(ds.year, million, color=_COLORS[key], linewidth=2.0, label=climates[key])
-    rain = next(iter(own.values())).precipitation / 1e6  # the same under both climates
-    label = "precipitation (rain and snow)"
-    ax.plot(rain.year, rain, color="#8a9096", linewidth=1.0, linestyle=":", label=label)
-    # Of the runoff alone: the precipitation is a reference, and may leave the picture.
-    ax.set_ylim(0.0, 1.08 * max(float(ds.runoff.max()) for ds in own.values()) / 1e6)
-
-
-def _months(ax: Axes, own: Mapping[str, xr.Dataset], climates: Mapping[str, str]) -> None:
-    now = next(iter(own.values())).runoff_of_months
-    count = min(_WINDOW, len(now))
-    for key, ds in own.items():
-        last = ds.runoff_of_months[-count:].mean("year") / 1e6
-        label = f"last {count} years, {climates[key]}"
-        ax.plot(range(12), last, color=_COLORS[key], linewidth=2.0, label=label)
-    first = now[:count].mean("year") / 1e6
-    label = f"first {count} years"
-    ax.plot(range(12), first, color="black", linestyle="--", linewidth=1.2, label=label)
-    ax.set(
-        xticks=range(12),
-        xticklabels=_MONTHS,
-        ylim=(0.0, None),
-        ylabel="runoff (10⁶ m³ per month)",
-    )
-    ax.legend(frameon=False, fontsize=8)
 
 
 def measured(comparison: Comparison, melt_factor: float) -> Figure:
@@ -168,21 +140,16 @@ def learned(twin: Twin) -> Figure:
     """The learned law beside the truth, and what it makes of the first glacier."""
     fig = Figure(figsize=(11.0, 5.0), layout="constrained")
     left, right = fig.subplots(1, 2, width_ratios=(1.25, 1.0))
-    draw_law(left, twin)
+    plot.law(twin.law, twin.glaciers, twin.truth, left, initial=twin.before, label="flow.A")
     glacier = twin.glaciers[0]
     (temperature,) = twin.law.inputs
     field = np.asarray(twin.law(temperature.field(glacier)))
-    shown = field[maps.ice_of(glacier)]
+    shown = field[plot.maps.ice_of(glacier)]
     limits = float(shown.min()), float(shown.max())  # all of them: the range is small
     label, title = declared(SIA2D)["A"].axis_label, f"{glacier.name}: the learned A"
     # In the colours of a speed, which are by logarithm.
-    maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
+    plot.maps.draw(glacier, field, right, what="speed", label=label, limits=limits, title=title)
     return _captioned(fig, TWIN)
-
-
-def draw_law(ax: Axes, twin: Twin) -> None:
-    """The learned law, the truth, where it started, and above them how much ice is how warm."""
-    plot.law(twin.law, twin.glaciers, twin.truth, ax, initial=twin.before, label="flow.A")
 
 
 def _time_axis(ax: Axes, label: str, title: str) -> None:
