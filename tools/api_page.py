@@ -27,7 +27,7 @@ GROUPS = {
     "Plots and checks": "plot verification",
     "Errors": "OdinnError InputError ClimateError CalibrationError SolverError",
 }
-PLOTS = ("save_all", "animate", "law")
+PLOTS = ("save_all", "animate", "law", "inversion")
 HEAD = """# Python reference
 
 Every public name of `import odinn`. Units are metres, years and Pa unless a line says otherwise; arrays are (y, x), row 0 in

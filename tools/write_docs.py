@@ -17,7 +17,7 @@ PAGE = """# Result files
 along increasing projected x and y. A `window` is a stretch between two stops (a month, for a monthly balance). "On the
 glacier" is ice inside the outline, or thicker than 10 m outside. Rates are per model year, whose months are all 1/12:
 integrate with `decimal_year`, not with `time`. `xr.open_dataset(path, decode_coords="all")` lets rioxarray find the
-projection. `sim.smb` in Python is in metres of ice per year, `smb` in the file in kg m-2 yr-1. The equilibrium line
+projection. `sim.smb` in Python is in m w.e. per year, `smb` in the file in kg m-2 yr-1. The equilibrium line
 needs a saved state exactly one year before.
 
 The group

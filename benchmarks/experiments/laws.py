@@ -163,7 +163,7 @@ def creep_of_temperature_and_thickness() -> list[Row]:
     Paterson per cell. It starts from half of that."""
     own, temperature = glacier("argentiere", 4), odinn.inputs.LongTermTemperature(per="cell")
     law = odinn.laws.Neural(
-        [temperature, odinn.inputs.Thickness(range=(0.0, 300.0))],
+        [temperature, odinn.inputs.IceThickness(range=(0.0, 300.0))],
         BOUNDS,
         hidden=(6,),
         activation="tanh",
@@ -183,7 +183,7 @@ def diffusivity_of_thickness_and_slope() -> list[Row]:
 
     own = glacier("argentiere", 4)
     inputs = [
-        odinn.inputs.Thickness(range=(0.0, 300.0)),
+        odinn.inputs.IceThickness(range=(0.0, 300.0)),
         odinn.inputs.SurfaceSlope(range=(0.0, 0.8)),
     ]
     weight, rate = 900.0 * 9.81, 4e-17

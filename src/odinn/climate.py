@@ -146,7 +146,7 @@ class Climate(eqx.Module):
             return self.rows(months, rgi_id)
         return self.scenario.rows(np.asarray(months, int), self.first_month, len(self.temp) // 12)
 
-    def constant(self, years: tuple[Date, Date]) -> Climate:
+    def constant(self, period: tuple[Date, Date]) -> Climate:
         """A climate without end and without variability: each month's balance is the mean of that
         month's over the years.
 
@@ -155,28 +155,28 @@ class Climate(eqx.Module):
         ``ConstantMassBalance``).
 
         Args:
-            years: (start, end) of the base period, decimal years or dates, the end excluded: (1995,
-                2015) is the 20 years 1995 to 2014, (2009.75, 2019.75) ten hydrological years.
+            period: (start, end) of the base, decimal years or dates, the end excluded: (1995, 2015)
+                is the 20 years 1995 to 2014, (2009.75, 2019.75) ten hydrological years.
 
         Raises:
             ClimateError: not whole years, or not covered by the series.
         """
-        return self._scenario(Scenario("constant"), years)
+        return self._scenario(Scenario("constant"), period)
 
-    def repeat(self, years: tuple[Date, Date]) -> Climate:
-        """A climate without end that plays the years over and over; within the base period it is
+    def repeat(self, period: tuple[Date, Date]) -> Climate:
+        """A climate without end that plays a period over and over; within the base period it is
         the series itself.
 
         Args: see :meth:`constant`.
         """
-        return self._scenario(Scenario("repeat"), years)
+        return self._scenario(Scenario("repeat"), period)
 
-    def random(self, years: tuple[Date, Date], seed: int = 0, block_years: int = 1) -> Climate:
+    def random(self, period: tuple[Date, Date], seed: int = 0, block_years: int = 1) -> Climate:
         """A climate without end that plays whole years in random order, drawn with replacement.
 
         Args:
-            years: see :meth:`constant`; a year starts with the month in which the base period does,
-                so that (2009.75, 2019.75) keeps winters whole.
+            period: see :meth:`constant`; a year starts with the month in which the period does, so
+                that (2009.75, 2019.75) keeps winters whole.
             seed: another seed is another climate. What a year brings follows from seed and year
                 alone, wherever a run starts, and is the same for all glaciers with the same base
                 period.
@@ -190,7 +190,7 @@ class Climate(eqx.Module):
                     f"climate '{self.name}': random({label}={value!r}): expected a whole number "
                     f">= {least}"
                 )
-        out = self._scenario(Scenario("random", int(seed), int(block_years)), years)
+        out = self._scenario(Scenario("random", int(seed), int(block_years)), period)
         if 12 * block_years > len(out.temp):
             raise InputError(
                 f"climate '{self.name}': random(block_years={block_years}): the base period has "
@@ -228,14 +228,14 @@ class Climate(eqx.Module):
         """False on the days of the table that a month does not have."""
         return self.temp > 0.5 * PADDING_TEMPERATURE
 
-    def _scenario(self, scenario: Scenario, years: tuple[Date, Date]) -> Climate:
+    def _scenario(self, scenario: Scenario, period: tuple[Date, Date]) -> Climate:
         """The scenario whose base is these years, cut out of the series."""
-        call = f"climate '{self.name}': {scenario.kind}({years!r})"
+        call = f"climate '{self.name}': {scenario.kind}({period!r})"
         if self.scenario is not None:
             raise InputError(
                 f"{call}: this climate is a scenario already ({self}); start from the series"
             )
-        first, end = _whole_years(years, call)
+        first, end = _whole_years(period, call)
         if first < self.first_month or end - 1 > self.last_month:
             raise ClimateError(
                 f"{call}: the series covers {self._covered}, the base period is "

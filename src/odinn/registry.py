@@ -46,7 +46,7 @@ _BUILT_IN: Final[dict[str, str]] = {
     "odinn.inputs.MonthlyTemperature": "odinn.physics.laws.inputs",
     "odinn.inputs.RecentDegreeDays": "odinn.physics.laws.inputs",
     "odinn.inputs.SurfaceSlope": "odinn.physics.laws.inputs",
-    "odinn.inputs.Thickness": "odinn.physics.laws.inputs",
+    "odinn.inputs.IceThickness": "odinn.physics.laws.inputs",
     "odinn.inputs.Eastness": "odinn.physics.laws.topography",
     "odinn.inputs.Northness": "odinn.physics.laws.topography",
     "odinn.inputs.TopographicAspect": "odinn.physics.laws.topography",
@@ -115,7 +115,7 @@ def register(cls: Class | None = None, *, name: str | None = None) -> object:
 
     >>> import odinn
     >>> @odinn.register
-    ... class Constant(odinn.inputs.Fixed):
+    ... class Constant(odinn.inputs.FixedInput):
     ...     range, label, unit = None, "one", "1"
     ...
     ...     def field(self, glacier):

@@ -80,7 +80,7 @@ OWN_LAWS = """
 import odinn
 
 @odinn.register
-class FreezingAir(odinn.inputs.Fixed):
+class FreezingAir(odinn.inputs.FixedInput):
     range, label, unit = None, "air below 0 °C", "1"
 
     def field(self, glacier):

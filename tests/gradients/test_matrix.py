@@ -39,7 +39,7 @@ A_BOUNDS, C_BOUNDS = (1e-18, 1e-15), (1e-6, 1e-1)
 A = Par(3e-17, A_BOUNDS, "log")
 A_LAW = neural([odinn.inputs.LongTermTemperature()], (8e-21, 8e-17))
 THICK, SLOPE = (
-    odinn.inputs.Thickness(range=(0.0, 400.0)),
+    odinn.inputs.IceThickness(range=(0.0, 400.0)),
     odinn.inputs.SurfaceSlope(range=(0.0, 0.6)),
 )
 Y_LAW = neural([odinn.inputs.LongTermTemperature(), THICK], (1e-18, 2e-16))

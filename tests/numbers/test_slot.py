@@ -132,7 +132,7 @@ def test_the_place_says_on_which_grid_a_number_lives(slab):
 
 
 def test_where_a_law_of_the_state_may_stand(slab):
-    thick = odinn.laws.Function(lambda H: H, [odinn.inputs.Thickness()])
+    thick = odinn.laws.Function(lambda H: H, [odinn.inputs.IceThickness()])
     assert callable(odinn.SIA2D(A=thick).on(slab).A)
     with pytest.raises(InputError, match="loss: laws of the state may stand in flow slots only"):
         OwnBalance(loss=thick).on(slab)
@@ -165,7 +165,7 @@ def test_laws_of_other_ranges_share_one_program(slab, caplog):
     def run(k):
         inputs = [
             odinn.inputs.Altitude(range=(2000.0 + k, 3000.0 + 2 * k)),
-            odinn.inputs.Thickness(range=(0.0, 150.0 + k)),
+            odinn.inputs.IceThickness(range=(0.0, 150.0 + k)),
         ]
         law = odinn.laws.Neural(inputs, bounds=BOUNDS, hidden=(2,))
         model = odinn.Model(odinn.SIA2D(A=law), None)

@@ -13,7 +13,10 @@ from odinn.physics.laws.samples import samples
 from odinn.plot import law
 
 CELLS = odinn.inputs.LongTermTemperature(per="cell")
-STATE = [odinn.inputs.Thickness(range=(1.0, 150.0)), odinn.inputs.SurfaceSlope(range=(0.01, 0.5))]
+STATE = [
+    odinn.inputs.IceThickness(range=(1.0, 150.0)),
+    odinn.inputs.SurfaceSlope(range=(0.01, 0.5)),
+]
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ PASSING = {
 }
 
 
-class Own(odinn.inputs.Fixed):
+class Own(odinn.inputs.FixedInput):
     range, label, unit = None, "depth", "m"
 
     def field(self, glacier):
@@ -528,7 +528,7 @@ def test_a_name_belongs_to_one_class_which_may_be_defined_again(registered):
     odinn.register(Own, name="mine")
     with pytest.raises(InputError, match=r"'mine' is taken by tests.results.test_codec.Own"):
         odinn.register(OwnFlow, name="mine")
-    again = type("Own", (odinn.inputs.Fixed,), dict(vars(Own)))
+    again = type("Own", (odinn.inputs.FixedInput,), dict(vars(Own)))
     assert odinn.register(again, name="mine") is again  # as in a notebook
     assert registry.public_name(Own) == "mine"
 

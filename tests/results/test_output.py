@@ -65,7 +65,7 @@ def test_the_numbers_in_the_file_are_those_of_the_run(sim, path):
     )
     with opened as ds:
         assert (ds.thickness.values == sim.thickness).all()
-        np.testing.assert_allclose(ds.smb.values[1:], 900 * sim.smb[1:], rtol=1e-6)  # float32
+        np.testing.assert_allclose(ds.smb.values[1:], 1000 * sim.smb[1:], rtol=1e-6)  # float32
         assert ds.volume_m3.values[-1] == sim.budget["final"]
         assert ds.area_m2.values[0] == (sim.thickness[0] >= 1).sum() * 1e4
         ice = sim.thickness[3] >= 1

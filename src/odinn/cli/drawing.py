@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import cast
 
 import odinn
-from odinn.cli import inverting, pictures, report
+from odinn.cli import inverting, report
+from odinn.cli.inverting import Fields, Study
 from odinn.cli.report import console
 from odinn.cli.running import writable
 from odinn.dates import decimal_year
@@ -14,6 +15,8 @@ from odinn.errors import InputError
 from odinn.learning.driver import Inversion
 from odinn.plot import figures
 from odinn.plot.animation import Moving
+from odinn.plot.figures import save
+from odinn.plot.learned import inversion
 from odinn.results.geotiff import FIELDS
 from odinn.results.simulation import Simulation
 
@@ -108,4 +111,28 @@ def _plots_of_inversion(fit: Inversion, folder: Path, output: Path | None) -> li
     """The pictures of an inversion, drawn again."""
     study = odinn.load(folder / "start.nc")
     before = inverting.modelled(study, study.model, study.glaciers)
-    return pictures.save_all(fit, study, before, output or folder)
+    return draw_inversion(fit, study, before, output or folder)
+
+
+def draw_inversion(
+    fit: Inversion, study: Study, before: dict[str, Fields], folder: Path
+) -> list[Path]:
+    """The pictures of an inversion in a folder, those of a glacier in one of its own.
+
+    Args:
+        study: what the inversion started from. before: fields of the model at the start, of
+            ``inverting.modelled``.
+    """
+    pictures = inversion(
+        fit,
+        start=(study.model, study.glaciers),
+        truth=study.truth,
+        before=before,
+        after=inverting.modelled(study, fit.model, fit.glaciers),
+    )
+    written = []
+    for name, figure in pictures.items():
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written.append(save(figure, path, 130))
+    return written

@@ -10,9 +10,10 @@ from pathlib import Path
 import typer
 
 import odinn
-from odinn.cli import inverting, pictures, report
+from odinn.cli import inverting, report
 from odinn.cli.checkpoints import begin_checkpoint, steps_done, steps_to_continue
 from odinn.cli.config import to_yaml
+from odinn.cli.drawing import draw_inversion
 from odinn.cli.inverting import Study
 from odinn.cli.learning import InvertConfig, build_optimizer, read_invert_config
 from odinn.cli.report import console, errors
@@ -76,7 +77,7 @@ def _learned(settings: InvertConfig, study: Study, path: str) -> tuple[Inversion
     resolved = folder / "config.yaml"
     resolved.write_text(to_yaml(settings))
     if plots:
-        written += pictures.save_all(fit, study, before, folder)
+        written += draw_inversion(fit, study, before, folder)
     return fit, [*written, resolved]
 
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from odinn.constants import WATER_DENSITY
 from odinn.dates import Date, decimal_year
 from odinn.errors import InputError, one_of
 from odinn.glacier import Glacier, Observations, When
@@ -154,8 +153,7 @@ def _geodetic(
     """The glacier-wide balance of a period, m w.e. yr⁻¹."""
     start, end = period
     run, _ = runs(end)[end, False]
-    water = run.model.ice_density / WATER_DENSITY
-    return water * _balance(run)[mask].mean() / (end - start)
+    return _balance(run)[mask].mean() / (end - start)
 
 
 def _runs(
@@ -216,6 +214,6 @@ def _velocity(run: Simulation, row: int) -> np.ndarray:
 
 
 def _balance(run: Simulation) -> np.ndarray:
-    """The balance of a run, m of ice."""
+    """The balance of a run, m w.e."""
     # rates are means over the years that end at each saved state
     return np.sum(run.smb[1:] * np.diff(run.times)[:, None, None], axis=0)

@@ -18,6 +18,18 @@ from odinn.plot import figures, laws, maps, section, series
 from odinn.plot.animation import animate
 from odinn.plot.figures import save_all
 from odinn.plot.laws import law
+from odinn.plot.learned import inversion
 from odinn.plot.page import summary
 
-__all__ = ["animate", "figures", "law", "laws", "maps", "save_all", "section", "series", "summary"]
+__all__ = [
+    "animate",
+    "figures",
+    "inversion",
+    "law",
+    "laws",
+    "maps",
+    "save_all",
+    "section",
+    "series",
+    "summary",
+]

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import ArrayLike
 
-from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
+from odinn.constants import AREA_THRESHOLD
 from odinn.dates import date_of
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -65,8 +65,7 @@ def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float 
     ax = _axes() if ax is None else ax
     ice = sim.thickness >= AREA_THRESHOLD
     years = np.diff(sim.times)[:, None, None] * (ice[:-1] & ice[1:])
-    water = sim.smb[1:] * sim.model.ice_density / WATER_DENSITY
-    height, balance, weight = _profile_of(sim.surface[:-1], water, years, band)
+    height, balance, weight = _profile_of(sim.surface[:-1], sim.smb[1:], years, band)
     area = weight * sim.glacier.grid.cell_area / np.ptp(sim.times) / 1e6
     _draw_profile(ax, height, balance, area, band, "mean balance (m w.e. yr⁻¹)")
     ax.set_title(period(sim), fontsize=10)
@@ -180,8 +179,7 @@ def mean_balance(sim: Simulation) -> Float[np.ndarray, "ny nx"]:
     length.
     """
     # The first balance is NaN: that of an interval stands at its end.
-    ice = np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
-    return ice * sim.model.ice_density / WATER_DENSITY
+    return np.average(sim.smb[1:], axis=0, weights=np.diff(sim.times))
 
 
 def name_of(glacier: Glacier) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from odinn.constants import AREA_THRESHOLD
+from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.glacier import Glacier
 from odinn.results.altitude import equilibrium_lines
 from odinn.results.years import Indices, balance_between, years_before
@@ -28,14 +28,12 @@ class Evolution:
 
     Args:
         glacier: its bed, outline and grid are used.
-        ice_density: kg m⁻³.
         times: (T,), decimal years.
         thickness: (T, ny, nx), m.
-        smb: (T, ny, nx), mean balance between a time and the one before, m of ice per year.
+        smb: (T, ny, nx), mean balance between a time and the one before, m w.e. yr⁻¹.
     """
 
     glacier: Glacier
-    ice_density: float
     times: Series
     thickness: Fields
     smb: Fields
@@ -92,7 +90,7 @@ class Evolution:
     def balance(self, first: Indices, last: Indices) -> Float[np.ndarray, "N cells"]:
         """What all cells (flat) gained between saved times, given by index, kg m⁻²."""
         flat = self.smb.reshape(len(self.smb), -1)
-        return self.ice_density * balance_between(self.times, flat, first, last)
+        return WATER_DENSITY * balance_between(self.times, flat, first, last)
 
     def series(self) -> dict[str, Series]:
         """The numbers of each saved time, under their names in files."""

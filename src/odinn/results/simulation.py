@@ -33,7 +33,7 @@ class Simulation(eqx.Module):
     """The result of a run of one glacier; arrays are NumPy.
 
     ``times`` (T,) decimal years, first the start; ``thickness`` (T, ny, nx) m. ``smb`` (T, ny, nx)
-    is the realised balance between a time and the one before, m of ice per year (NaN at the first
+    is the realised balance between a time and the one before, m w.e. yr⁻¹ (NaN at the first
     time). ``budget_series`` has, per window, the totals of :attr:`budget` in m³ of ice;
     ``glacier_series`` accumulation, melt and rain over ice in m³ of water. ``steps`` can be handed
     to ``simulate(replay=)``; ``state`` to ``simulate(initial=)``. ``hydrology`` is the water by
@@ -247,8 +247,7 @@ class Simulation(eqx.Module):
 
     @property
     def _evolution(self) -> Evolution:
-        density = self.model.ice_density
-        return Evolution(self.glacier, density, self.times, self.thickness, self.smb)
+        return Evolution(self.glacier, self.times, self.thickness, self.smb)
 
     def _fields(self) -> dict[str, Any]:
         """Fields under their names in files, those in time as functions that compute them."""
@@ -259,7 +258,7 @@ class Simulation(eqx.Module):
             return tuple(v.astype(np.float32) for v in self.velocity())
 
         def smb() -> np.ndarray:
-            return self.smb * self.model.ice_density
+            return self.smb * WATER_DENSITY
 
         def surface() -> np.ndarray:
             return self.surface

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from odinn.atomic import whole_or_nothing
+from odinn.constants import WATER_DENSITY
 from odinn.data.netcdf import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -30,7 +31,6 @@ from odinn.results.simulation import Simulation
 _GROUP: Final = "odinn"
 _TREE: Final = "objects"
 _EARLIER_TREE: Final = "tree"
-_DENSITY: Final = "ice_density"
 _SIMULATION: Final = "odinn.Simulation"
 _IN_DATASET: Final[dict[str, tuple[str, ...]]] = {
     _SIMULATION: ("thickness", "smb"),
@@ -82,9 +82,6 @@ def save(obj: Any, path: str | Path) -> Path:
         _warn(encoded, path)
     group = xr.Dataset({name: _variable(name, a) for name, a in encoded.arrays.items()})
     group.attrs[_TREE] = encoded.text
-    if isinstance(obj, Simulation):
-        # the dataset's balance is in kg; the density of a flow that is lost would be lost with it
-        group.attrs[_DENSITY] = float(obj.model.ice_density)
     with whole_or_nothing(path) as partial:
         _write(root, group, partial, zarr=path.suffix == ".zarr")
     return path
@@ -184,10 +181,7 @@ def _from_dataset(group: xr.Dataset, path: Path) -> dict[str, Mapping[str, Any]]
     """The fields of a simulation and its water that are in the dataset, not in the tree."""
     try:
         root = _read_root(path)
-        density = float(group.attrs[_DENSITY])
-        if not 0 < density < np.inf:
-            raise ValueError(f"an ice density of {density}")
-        smb = np.array(root["smb"].values, float) / density  # stored in single precision
+        smb = np.array(root["smb"].values, float) / WATER_DENSITY  # stored in single precision
         fields = {"thickness": np.array(root["thickness"].values, float), "smb": smb}
         found: dict[str, Mapping[str, Any]] = {_SIMULATION: fields}
         if "snowfall_amount" in root:

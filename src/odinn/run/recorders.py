@@ -27,7 +27,7 @@ _ROUND_OFF: Final = 1e6  # times the precision of a number near 1: kg m⁻² bel
 
 
 class States:
-    """Thickness at save times, and the mean balance between them."""
+    """Thickness at save times, and the mean balance between them, m of ice yr⁻¹."""
 
     def __init__(self, plan: Plan, thickness: Field) -> None:
         self._ends, self._saved = plan.ends, plan.saved
@@ -222,12 +222,13 @@ class Recorders:
     def simulation(self, end: State, seconds: float) -> Simulation:
         """The result of the run that ended with a state."""
         last = np.asarray(end.thickness)
+        to_water = self._model.ice_density / WATER_DENSITY
         return Simulation(
             glacier=self._glacier,
             model=self._model,
             times=np.array(self._states.times),
             thickness=np.stack(self._states.thickness),
-            smb=np.stack(self._states.smb),
+            smb=np.stack(self._states.smb) * to_water,
             budget_series=self._budget.series(),
             glacier_series=self._budget.on_glacier(),
             steps=self._steps.steps(),

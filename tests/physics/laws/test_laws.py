@@ -75,7 +75,7 @@ def test_a_law_that_is_not_bound_says_so(slab):
 
 
 def test_a_state_input_needs_its_range(slab):
-    law = odinn.laws.Neural([odinn.inputs.Thickness()], bounds=(1e-18, 1e-16))
+    law = odinn.laws.Neural([odinn.inputs.IceThickness()], bounds=(1e-18, 1e-16))
     with pytest.raises(InputError, match="give its range="):
         odinn.bind(odinn.Model(odinn.HybridSIA2D(Y=law)), slab)
 
@@ -114,7 +114,7 @@ def test_a_law_of_the_state_that_is_glens_gives_glens_flow(slab):
     """U(H, slope) = 2A(ρg)³/5 H⁴ |∇S|²: the mobility of shallow ice."""
     A, weight = 5e-17, 900 * 9.81
     glen = lambda H, s: 2 * A * weight**3 / 5 * H**4 * s**2
-    law = odinn.laws.Function(glen, [odinn.inputs.Thickness(), odinn.inputs.SurfaceSlope()])
+    law = odinn.laws.Function(glen, [odinn.inputs.IceThickness(), odinn.inputs.SurfaceSlope()])
     a = odinn.simulate(
         odinn.Model(odinn.DiffusiveSIA2D(U=law), None), slab, 2000.0, 2010.0, save_every=10.0
     )

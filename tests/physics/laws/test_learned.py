@@ -46,7 +46,7 @@ def test_glens_mobility_is_learned_from_thickness_and_slope():
     bounds.
     """
     inputs = [
-        odinn.inputs.Thickness(range=(20.0, 300.0)),
+        odinn.inputs.IceThickness(range=(20.0, 300.0)),
         odinn.inputs.SurfaceSlope(range=(0.02, 0.6)),
     ]
     glen = lambda H, s: 2 * 5e-17 * (900 * 9.81) ** 3 / 5 * H**4 * s**2

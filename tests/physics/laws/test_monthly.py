@@ -109,7 +109,7 @@ slow = pytest.mark.slow
 def test_gradients_are_exact(glacier, slot):
     temperature, melt = WARM, odinn.inputs.RecentDegreeDays(2)
     neural = lambda inputs, bounds: odinn.laws.Neural(inputs, bounds=bounds, hidden=(3,), seed=1)
-    thick = odinn.inputs.Thickness(range=(0.0, 400.0))
+    thick = odinn.inputs.IceThickness(range=(0.0, 400.0))
     flow, balance = {
         "A": (odinn.SIA2D(A=neural([temperature], (8e-21, 8e-17))), TI),
         "C": (odinn.SIA2D(C=neural([melt], (1e-6, 1e-2))), TI),
@@ -282,7 +282,7 @@ def test_a_law_that_makes_no_sense_is_refused_before_the_run(glacier, formula, m
 
 
 def test_an_input_says_how_many_months_it_has(glacier):
-    class Short(odinn.inputs.Monthly):
+    class Short(odinn.inputs.MonthlyInput):
         range, label, unit = None, "short", "1"
 
         def in_months(self, glacier, months):

@@ -67,7 +67,7 @@ class AbstractInput(eqx.Module):
         """
 
 
-class Fixed(AbstractInput):
+class FixedInput(AbstractInput):
     """An input that is known before the run; one of your own has ``field``, ``label``, ``unit`` and
     ``range``.
     """
@@ -83,7 +83,7 @@ class Fixed(AbstractInput):
         raise TypeError(f"{self.label} does not depend on the state")
 
 
-class Monthly(AbstractInput):
+class MonthlyInput(AbstractInput):
     """An input that is new each month; one of your own has ``in_months``, ``label``, ``unit`` and
     ``range``.
     """
@@ -99,7 +99,7 @@ class Monthly(AbstractInput):
         raise TypeError(f"{self.label} does not depend on the state")
 
 
-class OfState(AbstractInput):
+class StateInput(AbstractInput):
     """An input that changes with the ice; one of your own has ``at_state``, ``label``, ``unit`` and
     ``range``.
     """

@@ -15,10 +15,10 @@ from odinn.grid import Array
 from odinn.physics.balance.degree_days import degree_days
 from odinn.physics.laws.input_base import (
     AbstractInput,
-    Fixed,
-    Monthly,
-    OfState,
+    FixedInput,
+    MonthlyInput,
     Range,
+    StateInput,
     as_range,
     climate_of,
     whole_years,
@@ -36,22 +36,22 @@ __all__ = [
     "Altitude",
     "DegreeDays",
     "Eastness",
-    "Fixed",
+    "FixedInput",
+    "IceThickness",
     "LongTermTemperature",
-    "Monthly",
+    "MonthlyInput",
     "MonthlyTemperature",
     "Northness",
-    "OfState",
     "RecentDegreeDays",
+    "StateInput",
     "SurfaceSlope",
-    "Thickness",
     "TopographicAspect",
     "TopographicRoughness",
     "TopographicSlope",
 ]
 
 
-class LongTermTemperature(Fixed):
+class LongTermTemperature(FixedInput):
     """Mean air temperature, °C: a stand-in for the temperature of the ice, which it is not.
 
     Args:
@@ -83,7 +83,7 @@ class LongTermTemperature(Fixed):
         return np.asarray(mean + lapse * (height - climate.ref_height))
 
 
-class DegreeDays(Fixed):
+class DegreeDays(FixedInput):
     """Positive degree-days of a mean year on cells at the initial surface, K d yr⁻¹: how much
     warmth for melt a place gets.
 
@@ -108,7 +108,7 @@ class DegreeDays(Fixed):
         return degree_days(glacier, months, in_all=True) * 12.0 / len(months)
 
 
-class MonthlyTemperature(Monthly):
+class MonthlyTemperature(MonthlyInput):
     """Mean air temperature of the month at hand, °C.
 
     Args:
@@ -140,7 +140,7 @@ class MonthlyTemperature(Monthly):
         return temp + gradient * (surface - climate.ref_height)
 
 
-class RecentDegreeDays(Monthly):
+class RecentDegreeDays(MonthlyInput):
     """Positive degree-days of the months before the month at hand, K d, on cells at the initial
     surface: how much meltwater the bed may have got of late (ODINN's cumulative degree-days).
 
@@ -174,7 +174,7 @@ class RecentDegreeDays(Monthly):
         return since_first[begin + self.months] - since_first[begin]
 
 
-class Altitude(Fixed):
+class Altitude(FixedInput):
     """Initial surface altitude, m."""
 
     range: Range = eqx.field(default=None, converter=as_range)
@@ -186,7 +186,7 @@ class Altitude(Fixed):
         return np.asarray(glacier.surface)
 
 
-class Thickness(OfState):
+class IceThickness(StateInput):
     """Ice thickness on corners, m. ``range`` has to be given, such as (0, 300)."""
 
     range: Range = eqx.field(default=None, converter=as_range)
@@ -198,7 +198,7 @@ class Thickness(OfState):
         return thickness
 
 
-class SurfaceSlope(OfState):
+class SurfaceSlope(StateInput):
     """Magnitude of the surface gradient on corners, 1. ``range`` has to be given, such as (0,
     0.6).
     """

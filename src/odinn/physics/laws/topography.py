@@ -15,7 +15,7 @@ from jaxtyping import Float
 from odinn.errors import InputError
 from odinn.glacier import Glacier, geometry
 from odinn.grid import Grid
-from odinn.physics.laws.input_base import Fixed, Range, as_range
+from odinn.physics.laws.input_base import FixedInput, Range, as_range
 
 Field = Float[np.ndarray, "ny nx"]
 
@@ -26,7 +26,7 @@ _CHOICES: Final = {
 }
 
 
-class TopographicSlope(Fixed):
+class TopographicSlope(FixedInput):
     """Inclination of the smoothed surface, degrees: atan |∇S|.
 
     Args:
@@ -51,7 +51,7 @@ class TopographicSlope(Fixed):
         return np.rad2deg(np.arctan(np.hypot(gx, gy)))
 
 
-class TopographicAspect(Fixed):
+class TopographicAspect(FixedInput):
     """Direction in which the smoothed surface falls, degrees, in [0, 360).
 
     Args:
@@ -84,7 +84,7 @@ class TopographicAspect(Fixed):
         return np.where(degrees < 360.0, degrees, 0.0)
 
 
-class Northness(Fixed):
+class Northness(FixedInput):
     """How far the smoothed surface faces the grid's north: 1 north, 0 east or west, −1 south; 0 on
     level ground.
 
@@ -106,7 +106,7 @@ class Northness(Fixed):
         return -northward
 
 
-class Eastness(Fixed):
+class Eastness(FixedInput):
     """How far the smoothed surface faces the grid's east: 1 east, 0 north or south, −1 west; 0 on
     level ground.
 
@@ -128,7 +128,7 @@ class Eastness(Fixed):
         return -eastward
 
 
-class TopographicRoughness(Fixed):
+class TopographicRoughness(FixedInput):
     """Curvature of bed or surface along and across the slope, m⁻¹ (ODINN's topographic roughness).
 
     Args:

@@ -5,7 +5,6 @@ before and after.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,75 +13,110 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from odinn import plot
-from odinn.cli.inverting import Fields, Study, modelled
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
+from odinn.learning.choices import times_of
 from odinn.learning.driver import Inversion
 from odinn.model.binding import learned_slots
+from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
 from odinn.plot import maps
-from odinn.plot.figures import save
+from odinn.plot.laws import law as draw_law
 from odinn.plot.series import name_of
 from odinn.plot.surroundings import limits_of
+from odinn.run.driver import simulate
 
-_DPI: Final = 130
+Fields = dict[str, np.ndarray]  # by kind: thickness (m), velocity (speed, m yr⁻¹)
+
 # Of the records; all else is a term of the loss.
 _NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
 _COLORS: Final = ("#1f4e79", "#b03a2e", "#c26a10", "#4f7f52", "#6c5b7b", "#8a9096")
+_OBSERVED: Final = {"thickness": "thickness", "velocity": "speed"}  # fields of observations
 _RESIDUAL: Final = {
     "thickness": "modelled − observed thickness (m)",
     "velocity": "modelled − observed speed (m yr⁻¹)",
 }
 
 
-def save_all(fit: Inversion, study: Study, before: dict[str, Fields], folder: Path) -> list[Path]:
-    """Draw everything into a folder.
+def inversion(
+    fit: Inversion,
+    *,
+    start: tuple[Model, list[Glacier]] | None = None,
+    truth: Model | None = None,
+    before: dict[str, Fields] | None = None,
+    after: dict[str, Fields] | None = None,
+) -> dict[str, Figure]:
+    """Pictures of an inversion by name: "history"; each law of one or two inputs, such as "flow.A";
+    and for each glacier, such as "RGI60-11.03638/thickness", maps of fields that were learned, and
+    of data, model and residuals.
 
     Args:
-        study: what the inversion started from. before: fields of the model at the start, of
-            ``inverting.modelled``.
+        start: (model, glaciers) before; with it, first guesses are shown. truth: of a twin.
+        before, after: {rgi_id: {"thickness" (m) or "velocity" (speed, m yr⁻¹): field at the date of
+            the data}} of the model before and after; by default that after is run anew, and
+            compared with the last date that each glacier's observations have.
 
-    Returns:
-        The paths: history.png, a law's slot such as flow.A.png, and for each glacier a folder with
-        maps.
+    >>> import odinn
+    >>> fit = odinn.load("results/invert_law")  # doctest: +SKIP
+    >>> odinn.plot.inversion(fit)["history"].savefig("history.png")  # doctest: +SKIP
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [save(history(fit), folder / "history.png", _DPI)]
+    figures = {"history": history(fit)}
     settled = [glacier.settled() for glacier in fit.glaciers]
     for path, slot in learned_slots(fit.model).items():
         if isinstance(slot.value, AbstractLaw) and len(slot.value.inputs) <= 2:
-            figure = law(slot, study, settled)
-            written.append(save(figure, folder / f"{path}.png", _DPI))
-    after = modelled(study, fit.model, fit.glaciers)
-    for start, end in zip(study.glaciers, fit.glaciers, strict=True):
-        own = folder / end.rgi_id
-        own.mkdir(exist_ok=True)
-        fields = before[end.rgi_id], after[end.rgi_id]
-        for name, figure in _of_glacier(fit, start, end, *fields).items():
-            written.append(save(figure, own / f"{name}.png", _DPI))
-    return written
+            first = None if start is None else start[0].slots()[path].value
+            figures[path] = law(slot, settled, first, truth)
+    after = modelled(fit) if after is None else after
+    guesses = fit.glaciers if start is None else start[1]
+    for guess, end in zip(guesses, fit.glaciers, strict=True):
+        earlier = {} if before is None else before[end.rgi_id]
+        maps_of_it = _of_glacier(fit, guess, end, earlier, after[end.rgi_id])
+        figures |= {f"{end.rgi_id}/{name}": figure for name, figure in maps_of_it.items()}
+    return figures
+
+
+def modelled(fit: Inversion) -> dict[str, Fields]:
+    """{rgi_id: fields} of the fitted model at the last date of each glacier's thickness and
+    velocity observations, those without a date counting at the end of the period.
+    """
+    table = {}
+    for glacier in fit.glaciers:
+        fields: Fields = {}
+        for kind in set(fit.misfits[glacier.rgi_id]) & set(_RESIDUAL):
+            dates = times_of(glacier.observations.dates.get(_OBSERVED[kind]))
+            end = fit.period[1] if dates is None else dates[-1][-1]
+            years = end - fit.period[0]
+            if years <= 0:  # a first guess of the thickness is no result of a run
+                continue
+            options = {"save_every": years, "progress": False} | fit.options
+            sim = simulate(fit.model, glacier, fit.period[0], end, **options)
+            fields[kind] = sim.thickness[-1] if kind == "thickness" else sim.velocity()[2][-1]
+        table[glacier.rgi_id] = fields
+    return table
 
 
 def _of_glacier(
     fit: Inversion, start: Glacier, end: Glacier, before: Fields, after: Fields
 ) -> dict[str, Figure]:
     """Maps of a glacier by name: fields that were learned, and data beside the model."""
-    glacier, figures = end.settled(), {}
+    glacier = end.settled()
+    figures: dict[str, Figure] = {}
     for path, slot in learned_slots(fit.model).items():
         field = _field(slot, glacier)
         if field is not None:
             figures[path] = slot_map(slot, field, glacier)
-    if isinstance(end.thickness, Parameter) or isinstance(end.bed, Parameter):
+    if start is not end and (
+        isinstance(end.thickness, Parameter) or isinstance(end.bed, Parameter)
+    ):
         figures["learned_thickness"] = geometry_map(start.settled(), glacier)
-    for kind, modelled_at_end in after.items():
-        observed = getattr(end.observations, "speed" if kind == "velocity" else kind)
+    for kind, field in after.items():
+        observed = getattr(end.observations, _OBSERVED[kind])
         if observed is not None and np.shape(observed)[-2:] == glacier.grid.shape:
             # Of several dates the last one, which is that of the model's field.
             last = np.reshape(observed, (-1, *glacier.grid.shape))[-1]
-            figures[kind] = misfit_map(kind, glacier, last, before[kind], modelled_at_end)
+            figures[kind] = misfit_map(kind, glacier, last, before.get(kind), field)
     return figures
 
 
@@ -114,17 +148,19 @@ def history(fit: Inversion) -> Figure:
     return figure
 
 
-def law(slot: LocatedSlot, study: Study, glaciers: list[Glacier]) -> Figure:
+def law(
+    slot: LocatedSlot, glaciers: list[Glacier], first: AbstractLaw | None, truth: Model | None
+) -> Figure:
     """A law over the data, beside the truth where that is known, and where it started (of one
     input).
     """
-    value, start = slot.value, study.model.slots()[slot.path].value
-    known = {} if study.truth is None else study.truth.slots()
-    truth = known[slot.path].value if slot.path in known else None
+    value = slot.value
+    known = {} if truth is None else truth.slots()
+    true_law = _comparable(known[slot.path].value, value) if slot.path in known else None
     # Where it started is drawn with curves, not with maps.
-    initial = start if len(value.inputs) == 1 else None
+    initial = first if len(value.inputs) == 1 else None
     label = slot.slot.axis_label
-    ax = plot.law(value, glaciers, _comparable(truth, value), initial=initial, label=label)
+    ax = draw_law(value, glaciers, true_law, initial=initial, label=label)
     assert isinstance(ax.figure, Figure)
     return ax.figure
 
@@ -179,21 +215,23 @@ def misfit_map(
     kind: str,
     glacier: Glacier,
     observed: np.ndarray,
-    before: np.ndarray,
+    before: np.ndarray | None,
     after: np.ndarray,
 ) -> Figure:
-    """Data, the model at the end, and its residuals before and after in the same colours; all where
-    there are data.
+    """Data, the model at the end, and its residuals before (if given) and after in the same
+    colours; all where there are data.
     """
-    figure, panels = _panels(4, glacier, name_of(glacier))
+    residuals = {"after": after - observed}
+    if before is not None:
+        residuals = {"before": before - observed} | residuals
+    figure, panels = _panels(2 + len(residuals), glacier, name_of(glacier))
     there = np.isfinite(observed)
     what: maps.What = "speed" if kind == "velocity" else "thickness"
     limits = _limits([observed[there], after[there]], maps.STYLES[what].scale)
     for ax, field, title in ((panels[0], observed, "observed"), (panels[1], after, "modelled")):
         maps.draw(glacier, field, ax, what=what, limits=limits, ice=there, title=title)
-    residuals = {"before": before - observed, "after": after - observed}
-    # The colours of both are those of the first, so that one sees what was gained.
-    first = residuals["before"][there]
+    # The colours of all are those of the first, so that one sees what was gained.
+    first = next(iter(residuals.values()))[there]
     widest = float(np.percentile(np.abs(first), 98)) if first.size else 1.0
     limits = (-widest, widest) if widest else (-1.0, 1.0)
     for ax, (name, residual) in zip(panels[2:], residuals.items(), strict=True):
