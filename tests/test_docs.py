@@ -180,7 +180,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
 
     import odinn
 
-    scope = run_page("extending.md", tmp_path, monkeypatch, count=9)
+    scope = run_page("extending.md", tmp_path, monkeypatch, count=11)
     glacier, model, span = (scope[k] for k in ("glacier", "model", "period"))
     sim = odinn.simulate(scope["soft"], glacier, 2000.0, 2000.25, save_every=0.25, progress=False)
     assert sim.relative_residual < 1e-12
@@ -209,6 +209,23 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     gradient = jax.tree.leaves(scope["gradient"])
     assert len(gradient) == 2
     assert all(np.isfinite(g) and g != 0 for g in gradient)
+    # a flow of one's own keeps the ice, and has a gradient
+    plug, slide = scope["plug"], scope["slide"]
+    assert slide.relative_residual < 1e-13
+    assert slide.velocity()[2][-1].max() > 1.0
+    np.testing.assert_array_equal(slide.velocity("surface")[2], slide.velocity("mean")[2])
+    seen = glacier.replace(observations=odinn.Observations(thickness=glacier.thickness))
+    gradients = [
+        jax.tree.leaves(
+            odinn.value_and_gradient(plug, seen, odinn.losses.Thickness(), span, method=method)[1]
+        )
+        for method in ("discrete", "forward")
+    ]
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-9)
+    # a process of one's own closes the budget
+    added = float(scope["end"].thickness.sum() - glacier.thickness.sum())
+    assert added == pytest.approx(2.0 * scope["foot"].sum(), rel=1e-12)
+    assert float(scope["report"].balance.sum()) == pytest.approx(added, rel=1e-12)
 
 
 def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):

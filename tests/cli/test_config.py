@@ -25,13 +25,14 @@ def test_a_products_name_alone_is_the_series_as_it_is(slab, tmp_path):
 
 
 def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
-    config = read(tmp_path, "{scenario: constant, years: [2000, 2004], temp: 2.0, precip: 1.1}")
+    config = read(tmp_path, "{scenario: constant, period: [2000, 2004], temp: 2.0, precip: 1.1}")
     under = in_scenario(slab, config.glacier).climate
     want = slab.climate.constant((2000, 2004)).shift(2.0, 1.1)
     assert str(under) == str(want)
     np.testing.assert_array_equal(under.temp, want.temp)
     random = read(
-        tmp_path, "{scenario: random, years: ['2000-10-01', '2003-10-01'], seed: 4, block_years: 2}"
+        tmp_path,
+        "{scenario: random, period: ['2000-10-01', '2003-10-01'], seed: 4, block_years: 2}",
     )
     assert (
         in_scenario(slab, random.glacier).climate.scenario
@@ -55,11 +56,11 @@ def test_overrides_reach_into_the_short_form_and_the_resolved_configuration_read
             "{scenari: constant}",
             r"glacier.climate.scenari: unknown key; did you mean 'scenario'.; known: product",
         ),
-        ("{scenario: constant}", "glacier.climate: scenario: constant needs years: .start, end."),
-        ("{years: [2000, 2004]}", "glacier.climate: years belongs to a scenario"),
-        ("{scenario: repeat, years: [2000, 2004], seed: 3}", "belong to scenario: random"),
+        ("{scenario: constant}", "glacier.climate: scenario: constant needs period: .start, end."),
+        ("{period: [2000, 2004]}", "glacier.climate: period belongs to a scenario"),
+        ("{scenario: repeat, period: [2000, 2004], seed: 3}", "belong to scenario: random"),
         (
-            "{scenario: warm, years: [2000, 2004]}",
+            "{scenario: warm, period: [2000, 2004]}",
             "glacier.climate.scenario: Input should be 'constant', 'repeat'",
         ),
         ("[w5e5]", "glacier.climate: "),
@@ -71,7 +72,7 @@ def test_a_climate_that_is_not_understood_names_the_key(tmp_path, climate, messa
 
 
 def test_a_scenario_that_a_glacier_cannot_have_names_the_glacier(slab, tmp_path):
-    config = read(tmp_path, "{scenario: constant, years: [1960, 1990]}")
+    config = read(tmp_path, "{scenario: constant, period: [1960, 1990]}")
     with pytest.raises(
         ClimateError, match="TEST-00.00001: climate 'made': .*covers 2000-01 to 2003-12"
     ):
@@ -106,7 +107,7 @@ def test_the_run_command_runs_under_the_scenario_and_calibrates_on_the_series(da
         "glacier": {
             "source": str(data / "glaciers" / "argentiere_RGI60-11.03638.nc"),
             "coarsen": 6,
-            "climate": {"scenario": "constant", "years": [2009.75, 2019.75], "temp": 2.0},
+            "climate": {"scenario": "constant", "period": [2009.75, 2019.75], "temp": 2.0},
         },
         "model": {"mass_balance": {"type": "TemperatureIndex", "precip_factor": 2.5}},
         "calibrate": {"target": -1.206, "period": [2009.75, 2019.75]},

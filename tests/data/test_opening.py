@@ -126,19 +126,11 @@ def test_a_glacier_directory_object_is_read_through_its_folder(data):
     assert odinn.open_glacier(GlacierDirectory(), thickness="oggm").rgi_id == "RGI60-11.00897"
 
 
-def test_an_oggm_calibration_is_kept_and_used_only_on_request(data):
+def test_an_oggm_calibration_is_kept_and_not_used(data):
     g = odinn.open_glacier(data / HEF, thickness="oggm")
     assert json.loads(g.provenance["oggm_calibration"])["melt_f"] == pytest.approx(
         6.5417756696782146
     )
-    balance = odinn.TemperatureIndex.from_oggm(g)
-    assert float(balance.melt_factor) == pytest.approx(6.5417756696782146e-3)
-    assert balance.melt_temperature == -1.0
-    assert float(balance.precip_factor) == 2.5
-    with pytest.raises(InputError, match="OGGM directory"):
-        odinn.TemperatureIndex.from_oggm(
-            odinn.open_glacier(data / "glaciers" / "hef_RGI60-11.00897.nc")
-        )
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 7])

@@ -48,7 +48,6 @@ GROWTH = 1.0 + jnp.asarray(TIMES - 2000.0)
 OUTCOME = Outcome(
     thickness=jnp.stack([THICK - 6.0 * (t - 2000.0) for t in TIMES]),
     balance=jnp.asarray(np.cumsum(MONTHLY, axis=0)),
-    times=jnp.asarray(TIMES),
     velocity=lambda i, begins=False: (
         GROWTH[i] * plane(3.0, 0.01, 0.0),
         GROWTH[i] * plane(4.0, 0.0, 0.01),

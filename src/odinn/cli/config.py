@@ -82,7 +82,7 @@ class ClimateSection(Section):
     )
     ref_height: float | None = Field(None, description="m, of a file that does not give it")
     scenario: Literal["constant", "repeat", "random"] | None = None
-    years: Period | None = Field(
+    period: Period | None = Field(
         None, description="base period of the scenario, (start, end), the end excluded"
     )
     seed: int = 0
@@ -92,12 +92,12 @@ class ClimateSection(Section):
 
     @model_validator(mode="after")  # each key is fine by itself
     def _consistent(self) -> ClimateSection:
-        if self.scenario is not None and self.years is None:
+        if self.scenario is not None and self.period is None:
             raise ValueError(
-                f"scenario: {self.scenario} needs years: [start, end], such as [1995, 2015]"
+                f"scenario: {self.scenario} needs period: [start, end], such as [1995, 2015]"
             )
-        if self.scenario is None and self.years is not None:
-            raise ValueError("years belongs to a scenario: constant, repeat or random")
+        if self.scenario is None and self.period is not None:
+            raise ValueError("period belongs to a scenario: constant, repeat or random")
         if self.scenario != "random" and (self.seed, self.block_years) != (0, 1):
             raise ValueError("seed and block_years belong to scenario: random")
         return self

@@ -51,11 +51,11 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
     if climate is None:
         message = "glacier.climate: a scenario needs a series, and this glacier has none"
         raise InputError(where(glacier.rgi_id, message))
-    # The section is checked: with a scenario come years.
+    # The section is checked: with a scenario comes a period.
     options = (asked.seed, asked.block_years) if asked.scenario == "random" else ()
     try:
         if asked.scenario is not None:
-            climate = getattr(climate, asked.scenario)(asked.years, *options)
+            climate = getattr(climate, asked.scenario)(asked.period, *options)
         return glacier.replace(climate=climate.shift(asked.temp, asked.precip))
     except InputError as error:
         # A series does not know whose it is.

@@ -148,7 +148,6 @@ class GlacierMisfit(eqx.Module):
         outcome = Outcome(
             thickness=ice,
             balance=balance,
-            times=_with_start(state.time, states.time),
             velocity=_Velocity(system, ice, _laws_at(self.windows, jnp.asarray(self.keep))),
             water=model.ice_density / WATER_DENSITY,
         )

@@ -26,7 +26,7 @@ class Outcome(eqx.Module):
 
     Args:
         thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start;
-            there if a loss has ``uses_balance``, else None. times: (1 + stops,), decimal years.
+            there if a loss has ``uses_balance``, else None.
         velocity: function of the number of a stop (0 is the start), and of whether the laws are
             those of the month that begins there rather than of the one that ends: (vx, vy) at the
             surface on cells, m yr⁻¹.
@@ -35,7 +35,6 @@ class Outcome(eqx.Module):
 
     thickness: Array
     balance: Array | None
-    times: Array
     velocity: Callable[..., tuple[Array, Array]]
     water: float
 

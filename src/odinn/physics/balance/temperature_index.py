@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar, cast
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.constants import ACCUMULATION_THRESHOLD
-from odinn.errors import InputError, where
+from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Cell, Scalar
 from odinn.numbers.conversion import plain_numbers
@@ -91,31 +90,6 @@ class TemperatureIndex(AbstractMassBalance):
                 f"lapse_rate={self.lapse_rate:g}: expected K m-1 between -0.02 and 0, such as "
                 "-0.0065"
             )
-
-    @classmethod
-    def from_oggm(cls, glacier: Glacier) -> TemperatureIndex:
-        """The calibration that came with an OGGM directory (its ``mb_calib.json`` or
-        ``settings.yml``).
-
-        OGGM's monthly scheme has no spread of daily temperatures, so the balance differs from
-        OGGM's; a calibration with :func:`odinn.calibrate` is the better choice for a run.
-        """
-        stored = glacier.provenance.get("oggm_calibration")
-        if stored is None:
-            raise InputError(
-                where(
-                    glacier.rgi_id,
-                    "no OGGM calibration: it has to be opened from an OGGM directory",
-                )
-            )
-        numbers = json.loads(stored)
-        return cls(
-            melt_factor=numbers["melt_f"] / 1000.0,
-            precip_factor=numbers["prcp_fac"],
-            temp_bias=numbers["temp_bias"],
-            melt_temperature=numbers["temp_melt"],
-            snow_temperature=(numbers["temp_all_solid"], numbers["temp_all_liq"]),
-        )
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> Month:
         """Months of the glacier's climate, with lapse rates limited."""

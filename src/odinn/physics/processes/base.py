@@ -2,8 +2,6 @@
 up.
 """
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -158,7 +156,7 @@ class AbstractProcess(eqx.Module):
         """The process's fields of the state at the window's end."""
 
     @abc.abstractmethod
-    def for_transpose(self) -> AbstractProcess:
+    def for_transpose(self) -> "AbstractProcess":
         """The same with hand-written transposes, where it has some."""
 
 
