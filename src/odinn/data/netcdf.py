@@ -168,25 +168,41 @@ def _geometry(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """(bed, thickness, mask, name of the thickness product); no ice outside the mask."""
     surface, bed = _field(ds, products.SURFACE, fail), _field(ds, products.BED, fail)
-    for label, field in (("surface", surface), ("bed", bed)):
-        if field is not None and not np.isfinite(field).all():
-            raise fail(f"{label} is NaN {places(~np.isfinite(field))}: fill the DEM")
     if surface is None and bed is None:
         raise fail(
             f"no surface or bed: expected one of {', '.join(products.SURFACE + products.BED)}"
         )
     product = _thickness_product(ds, thickness, fail)
+    # the surface is what was measured, so under a thickness that is chosen the bed follows
+    spare = None
+    if product is not None and surface is not None:
+        spare, bed = bed, None
+    for label, field in (("surface", surface), ("bed", bed)):
+        if field is not None and not np.isfinite(field).all():
+            raise fail(f"{label} is NaN {places(~np.isfinite(field))}: fill the DEM")
     if product is None:
         product, ice = "surface minus bed", _difference(surface, bed, fail)
     else:
         ice = _thickness(ds, product, fail)
-        # the surface is what was measured, so under a thickness that is chosen the bed follows
-        bed = bed if surface is None else None
     # masks come as 0 and 1 of any type
     outline = _field(ds, products.MASK, fail)
     mask = ice > 0 if outline is None else outline > 0.5
     ice = _inside(ice, mask, product, fail)
+    if spare is not None and thickness is None:
+        _compare(spare, surface - ice, mask, product, fail)
     return surface - ice if bed is None else bed, ice, mask, product
+
+
+def _compare(bed: np.ndarray, used: np.ndarray, mask: np.ndarray, product: str, fail: Fail) -> None:
+    """Warn where a bed that is in the file, too, is not the one that is used, m."""
+    off = np.where(mask & np.isfinite(bed), np.abs(bed - used), 0.0)
+    if off.max(initial=0.0) > 1.0:
+        message = (
+            f"the file's bed is not used: surface minus {product} differs from it by up to "
+            f"{off.max():.0f} m, by more than 1 m in {int((off > 1.0).sum())} cells; leave out the "
+            "one that is wrong"
+        )
+        warnings.warn(str(fail(message)), stacklevel=7)
 
 
 def _thickness_product(ds: xr.Dataset, wanted: str | None, fail: Fail) -> str | None:

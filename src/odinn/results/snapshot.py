@@ -173,7 +173,10 @@ def _tree_of(group: xr.Dataset, path: Path) -> Any:
     if _TREE not in group.attrs and _EARLIER_TREE in group.attrs:
         codec.refuse_earlier(str(path))
     if _TREE not in group.attrs:
-        raise InputError(f"{path}: no objects in it; it was not written by odinn.save")
+        raise InputError(
+            f"{path}: no objects in it; it was not written by odinn.save. A glacier's file is "
+            "opened by odinn.open_glacier"
+        )
     return codec.parse(group.attrs[_TREE], str(path))
 
 

@@ -82,7 +82,8 @@ def complete_years(
     missing = wanted[np.abs(times[at] - wanted) > CLOSE]
     if missing.size:
         text = f"{missing[0]:.4f}, an end of a year, is not among the saved times"
-        raise InputError(where(glacier.rgi_id, f"{text}: choose t0 and save_every so"))
+        advice = "start the run at one, with save_every=1 or a fraction of a year such as 1/12"
+        raise InputError(where(glacier.rgi_id, f"{text}: {advice}"))
     # A hydrological year that starts in autumn bears the number of the next calendar year.
     labels = np.arange(first, last) + (1 if month > 1 else 0)
     return Years(month, labels, at[:-1], at[1:])
