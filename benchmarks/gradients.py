@@ -27,8 +27,8 @@ from benchmarks.measuring import interleaved, processor
 from odinn.learning.evaluation import Sizes, gradient_of, value_of
 from odinn.learning.gradients import METHODS, Method
 from odinn.learning.misfit import Buffers, compiled_gradient
-from odinn.model.binding import site_of
-from odinn.physics.processes.system import Unknowns
+from odinn.model.binding import glacier_arrays
+from odinn.physics.processes.system import Prognostic
 from odinn.physics.state import State
 from odinn.run.assembly import system_of
 
@@ -76,7 +76,7 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
     model, _ = eqx.combine(problem.params, misfit.rest)
     used = np.asarray(misfit.windows.length) > 0
     windows = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[used]), misfit.windows)
-    base = system_of(model, site_of(model, own), reports=False, carried=False)
+    base = system_of(model, glacier_arrays(model, own), reports=False, carried=False)
     rate_factor = lambda system: system.processes[0].flow.A
     scale = rate_factor(base) / jnp.exp(rate)
     measured = np.isfinite(own.observations.thickness)
@@ -90,7 +90,7 @@ def bosh3(problem: Prepared, rate: jax.Array) -> Callable[[], Any]:
             held, start, _ = system.begin(State(window.start, H, {}), window)
 
             def field(t: Any, y: Any, args: None) -> Any:
-                unknowns = Unknowns(y, start.of_processes)
+                unknowns = Prognostic(y, start.of_processes)
                 return system.continuous_tendency(held, t, unknowns).thickness
 
             out = diffrax.diffeqsolve(

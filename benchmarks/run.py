@@ -23,7 +23,7 @@ import numpy as np
 
 import odinn
 from benchmarks.measuring import ROOT, ROUNDS, interleaved, keep, machine, rms_over_ice
-from odinn.physics.processes.system import Unknowns
+from odinn.physics.processes.system import Prognostic
 from odinn.physics.state import State
 from odinn.run.assembly import system_of
 from odinn.run.plan import plan_run
@@ -94,7 +94,7 @@ def by_diffrax(
             held, start, _ = system.begin(State(window.start, H, {}), window)
             nothing = start.of_processes
             field = lambda t, y, args: (
-                system.continuous_tendency(held, t, Unknowns(y, nothing)).thickness
+                system.continuous_tendency(held, t, Prognostic(y, nothing)).thickness
             )
             out = diffrax.diffeqsolve(
                 diffrax.ODETerm(field),

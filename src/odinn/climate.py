@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from odinn.dates import Date, decimal_year, hydrological_year, month_index, month_name
-from odinn.errors import ClimateError, InputError, where
+from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.printing import printed_as_call
 
 Step = Literal["daily", "monthly"]
@@ -136,7 +136,7 @@ class Climate(eqx.Module):
                 f"climate '{self.name}' covers {self._covered}, but {missing} is needed: shorten "
                 "the run or choose another climate product"
             )
-            raise ClimateError(where(rgi_id, message))
+            raise ClimateError(of_glacier(rgi_id, message))
         return positions
 
     def drawn(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, "n ..."]:

@@ -31,7 +31,7 @@ class CalibrationError(OdinnError, RuntimeError):
     """No value of the calibrated number meets the target."""
 
 
-def where(rgi_id: str, message: str) -> str:
+def of_glacier(rgi_id: str, message: str) -> str:
     """The message with the glacier it is about in front of it."""
     return f"{rgi_id}: {message}"
 
@@ -90,4 +90,4 @@ def _is_number(value: Any) -> bool:
 def _unexpected(name: str, value: object, expected: str, of: str, about: str) -> InputError:
     found = f"{of}({name}={value!r})" if of else f"{name}={value!r}"
     message = f"{found}: expected {expected}"
-    return InputError(where(about, message) if about else message)
+    return InputError(of_glacier(about, message) if about else message)

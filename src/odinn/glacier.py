@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.dates import Date
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.grid import Array, Grid, block_mean
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
@@ -190,7 +190,7 @@ class Glacier(eqx.Module):
             if isinstance(field, np.ndarray) and not np.isfinite(field).all():
                 missing = int((~np.isfinite(field)).sum())
                 raise InputError(
-                    where(self.rgi_id, f"{label} is not finite in {missing} cells; fill them")
+                    of_glacier(self.rgi_id, f"{label} is not finite in {missing} cells; fill them")
                 )
 
     @property
@@ -338,7 +338,7 @@ class Glacier(eqx.Module):
         return field
 
     def _error(self, message: str) -> InputError:
-        return InputError(where(self.rgi_id, message))
+        return InputError(of_glacier(self.rgi_id, message))
 
     def __str__(self) -> str:
         present = self.settled()

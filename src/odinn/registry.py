@@ -61,7 +61,7 @@ _BUILT_IN: Final[dict[str, str]] = {
     "odinn.Hydrology": "odinn.results.hydrology",
     "odinn.Inversion": "odinn.learning.driver",
     "odinn.InversionState": "odinn.learning.state",
-    "odinn.Study": "odinn.cli.inverting",
+    "odinn.InversionSetup": "odinn.cli.inverting",
     "odinn.losses.ElevationChange": "odinn.learning.losses",
     "odinn.losses.MassBalance": "odinn.learning.losses",
     "odinn.losses.SmoothVelocity": "odinn.learning.losses",

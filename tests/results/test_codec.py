@@ -28,16 +28,16 @@ MODEL = odinn.Model(odinn.SIA2D(A=5e-17), odinn.TemperatureIndex(4e-3, 2.0))
 # made while a run or an inversion goes on, and never in what a file keeps
 PASSING = {
     *(
-        "Site",
+        "GlacierArrays",
         "Cells",
         "Domain",
-        "Deferred",
+        "PartialLaw",
         "DailyMonth",
         "MeanMonth",
         "MeanOfMonths",
         "OdinnMonth",
     ),
-    *("Window", "Water", "Unknowns", "StepTally", "Report", "Turnover", "Ledger", "Fluxes"),
+    *("Window", "Water", "Prognostic", "StepTally", "Report", "Turnover", "Ledger", "Fluxes"),
     *("IceFlow", "HeldBalance", "StageBalance", "MonthEndBalance", "OdinnMonthEnd", "BalanceSoFar"),
     *(
         "Snowpack",

@@ -31,7 +31,7 @@ _TAKE_PYTHON = ("Function",)  # laws that YAML cannot say
 _PLAIN = (bool, int, float, str, type(None), Any, Ellipsis)
 
 
-class Call(NamedTuple):
+class Entry(NamedTuple):
     """What is called, with which arguments, what stands beside it in its entry, and its place."""
 
     function: Function
@@ -78,7 +78,7 @@ def section_of(call: Function, **special: tuple[object, object]) -> type[Section
     return create_model("ArgumentsSection", __base__=Section, **keys)
 
 
-def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) -> Call:
+def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) -> Entry:
     """The call of an entry such as ``{thickness: {error: 5}, weight: 2}`` or ``thickness``.
 
     Args:
@@ -106,7 +106,7 @@ def single(entry: object, kind: Kind, place: str, beside: tuple[str, ...] = ()) 
         raise InputError(f"{place}.{names[0]}: found {arguments!r}, {expected}")
     extra = {key: value for key, value in entry.items() if key in beside}
     name = snake(names[0])
-    return Call(known[name], dict(arguments or {}), extra, f"{place}.{name}")
+    return Entry(known[name], dict(arguments or {}), extra, f"{place}.{name}")
 
 
 def made(entry: object, kind: Kind, place: str) -> Any:

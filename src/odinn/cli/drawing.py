@@ -7,7 +7,7 @@ from typing import cast
 
 import odinn
 from odinn.cli import inverting, report
-from odinn.cli.inverting import Fields, Study
+from odinn.cli.inverting import Fields, InversionSetup
 from odinn.cli.report import console
 from odinn.cli.running import writable
 from odinn.dates import decimal_year
@@ -115,7 +115,7 @@ def _plots_of_inversion(fit: Inversion, folder: Path, output: Path | None) -> li
 
 
 def draw_inversion(
-    fit: Inversion, study: Study, before: dict[str, Fields], folder: Path
+    fit: Inversion, study: InversionSetup, before: dict[str, Fields], folder: Path
 ) -> list[Path]:
     """The pictures of an inversion in a folder, those of a glacier in one of its own.
 

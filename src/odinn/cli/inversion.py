@@ -14,7 +14,7 @@ from odinn.cli import inverting, report
 from odinn.cli.checkpoints import begin_checkpoint, steps_done, steps_to_continue
 from odinn.cli.config import to_yaml
 from odinn.cli.drawing import draw_inversion
-from odinn.cli.inverting import Study
+from odinn.cli.inverting import InversionSetup
 from odinn.cli.learning import InvertConfig, build_optimizer, read_invert_config
 from odinn.cli.report import console, errors
 from odinn.cli.running import writable
@@ -56,7 +56,9 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
     report.print_where_to_look(fit, settings.folder, plots=settings.output.plots)
 
 
-def _learned(settings: InvertConfig, study: Study, path: str) -> tuple[Inversion, list[Path]]:
+def _learned(
+    settings: InvertConfig, study: InversionSetup, path: str
+) -> tuple[Inversion, list[Path]]:
     """The inversion, and the files that were written."""
     folder, plots = settings.folder, settings.output.plots
     # With plots, a run that fails from the start does so here, before the first step.

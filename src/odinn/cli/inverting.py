@@ -17,7 +17,7 @@ from odinn.cli.learning import InvertConfig, SyntheticSection
 from odinn.cli.running import calibrated
 from odinn.cli.sources import in_scenario, opened
 from odinn.dates import decimal_year, month_index
-from odinn.errors import InputError, SolverError, where
+from odinn.errors import InputError, SolverError, of_glacier
 from odinn.glacier import Glacier, Observations
 from odinn.learning.choices import as_intervals
 from odinn.learning.pure_objective import loss_settings
@@ -39,7 +39,7 @@ _PER = {"all": "one number", "glacier": "a number for each glacier", "cell": "a 
 _OBSERVED = {"velocity": ("vx", "vy", "speed"), "geodetic": ()}  # fields of a kind of data
 
 
-class Study(eqx.Module):
+class InversionSetup(eqx.Module):
     """An inversion ready to be run: model and glaciers as they start, the loss, and the truth where
     there is one.
 
@@ -55,7 +55,7 @@ class Study(eqx.Module):
     options: dict[str, Any]  # of odinn.simulate
 
 
-def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> Study:
+def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> InversionSetup:
     """The study of a configuration: glaciers opened, model built and bound, data there, all of it
     checked.
 
@@ -81,7 +81,9 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> Study
         "dtype": config.dtype,
         "max_steps": config.max_steps,
     }
-    study = Study(model, glaciers, learning.build_loss(config, path), period, None, options)
+    study = InversionSetup(
+        model, glaciers, learning.build_loss(config, path), period, None, options
+    )
     synthetic = config.synthetic
     if synthetic is not None:
         truth = bind(learning.build_truth(synthetic, model, path), glaciers)
@@ -93,7 +95,9 @@ def prepared(config: InvertConfig, path: str, *, trial: bool, say: Say) -> Study
     return study
 
 
-def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple[str, str, str]]]:
+def described(
+    study: InversionSetup,
+) -> tuple[list[tuple[str, str, int, str]], list[tuple[str, str, str]]]:
     """What would be learned, (slot, what, how many numbers, between), and the data, (glacier, term,
     how many).
     """
@@ -114,7 +118,7 @@ def described(study: Study) -> tuple[list[tuple[str, str, int, str]], list[tuple
     return learned, data
 
 
-def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, Fields]:
+def modelled(study: InversionSetup, model: Model, glaciers: list[Glacier]) -> dict[str, Fields]:
     """Fields of each glacier at the dates of the data, by kind: thickness (m), velocity (speed, m
     yr⁻¹).
 
@@ -145,7 +149,7 @@ def modelled(study: Study, model: Model, glaciers: list[Glacier]) -> dict[str, F
     return out
 
 
-def failing_glacier(study: Study, error: SolverError) -> SolverError:
+def failing_glacier(study: InversionSetup, error: SolverError) -> SolverError:
     """The error with the glacier whose run fails from the start, if it is one."""
     # It may name its glacier already.
     if any(glacier.rgi_id in str(error) for glacier in study.glaciers):
@@ -158,7 +162,7 @@ def failing_glacier(study: Study, error: SolverError) -> SolverError:
 
 
 def _run_to(
-    date: float, study: Study, model: Model, glacier: Glacier
+    date: float, study: InversionSetup, model: Model, glacier: Glacier
 ) -> tuple[np.ndarray, np.ndarray]:
     """Thickness of a glacier at a date, (ny, nx), and the month whose laws hold there, (1,)."""
     start = study.period[0]
@@ -188,7 +192,7 @@ def _targets(term: AbstractLoss, glacier: Glacier, period: Period) -> Any:
     return term.targets(glacier, period, any_row)
 
 
-def _check(study: Study) -> None:
+def _check(study: InversionSetup) -> None:
     """Everything that can be wrong before the first compilation."""
     t0, t1 = study.period
     settings = loss_settings(study.period, study.options)
@@ -203,7 +207,7 @@ def _check(study: Study) -> None:
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:  # dates are decimal years, round-off apart
                     period = f"period: {t0:g} to {t1:g}"
                     message = f"{name}: an observation of {t:.4f} lies outside {period}"
-                    raise InputError(where(glacier.rgi_id, message))
+                    raise InputError(of_glacier(glacier.rgi_id, message))
             _targets(term, glacier, study.period)
     for _, _, penalty in study.loss.regularization:
         penalty.value(study.model, study.glaciers)
@@ -235,7 +239,7 @@ def _calibrated(
 
 
 def _with_synthetic(
-    study: Study, section: SyntheticSection, *, trial: bool, say: Say
+    study: InversionSetup, section: SyntheticSection, *, trial: bool, say: Say
 ) -> list[Glacier]:
     """The study's glaciers with data that its truth makes."""
     kinds = _kinds(study.loss) if section.of is None else section.of

@@ -30,7 +30,7 @@ from odinn.cli.config import (
     read_yaml,
 )
 from odinn.cli.schema import Section, Values, checked, chosen, suggest, unknown
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.learning.choices import as_intervals
 from odinn.learning.optimizers import AbstractOptimizer
@@ -239,7 +239,9 @@ def learning(glacier: Glacier, section: ReplaceSection | None, path: str) -> Gla
         return glacier.replace(**{name: parameter}, keep=section.keep)
     except InputError as error:
         text = str(error)  # of the parameter, or of the glacier, which names itself
-        raise InputError(text if glacier.rgi_id in text else where(glacier.rgi_id, text)) from error
+        raise InputError(
+            text if glacier.rgi_id in text else of_glacier(glacier.rgi_id, text)
+        ) from error
 
 
 def _number(value: Any, place: str, glaciers: Sequence[Glacier] | None = None) -> object:

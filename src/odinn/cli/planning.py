@@ -9,7 +9,7 @@ import numpy as np
 from odinn.cli.config import CalibrateSection, RunConfig
 from odinn.climate import months_between
 from odinn.dates import decimal_year
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.learning.calibration import measured_target
 from odinn.model.model import Model
@@ -61,7 +61,7 @@ def _calibration(section: CalibrateSection, model: Model, glacier: Glacier) -> s
     balance = model.mass_balance
     if balance is None or balance.frequency != "monthly":
         message = "calibrate: needs a monthly mass balance such as TemperatureIndex"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     target, (start, end) = measured_target(glacier, section.target, section.period)
     # An error where the climate does not cover the period.
     balance.forcing(glacier, months_between(decimal_year(start), decimal_year(end)))

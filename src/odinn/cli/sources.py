@@ -12,7 +12,7 @@ from odinn.cli.config import GlacierSection
 from odinn.cli.schema import suggest
 from odinn.data.demo.rakaia import FOLDER, demo_climate
 from odinn.data.series import is_series
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 
 
 def opened(section: GlacierSection) -> Iterator[Callable[[], odinn.Glacier]]:
@@ -50,7 +50,7 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
     climate = glacier.climate
     if climate is None:
         message = "glacier.climate: a scenario needs a series, and this glacier has none"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     # The section is checked: with a scenario comes a period.
     options = (asked.seed, asked.block_years) if asked.scenario == "random" else ()
     try:
@@ -59,7 +59,7 @@ def in_scenario(glacier: odinn.Glacier, section: GlacierSection) -> odinn.Glacie
         return glacier.replace(climate=climate.shift(asked.temp, asked.precip))
     except InputError as error:
         # A series does not know whose it is.
-        raise type(error)(where(glacier.rgi_id, str(error))) from error
+        raise type(error)(of_glacier(glacier.rgi_id, str(error))) from error
 
 
 def _filled_in(path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from odinn.errors import ClimateError, InputError, where
+from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import interior_mask
 
@@ -28,7 +28,7 @@ def check_arrays(rgi_id: str, bed: np.ndarray, thickness: np.ndarray) -> None:
         missing = ~np.isfinite(np.asarray(field, float))
         if missing.any():
             raise InputError(
-                where(
+                of_glacier(
                     rgi_id, f"{label} is not finite {places(missing)}; fill them, or crop the grid"
                 )
             )
@@ -36,13 +36,13 @@ def check_arrays(rgi_id: str, bed: np.ndarray, thickness: np.ndarray) -> None:
     if negative.any():
         lowest = f"(lowest {thickness.min():.4g} m)"
         raise InputError(
-            where(rgi_id, f"negative thickness in {int(negative.sum())} cells {lowest}")
+            of_glacier(rgi_id, f"negative thickness in {int(negative.sum())} cells {lowest}")
         )
     on_ring = ~interior_mask(thickness.shape) & (thickness > 0)
     if on_ring.any():
         found = f"{int(on_ring.sum())} cells, up to {thickness[on_ring].max():.1f} m"
         raise InputError(
-            where(
+            of_glacier(
                 rgi_id,
                 f"ice on the outermost ring of cells ({found}): ice that reaches the border is "
                 "lost; pad the grid with at least 2 ice-free cells on every side (10 for a glacier "

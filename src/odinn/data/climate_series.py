@@ -14,7 +14,7 @@ from odinn.data import products
 from odinn.data.checks import Fail, check_plausible
 from odinn.data.units import converted
 from odinn.data.whole_months import Series, check_complete, daily, monthly, step_of
-from odinn.errors import ClimateError, where
+from odinn.errors import ClimateError, of_glacier
 
 
 def climate_from_dataset(
@@ -39,7 +39,7 @@ def climate_from_dataset(
     if product not in present:
         available = ", ".join(sorted(present)) or "none"
         message = f"no climate '{wanted}' in the file; available: {available}"
-        raise ClimateError(where(rgi_id, message))
+        raise ClimateError(of_glacier(rgi_id, message))
     suffix = f"_{present[product]}_{product}"
     attributes = ds[f"temp{suffix}"].attrs
     return _climate(
@@ -54,7 +54,7 @@ def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None)
     if "temp" not in ds or "prcp" not in ds:
         found = ", ".join(map(str, ds.data_vars))
         message = f"climate dataset: found {found}; expected temp, prcp[, gradient]"
-        raise ClimateError(where(rgi_id, message))
+        raise ClimateError(of_glacier(rgi_id, message))
     # OGGM writes "ERA5 ..." or the product's name alone
     source = str(ds.attrs.get("climate_source", ds.attrs.get("source", "")))
     product = products.climate_name(name or (source.split()[0] if source else "climate"))
@@ -67,7 +67,7 @@ def _climate(
 ) -> Climate:
     """The climate whose variables end with a suffix."""
     if f"prcp{suffix}" not in ds:
-        raise ClimateError(where(rgi_id, f"no variable 'prcp{suffix}' beside its temperature"))
+        raise ClimateError(of_glacier(rgi_id, f"no variable 'prcp{suffix}' beside its temperature"))
     times = _times(ds[f"temp{suffix}"], rgi_id)
 
     def values(kind: str) -> np.ndarray:
@@ -98,7 +98,7 @@ def _times(series: xr.DataArray, rgi_id: str) -> np.ndarray:
         message = (
             f"{series.name}: its time is {times.dtype}, expected dates of the standard calendar"
         )
-        raise ClimateError(where(rgi_id, message)) from error
+        raise ClimateError(of_glacier(rgi_id, message)) from error
 
 
 def _values(series: xr.DataArray, kind: str, times: np.ndarray, rgi_id: str) -> np.ndarray:
@@ -107,14 +107,14 @@ def _values(series: xr.DataArray, kind: str, times: np.ndarray, rgi_id: str) -> 
         raise _no_series(series, rgi_id)
     if series.size != times.size:
         message = f"{series.name} has {series.size} values for {times.size} times"
-        raise ClimateError(where(rgi_id, message))
+        raise ClimateError(of_glacier(rgi_id, message))
     unit = series.attrs.get("units")
     return converted(series.values, kind, unit, times, rgi_id, str(series.name))
 
 
 def _no_series(array: xr.DataArray, rgi_id: str) -> ClimateError:
     message = f"{array.name} has dimensions {array.dims}, expected one, time"
-    return ClimateError(where(rgi_id, message))
+    return ClimateError(of_glacier(rgi_id, message))
 
 
 def climate_from_series(
@@ -142,7 +142,7 @@ def climate_from_series(
     """
 
     def fail(message: str) -> ClimateError:
-        return ClimateError(where(rgi_id, f"climate '{name}': {message}"))
+        return ClimateError(of_glacier(rgi_id, f"climate '{name}': {message}"))
 
     if not np.isfinite(ref_height):
         raise fail("no reference height: the temperature needs an attribute 'ref_hgt' (m)")

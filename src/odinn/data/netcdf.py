@@ -18,7 +18,7 @@ from odinn.data import products
 from odinn.data.checks import check_fields, places
 from odinn.data.climate_series import climate_from_dataset
 from odinn.data.observations import read_observations
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Grid, block_mean
 
@@ -38,7 +38,7 @@ def glacier_from_dataset(
     """Build a glacier from fields on (y, x). See :func:`odinn.open_glacier` for the arguments."""
 
     def fail(message: str) -> InputError:
-        return InputError(where(rgi_id, message))
+        return InputError(of_glacier(rgi_id, message))
 
     if not (isinstance(coarsen, int) and coarsen >= 1):
         raise fail(f"coarsen={coarsen!r}: expected a whole number of cells, at least 1")

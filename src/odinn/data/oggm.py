@@ -16,7 +16,7 @@ from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.climate_series import climate_from_oggm_form
 from odinn.data.netcdf import glacier_from_dataset, read_dataset
-from odinn.errors import ClimateError, InputError, where
+from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 
 _CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
@@ -93,7 +93,9 @@ def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
             return series
         found[f"{series.name} (climate_historical.nc)"] = found.pop("climate_historical.nc")
     raise ClimateError(
-        where(rgi_id, f"no climate '{wanted}'; available: {', '.join(sorted(found)) or 'none'}")
+        of_glacier(
+            rgi_id, f"no climate '{wanted}'; available: {', '.join(sorted(found)) or 'none'}"
+        )
     )
 
 

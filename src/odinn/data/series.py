@@ -17,7 +17,7 @@ from odinn.data.climate_series import (
 )
 from odinn.data.netcdf import read_dataset
 from odinn.data.units import converted
-from odinn.errors import ClimateError, InputError, where
+from odinn.errors import ClimateError, InputError, of_glacier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +177,7 @@ def _numbers(column: pd.Series, time: pd.Series, path: Path) -> np.ndarray:
 
 
 def _error(path: Path, message: str) -> ClimateError:
-    return ClimateError(where(path.name, message))
+    return ClimateError(of_glacier(path.name, message))
 
 
 def _height_in(path: Path) -> float | None:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from odinn.dates import days_in_month
-from odinn.errors import ClimateError, where
+from odinn.errors import ClimateError, of_glacier
 
 _CELSIUS: Final = ("c", "°c")
 _KELVIN: Final = ("k",)
@@ -57,7 +57,7 @@ def converted(
             out = _water_per_step(values, plain, time)
     if out is None:
         message = f"{label} is in {str(unit)!r}, which is not understood here; expected "
-        raise ClimateError(where(origin, f"{message}{EXPECTED[kind]}: convert it"))
+        raise ClimateError(of_glacier(origin, f"{message}{EXPECTED[kind]}: convert it"))
     return out
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from odinn.climate import months_between
 from odinn.dates import Date, decimal_year, hydrological_year
-from odinn.errors import CalibrationError, InputError, where
+from odinn.errors import CalibrationError, InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.binding import as_list
 from odinn.model.model import Model
@@ -199,7 +199,7 @@ def _root(model: Model, task: _Task, vary: str, low: float, high: float) -> floa
             f"{at_high + task.target:+.3f}; vary another number "
             f"({', '.join(v for v in BOUNDS if v != vary)}) or change the others first"
         )
-        raise CalibrationError(where(task.glacier.rgi_id, message))
+        raise CalibrationError(of_glacier(task.glacier.rgi_id, message))
     return float(brentq(misfit, low, high, xtol=1e-12, rtol=1e-10))
 
 
@@ -313,7 +313,7 @@ def compare_with_measurements(model: Model, glacier: Glacier, period: Period) ->
 
 
 def _error(glacier: Glacier, message: str) -> InputError:
-    return InputError(where(glacier.rgi_id, message))
+    return InputError(of_glacier(glacier.rgi_id, message))
 
 
 @eqx.filter_jit

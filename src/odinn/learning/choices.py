@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from odinn.dates import decimal_year, month_index
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.numbers.conversion import for_glacier
@@ -22,7 +22,7 @@ Entries = Entry | dict[str, Entry]  # for all glaciers, or by id
 
 def refused(glacier: Glacier, loss: str, message: str) -> InputError:
     """The error of a loss that does not fit a glacier."""
-    return InputError(where(glacier.rgi_id, f"losses.{loss}: {message}"))
+    return InputError(of_glacier(glacier.rgi_id, f"losses.{loss}: {message}"))
 
 
 def as_dates(at: object) -> Times:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.choices import (
@@ -259,7 +259,7 @@ def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
         values = getattr(glacier.observations, kind)
         if values is None:
             message = f"no observed {kind}: open a glacier that has it, or leave out this loss"
-            raise InputError(where(glacier.rgi_id, message))
+            raise InputError(of_glacier(glacier.rgi_id, message))
         values = np.asarray(values, float)
         found.append(values if values.ndim == 3 else values[None])
     return np.stack(found, axis=1)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.dates import Date
-from odinn.errors import InputError, SolverError, one_of, where
+from odinn.errors import InputError, SolverError, of_glacier, one_of
 from odinn.glacier import Glacier
 from odinn.learning.evaluation import gradient_of, value_of
 from odinn.learning.misfit import (
@@ -174,7 +174,7 @@ def _continuous(misfit: GlacierMisfit, params: PyTree, glacier: Glacier) -> tupl
     (value, (_, good)), gradient = compiled_gradient(misfit, params, "continuous")
     if not bool(good):
         text = "method='continuous': diffrax did not reach the end of a month; raise max_steps"
-        raise SolverError(where(glacier.rgi_id, text))
+        raise SolverError(of_glacier(glacier.rgi_id, text))
     return float(value), gradient
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odinn.constants import WATER_DENSITY
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier, geometry
 from odinn.grid import Array, Cell
 from odinn.learning.terms import AbstractLoss, Outcome
-from odinn.model.binding import Site, site_of
+from odinn.model.binding import GlacierArrays, glacier_arrays
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.numbers.slot import LawRows
@@ -73,7 +73,7 @@ class GlacierMisfit(eqx.Module):
     """
 
     rest: PyTree
-    site: Site
+    site: GlacierArrays
     windows: Window
     keep: Int[Array, " stops"]
     start: Float[Array, ""]
@@ -228,7 +228,7 @@ def misfit_of(
     plan = plan_run(model, plain, settings, stops=stops)
     if steps is not None and len(steps.start) != plan.count:
         text = f"replay has {len(steps.start)} windows, this run has {plan.count}"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     later = [t for t in stops if t - settings.t0 > _SAME]
     # a run needs one stop at least
     keep = plan.nearest(later or [settings.t1])
@@ -245,7 +245,7 @@ def misfit_of(
     misfit = GlacierMisfit(
         rest=rest,
         # geometry is among what may be learned
-        site=eqx.tree_at(_geometry, site_of(model, glacier), (None, None)),
+        site=eqx.tree_at(_geometry, glacier_arrays(model, glacier), (None, None)),
         windows=windows,
         keep=keep,
         start=np.asarray(settings.t0),
@@ -272,7 +272,7 @@ def _stops(losses: Sequence[AbstractLoss], glacier: Glacier, settings: Settings)
     for t in stops:
         if not t0 - 1e-9 <= t <= t1 + 1e-9:
             text = f"an observation of {t:.4f} lies outside the period {t0:.4f} to {t1:.4f}"
-            raise InputError(where(glacier.rgi_id, text))
+            raise InputError(of_glacier(glacier.rgi_id, text))
     return stops
 
 

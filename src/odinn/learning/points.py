@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from odinn.dates import decimal_year
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier, PointThickness
 from odinn.grid import Array
 
@@ -112,7 +112,7 @@ def corners_of(points: Points, glacier: Glacier) -> tuple[np.ndarray, np.ndarray
             f"{int(outside.sum())} of {len(points)} points lie outside the grid ({extent}): leave "
             "them out, or check their projection"
         )
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     # a point on the last row or column has its cells before it
     west = np.minimum(column.astype(int), grid.nx - 2)
     north = np.minimum(row.astype(int), grid.ny - 2)
@@ -136,7 +136,7 @@ def only_inside(cells: np.ndarray, shares: np.ndarray, glacier: Glacier) -> np.n
             f"{int((total <= 0).sum())} of {len(total)} points have no cell of the glacier beside "
             "them, and so no velocity: leave them out, or check their projection"
         )
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     return inside / total[:, None]
 
 

@@ -149,7 +149,7 @@ class Cells(eqx.Module):
         return self.ny - 1, self.nx - 1
 
 
-class Site(eqx.Module):
+class GlacierArrays(eqx.Module):
     """What compiled code knows of one glacier: geometry and the values of law inputs, without
     names.
 
@@ -168,10 +168,10 @@ class Site(eqx.Module):
     rgi_id: str = eqx.field(static=True, default="")
 
 
-def site_of(model: Model, glacier: Glacier) -> Site:
+def glacier_arrays(model: Model, glacier: Glacier) -> GlacierArrays:
     """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
     whole = glacier.grid
     grid = Cells(whole.nx, whole.ny, np.asarray(whole.dx, float), np.asarray(whole.dy, float))
     inputs = fixed_values(model, glacier)
     bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
-    return Site(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)
+    return GlacierArrays(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Cell
 from odinn.model.model import Model
@@ -51,7 +51,7 @@ def _laws_in(model: Model, glacier: Glacier, months: np.ndarray | None) -> LawRo
         return None
     if months is None:
         raise InputError(
-            where(
+            of_glacier(
                 glacier.rgi_id,
                 "a law of the flow is renewed each month: its velocity needs months=",
             )

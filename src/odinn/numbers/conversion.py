@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 
 
 def as_number(value: Any) -> Any:
@@ -76,5 +76,5 @@ def for_glacier(value: Any, rgi_id: str, name: str) -> Any:
     if rgi_id not in value:
         known = ", ".join(sorted(value)) or "none"
         message = f"{name} is given per glacier but has no entry for this one (has: {known})"
-        raise InputError(where(rgi_id, message))
+        raise InputError(of_glacier(rgi_id, message))
     return value[rgi_id]

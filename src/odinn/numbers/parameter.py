@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.grid import Array
 from odinn.numbers.conversion import for_glacier
-from odinn.numbers.slot import AbstractVariable, LocatedSlot, Scale, Site
+from odinn.numbers.slot import AbstractVariable, GlacierLike, LocatedSlot, Scale
 from odinn.printing import printed_as_call
 
 Per = Literal["all", "glacier", "cell"]
@@ -164,10 +164,10 @@ class Parameter(AbstractVariable):
         value = jnp.asarray(for_glacier(self.initial, rgi_id, name), float)
         if value.shape not in ((), shape):
             message = f"{name}: initial has shape {value.shape}, expected {shape}"
-            raise InputError(where(rgi_id, message))
+            raise InputError(of_glacier(rgi_id, message))
         return jnp.broadcast_to(value, shape)
 
-    def at_site(self, site: Site, slot: LocatedSlot) -> Array:
+    def at_site(self, site: GlacierLike, slot: LocatedSlot) -> Array:
         """See :class:`AbstractVariable`."""
         return self.physical_of(site.rgi_id)
 

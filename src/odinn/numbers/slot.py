@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.grid import Array
 from odinn.numbers.conversion import (
     as_exponent,
@@ -57,7 +57,7 @@ class Shapes(Protocol):
 
 
 @runtime_checkable
-class Site(Protocol):
+class GlacierLike(Protocol):
     """What a number needs to know of a glacier: its id and the shapes of its grid."""
 
     @property
@@ -80,7 +80,7 @@ class AbstractVariable(eqx.Module):
         """Whether anything in it is learned."""
 
     @abc.abstractmethod
-    def at_site(self, site: Site, slot: LocatedSlot) -> Array | OpenField:
+    def at_site(self, site: GlacierLike, slot: LocatedSlot) -> Array | OpenField:
         """Its value on one glacier, or, of a law that changes with month or state, a function."""
 
 
@@ -249,7 +249,7 @@ class LocatedSlot:
         """Whether anything is learned in what stands here."""
         return isinstance(self.value, AbstractVariable) and self.value.is_learned
 
-    def on(self, site: Site) -> Any:
+    def on(self, site: GlacierLike) -> Any:
         """The slot on one glacier.
 
         Returns:
@@ -271,14 +271,14 @@ class LocatedSlot:
                 return value
         return self._broadcast(jnp.asarray(value, float), site)
 
-    def _broadcast(self, value: jax.Array, site: Site) -> jax.Array:
+    def _broadcast(self, value: jax.Array, site: GlacierLike) -> jax.Array:
         shape = self.slot.shape_on(site.grid)
         if self.slot.by_month and value.shape == MONTHS:
             return value
         if value.shape not in ((), shape):
             field = f" or a {self.slot.place} field of shape {shape}" if shape else ""
             message = f"{self.path} has shape {value.shape}, expected one number{field}"
-            raise InputError(where(site.rgi_id, message))
+            raise InputError(of_glacier(site.rgi_id, message))
         return jnp.broadcast_to(value, shape)
 
 
@@ -294,7 +294,7 @@ def slots_of(owner: eqx.Module, part: str, rgi_id: str = "") -> Iterator[Located
         yield LocatedSlot(part, name, described, getattr(owner, name), rgi_id)
 
 
-def on_site(part: Part, site: Site, role: str) -> Part:
+def on_site(part: Part, site: GlacierLike, role: str) -> Part:
     """A flow or a balance on one glacier: the same with each of its numbers as
     :meth:`LocatedSlot.on` makes it.
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from odinn.constants import AREA_THRESHOLD
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.model.velocities import velocity_of
 from odinn.plot import maps
 from odinn.plot.parts import evenly, replacing
@@ -65,10 +65,10 @@ def animate(
     writer = writer_for(path, round(np.clip(count / _SECONDS, 2, 20)) if fps is None else fps)
     if what not in _FIELDS:
         message = f"animate(what={what!r}): expected one of {', '.join(_FIELDS)}"
-        raise InputError(where(sim.glacier.rgi_id, message))
+        raise InputError(of_glacier(sim.glacier.rgi_id, message))
     if count < 2:
         message = f"animate: {count} frame; expected two or more"
-        raise InputError(where(sim.glacier.rgi_id, message))
+        raise InputError(of_glacier(sim.glacier.rgi_id, message))
     chosen = evenly(len(sim.times), count)
     fig, show = _stage(sim, what, chosen)
     label = f"{name_of(sim.glacier)}: {path.name}"

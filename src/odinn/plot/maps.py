@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from odinn.constants import AREA_THRESHOLD
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.velocities import velocity_of
 from odinn.plot.parts import remark
@@ -306,13 +306,13 @@ def _on_grid(glacier: Glacier, name: str, array: np.ndarray) -> np.ndarray:
     if array.shape != glacier.grid.shape:
         expected = f"expected {glacier.grid.shape} (ny, nx); of a run, draw one time"
         message = f"draw: {name} has shape {array.shape}, {expected}"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     return array
 
 
 def _unknown(glacier: Glacier, what: str) -> InputError:
     message = f"draw(what={what!r}): expected one of {', '.join(STYLES)}"
-    return InputError(where(glacier.rgi_id, message))
+    return InputError(of_glacier(glacier.rgi_id, message))
 
 
 def _masked(field: np.ndarray, ice: np.ndarray) -> np.ma.MaskedArray:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import dijkstra
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.plot import maps
@@ -54,7 +54,7 @@ def central_line(glacier: Glacier) -> Line:
     sizes = np.bincount(pieces.ravel())[1:]  # piece 0 is the ground without ice
     if not sizes.size or sizes.max() < 2:
         message = "no central line: there are no two cells of ice side by side"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     inside = pieces == 1 + sizes.argmax()
     top = int(np.where(inside, glacier.surface, -np.inf).argmax())
     front = int(np.where(inside, glacier.surface, np.inf).argmin())
@@ -205,7 +205,7 @@ def line_of(sim: Simulation, line: ArrayLike | None = None) -> Line:
     corners = np.asarray(line, float)
     wrong = _wrong_with(corners, grid)
     if wrong is not None:
-        raise InputError(where(glacier.rgi_id, wrong))
+        raise InputError(of_glacier(glacier.rgi_id, wrong))
     return densely(corners, _half_a_cell(grid))
 
 

@@ -14,7 +14,7 @@ from matplotlib.offsetbox import AnchoredText
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 
@@ -55,7 +55,7 @@ def limits_of(
         low, high = given
         if not low < high or (scale == "log" and low <= 0):
             why = ", both above 0: speeds are drawn by logarithm" if scale == "log" else ""
-            raise InputError(where(rgi_id, f"draw(limits={given}): expected low < high{why}"))
+            raise InputError(of_glacier(rgi_id, f"draw(limits={given}): expected low < high{why}"))
     if scale == "diverging":
         high = max(abs(low), abs(high)) or 1.0
         return -high, high

@@ -12,7 +12,7 @@ from jaxtyping import Float, Num
 
 from odinn.constants import DAYS_PER_YEAR
 from odinn.dates import decimal_year
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.results.simulation import Simulation
 from odinn.results.variables import FIELD, VARIABLES, Variable
 
@@ -87,10 +87,10 @@ def _values(ds: xr.Dataset, field: str, at: Any) -> Num[np.ndarray, "ny nx"]:
     name = str(ds.attrs.get("rgi_id", "result"))
     if not {"thickness", "decimal_year", "x", "y"} <= set(ds.variables):
         text = "to_geotiff: this is no dataset of a run: it has no thickness in time"
-        raise InputError(where(name, text))
+        raise InputError(of_glacier(name, text))
     if "crs" not in ds:
         text = "to_geotiff: the grid has no projection (crs), so its place on Earth is not known"
-        raise InputError(where(name, text))
+        raise InputError(of_glacier(name, text))
     index = _index(ds["decimal_year"].values, at, name)
     if field == "glacier_mask":
         return ds[field].values.astype(np.uint8)
@@ -105,7 +105,7 @@ def _values(ds: xr.Dataset, field: str, at: Any) -> Num[np.ndarray, "ny nx"]:
     values = ds[field].values[index]
     if field == "smb" and np.isnan(values).all():
         text = "to_geotiff: smb is the balance since the time before, so it has none at the first"
-        raise InputError(where(name, text))
+        raise InputError(of_glacier(name, text))
     return np.where(ice | (field in _GROUND), values, np.nan).astype(np.float32)
 
 
@@ -118,5 +118,5 @@ def _index(years: Float[np.ndarray, " T"], at: Any, name: str) -> int:
     if abs(years[nearest] - wanted) > _DAY:
         span = f"{len(years)} times from {years[0]:.4f} to {years[-1]:.4f}"
         found = f"the result has {span}, the nearest is {years[nearest]:.4f}"
-        raise InputError(where(name, f"to_geotiff: {wanted:.4f} was not saved; {found}"))
+        raise InputError(of_glacier(name, f"to_geotiff: {wanted:.4f} was not saved; {found}"))
     return nearest

@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Bool
 
 from odinn.constants import MONTHS_PER_YEAR
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.results.altitude import in_bands
 from odinn.results.dataset import dates_of, with_months
 from odinn.results.evolution import Evolution
@@ -73,12 +73,12 @@ def by_altitude(run: Evolution, years: Years, width: float = 50.0) -> xr.Dataset
     """
     if not width > 0:
         text = f"band={width!r}: expected a width in metres > 0"
-        raise InputError(where(run.glacier.rgi_id, text))
+        raise InputError(of_glacier(run.glacier.rgi_id, text))
     shape = (len(years.labels), -1)
     ice = run.is_glacier[years.first].reshape(shape)
     if not ice.any():
         text = "by_altitude: no cell has 1 m of ice at the start of a year"
-        raise InputError(where(run.glacier.rgi_id, text))
+        raise InputError(of_glacier(run.glacier.rgi_id, text))
     surface = run.surface[years.first].reshape(shape)
     bands = in_bands(surface, run.balance(years.first, years.last), ice, width)
     attrs = {"long_name": "middle of the band", "units": "m", "axis": "Z"}

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
@@ -131,7 +131,7 @@ class Simulation(eqx.Module):
         """
         if self.hydrology is None:
             text = "the water was not recorded: simulate(..., hydrology=True)"
-            raise InputError(where(self.glacier.rgi_id, text))
+            raise InputError(of_glacier(self.glacier.rgi_id, text))
         budget = self.budget
         to_water = self.model.ice_density / WATER_DENSITY
         water = self.hydrology.whole | {

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from odinn.constants import MONTHS_PER_YEAR
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 
 Year = Literal["calendar", "hydro"]
@@ -76,14 +76,14 @@ def complete_years(
     if last <= first:
         span = f"{times[0]:.3f} to {times[-1]:.3f}"
         text = f"the run from {span} holds no complete year from month {month} on"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     wanted = np.arange(first, last + 1) + offset
     at = np.minimum(np.searchsorted(times, wanted - CLOSE), len(times) - 1)
     missing = wanted[np.abs(times[at] - wanted) > CLOSE]
     if missing.size:
         text = f"{missing[0]:.4f}, an end of a year, is not among the saved times"
         advice = "start the run at one, with save_every=1 or a fraction of a year such as 1/12"
-        raise InputError(where(glacier.rgi_id, f"{text}: {advice}"))
+        raise InputError(of_glacier(glacier.rgi_id, f"{text}: {advice}"))
     # A hydrological year that starts in autumn bears the number of the next calendar year.
     labels = np.arange(first, last) + (1 if month > 1 else 0)
     return Years(month, labels, at[:-1], at[1:])
@@ -131,6 +131,6 @@ def _latitude(glacier: Glacier) -> float:
     grid = glacier.grid
     if not grid.crs:
         text = "the grid has no crs, so its hemisphere is not known: give hydro_month="
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     to_degrees = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
     return to_degrees.transform(float(grid.x.mean()), float(grid.y.mean()))[1]

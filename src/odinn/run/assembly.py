@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from odinn.constants import WATER_DENSITY
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
-from odinn.model.binding import Site
+from odinn.model.binding import GlacierArrays
 from odinn.model.model import Model
 from odinn.physics.balance.base import AbstractMassBalance, Rates
 from odinn.physics.balance.odinn import OdinnBalance
@@ -36,7 +36,7 @@ from odinn.run.settings import Coupling
 
 def system_of(
     model: Model,
-    site: Glacier | Site,
+    site: Glacier | GlacierArrays,
     coupling: Coupling = "source",
     *,
     reports: bool = True,
@@ -126,6 +126,6 @@ def _in_force(
             "hydrology, so the month's snow and rain are not known; continue from the start of a "
             "month"
         )
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     zero = jnp.zeros_like(balance.rate)
     return dataclasses.replace(balance, rates=Rates(zero, zero, zero))

@@ -9,7 +9,7 @@ import numpy as np
 
 from odinn.climate import months_between
 from odinn.data.checks import check_fields
-from odinn.errors import InputError, SolverError, where
+from odinn.errors import InputError, SolverError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.physics.laws.refresh import check_laws
@@ -40,7 +40,7 @@ def check_run(
     """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
     if not isinstance(model, Model):
         text = f"simulate: found {type(model).__name__}, expected odinn.Model(flow, mass_balance)"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     _check_coupling(model, glacier, settings)
     check_fields(glacier)
     if settings.hydrology:
@@ -57,14 +57,14 @@ def _check_coupling(model: Model, glacier: Glacier, settings: Settings) -> None:
         text = f"{type(balance).__name__} needs coupling={allowed[0]!r}"
         if balance is None or balance.frequency != "monthly":
             text = "coupling='jump' applies the balance at month ends and needs a monthly one"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     if coupling == "source":
         return
     # the event is at a month's end: of a part of a month there is no telling when
     for label, t in (("start", settings.t0), ("end", settings.t1)):
         if abs(t * 12 - round(t * 12)) > 1e-6:
             text = f"coupling='jump' needs whole months, but the {label} is {t}"
-            raise InputError(where(glacier.rgi_id, text))
+            raise InputError(of_glacier(glacier.rgi_id, text))
 
 
 def _check_hydrology(model: Model, glacier: Glacier) -> None:
@@ -79,7 +79,7 @@ def _check_hydrology(model: Model, glacier: Glacier) -> None:
         f"hydrology=True: {found} does not tell snow from rain, or does not conserve water; use "
         "TemperatureIndex"
     )
-    raise InputError(where(glacier.rgi_id, text))
+    raise InputError(of_glacier(glacier.rgi_id, text))
 
 
 def _check_initial(model: Model, glacier: Glacier, settings: Settings, initial: State) -> None:
@@ -90,15 +90,15 @@ def _check_initial(model: Model, glacier: Glacier, settings: Settings, initial: 
             "be "
             "continued"
         )
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     time = float(initial.time)
     if abs(time - settings.t0) > 1e-9:
         text = f"the initial state is of {time:.6f}, but the run starts at {settings.t0:.6f}"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
     shape = np.shape(initial.thickness)
     if shape != glacier.grid.shape:
         text = f"the initial thickness has shape {shape}, expected {glacier.grid.shape}"
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
 
 
 def replay_of(replay: Replays, glacier: Glacier, position: int, total: int) -> Steps | None:
@@ -112,7 +112,7 @@ def replay_of(replay: Replays, glacier: Glacier, position: int, total: int) -> S
         return replay
     if isinstance(replay, Mapping):
         if glacier.rgi_id not in replay:
-            raise InputError(where(glacier.rgi_id, "replay has no entry for this glacier"))
+            raise InputError(of_glacier(glacier.rgi_id, "replay has no entry for this glacier"))
         return replay[glacier.rgi_id]
     if len(replay) != total:
         raise InputError(f"replay has {len(replay)} entries for {total} glaciers")
@@ -133,7 +133,7 @@ def check_replay(replay: Steps | None, plan: Plan, glacier: Glacier) -> None:
             f"one has {plan.count} from {plan.starts[0]:.4f}; span and save_every have to be the "
             "same"
         )
-        raise InputError(where(glacier.rgi_id, text))
+        raise InputError(of_glacier(glacier.rgi_id, text))
 
 
 def failure(
@@ -158,4 +158,4 @@ def failure(
             "(thick "
             "and steep); loosen the tolerance, coarsen the grid, or raise max_steps"
         )
-    return SolverError(where(glacier.rgi_id, text))
+    return SolverError(of_glacier(glacier.rgi_id, text))

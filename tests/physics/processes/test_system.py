@@ -14,7 +14,7 @@ from odinn.numbers.slot import with_fields
 from odinn.physics.flow.base import AbstractWarmFlow, Fluxes
 from odinn.physics.processes.border import EdgeTally, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
-from odinn.physics.processes.system import System, Unknowns, initial_state
+from odinn.physics.processes.system import Prognostic, System, initial_state
 from odinn.physics.state import State, StateField
 from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
@@ -53,7 +53,7 @@ def test_the_tendency_is_the_sum_of_its_processes(glacier):
     parts = []
     for process, own, unknowns in zip(system.processes, held, y.of_processes, strict=True):
         alone = System(system.domain, (process,), system.edge)
-        parts.append(alone.tendency((own,), 2000.0, Unknowns(y.thickness, (unknowns,))))
+        parts.append(alone.tendency((own,), 2000.0, Prognostic(y.thickness, (unknowns,))))
     np.testing.assert_allclose(
         whole.thickness, sum(rate.thickness for rate, _ in parts), rtol=1e-15, atol=1e-15
     )
@@ -252,7 +252,7 @@ def test_a_process_of_ones_own_adds_to_the_others(glacier):
     both = System(plain.domain, (*plain.processes, Spring()), plain.edge)
     held, y, _ = both.begin(state, first(windows))
     rate, _ = both.tendency(held, 0.0, y)
-    alone, _ = plain.tendency(held[:1], 0.0, Unknowns(y.thickness, y.of_processes[:1]))
+    alone, _ = plain.tendency(held[:1], 0.0, Prognostic(y.thickness, y.of_processes[:1]))
     assert float((rate.thickness - alone.thickness).sum()) == pytest.approx(10.0)
     assert isinstance(both.for_transpose().processes[0], IceFlow)
     start = initial_state(both, 2000.0, state.thickness, {"snow": state.thickness}, first(windows))

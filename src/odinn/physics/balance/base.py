@@ -8,7 +8,7 @@ import numpy as np
 
 from odinn.glacier import Glacier
 from odinn.grid import Cell, Scalar
-from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site
+from odinn.numbers.slot import GlacierLike, LawRows, check_slots, in_month, on_site
 from odinn.printing import printed_as_call
 
 Frequency = Literal["fixed", "monthly", "state"]
@@ -70,7 +70,7 @@ class AbstractMassBalance(eqx.Module):
         glacier.
         """
 
-    def on(self, site: Site) -> "AbstractMassBalance":
+    def on(self, site: GlacierLike) -> "AbstractMassBalance":
         """This balance on one glacier: each number a field on cells, or a law left open."""
         return on_site(self, site, "mass_balance")
 

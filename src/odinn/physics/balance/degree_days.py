@@ -15,7 +15,7 @@ from jax import lax
 from odinn.climate import DAYS, Climate
 from odinn.constants import LAPSE_RATE_LIMITS
 from odinn.dates import days_in_month
-from odinn.errors import ClimateError, where
+from odinn.errors import ClimateError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array, Cell
 
@@ -251,7 +251,7 @@ def climate_of(glacier: Glacier) -> Climate:
     """The glacier's climate; raises :class:`ClimateError` where it has none."""
     if glacier.climate is None:
         raise ClimateError(
-            where(
+            of_glacier(
                 glacier.rgi_id,
                 "the mass balance needs a climate and this glacier has none: open it with "
                 "climate=...",

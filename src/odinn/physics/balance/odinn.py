@@ -18,7 +18,7 @@ import numpy as np
 
 from odinn.climate import Climate
 from odinn.constants import ACCUMULATION_THRESHOLD, LAPSE_RATE_LIMITS
-from odinn.errors import ClimateError, where
+from odinn.errors import ClimateError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array, Cell, Scalar
 from odinn.numbers.slot import Number, slot
@@ -96,10 +96,10 @@ def odinn_months(glacier: Glacier, climate: Climate, months: np.ndarray) -> Odin
     """The windows that end with these months."""
     if climate.step != "daily":
         message = f"OdinnBalance needs a daily series; '{climate.name}' is monthly"
-        raise ClimateError(where(glacier.rgi_id, message))
+        raise ClimateError(of_glacier(glacier.rgi_id, message))
     if climate.scenario is not None:
         message = f"OdinnBalance follows the days of a real series, not {climate}"
-        raise ClimateError(where(glacier.rgi_id, message))
+        raise ClimateError(of_glacier(glacier.rgi_id, message))
     days_of_series = _places_of_days(climate)
     lift = float(np.mean(glacier.surface)) - climate.ref_height
     sums = []
@@ -112,7 +112,7 @@ def odinn_months(glacier: Glacier, climate: Climate, months: np.ndarray) -> Odin
         if not is_whole or days[0] != first:
             climate.rows([k], glacier.rgi_id)
             message = f"climate '{climate.name}' ends before {last}"
-            raise ClimateError(where(glacier.rgi_id, message))
+            raise ClimateError(of_glacier(glacier.rgi_id, message))
         at = tuple(np.array([days_of_series[day] for day in days]).T)
         sums.append(_sums(climate, at, lift))
     return OdinnMonth(*np.round(np.array(sums), 8).T)

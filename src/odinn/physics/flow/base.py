@@ -7,7 +7,7 @@ from typing import Literal
 import equinox as eqx
 
 from odinn.grid import Array, Cell, Corner, Scalar
-from odinn.numbers.slot import LawRows, Site, check_slots, in_month, on_site, with_fields
+from odinn.numbers.slot import GlacierLike, LawRows, check_slots, in_month, on_site, with_fields
 from odinn.physics.domain import Domain
 from odinn.physics.flow.capped_fluxes import PLAIN, TRANSPOSED, FaceX, FaceY
 from odinn.physics.state import StateField
@@ -58,7 +58,7 @@ class AbstractFlow(eqx.Module):
     def velocity(self, domain: Domain, thickness: Cell, at: VelocityKind) -> tuple[Corner, Corner]:
         """Velocity along x and y on corners, m yr⁻¹."""
 
-    def on(self, site: Site) -> "AbstractFlow":
+    def on(self, site: GlacierLike) -> "AbstractFlow":
         """This flow on one glacier: each number a field on corners, or a law left open.
 
         Python numbers stay what they are, since they are compiled in; where a Python 0 leaves a

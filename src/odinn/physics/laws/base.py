@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.numbers.slot import AbstractOpenNumber, AbstractVariable, Frequency, LocatedSlot
@@ -132,11 +132,11 @@ class AbstractLaw(AbstractVariable):
                     f"{slot.path}: the input '{item.label}' has shape {values.shape} for "
                     f"{len(months)} months, expected {allowed[0]} or {allowed[1]}"
                 )
-                raise InputError(where(glacier.rgi_id, message))
+                raise InputError(of_glacier(glacier.rgi_id, message))
             found.append(in_slot(item, values, glacier, slot))
         return tuple(found)
 
-    def at_site(self, site: Any, slot: LocatedSlot) -> "Array | Deferred":
+    def at_site(self, site: Any, slot: LocatedSlot) -> "Array | PartialLaw":
         """The law as a field of one site, or, if it depends on month or state, with these left
         open.
         """
@@ -151,10 +151,10 @@ class AbstractLaw(AbstractVariable):
         for item in self.inputs:
             is_known = item.frequency == "fixed"
             known.append(_full(jnp.asarray(next(fixed), float), shape) if is_known else None)
-        return Deferred(law=self, known=tuple(known), slot=slot.path, shape=shape).value()
+        return PartialLaw(law=self, known=tuple(known), slot=slot.path, shape=shape).value()
 
 
-class Deferred(AbstractOpenNumber):
+class PartialLaw(AbstractOpenNumber):
     """A law with some of its inputs filled in (``known``, None for the others).
 
     What is open is filled in by ``in_month`` and then, if the law depends on the state, by a call
@@ -167,21 +167,23 @@ class Deferred(AbstractOpenNumber):
     slot: str = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
 
-    def value(self) -> "Array | Deferred":
+    def value(self) -> "Array | PartialLaw":
         """law(inputs) if all inputs are known, else this."""
         known = [value for value in self.known if value is not None]
         if len(known) < len(self.known):
             return self
         return self.law.evaluate(*known)
 
-    def in_month(self, values: tuple[Array, ...]) -> "Array | Deferred":
+    def in_month(self, values: tuple[Array, ...]) -> "Array | PartialLaw":
         """With the monthly inputs filled in: a field, or a law of the state."""
         rows = iter(values)
         known: list[Array | None] = []
         for item, value in zip(self.law.inputs, self.known, strict=True):
             is_new = item.frequency == "monthly"
             known.append(_full(next(rows), self.shape) if is_new else value)
-        return Deferred(law=self.law, known=tuple(known), slot=self.slot, shape=self.shape).value()
+        return PartialLaw(
+            law=self.law, known=tuple(known), slot=self.slot, shape=self.shape
+        ).value()
 
     def __call__(self, thickness: Array, slope_squared: Array) -> Array:
         """law(inputs)"""

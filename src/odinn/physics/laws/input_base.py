@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from odinn.climate import Climate
 from odinn.dates import decimal_year, month_index
-from odinn.errors import ClimateError, InputError, where
+from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Array, corner_mean
 from odinn.numbers.slot import Frequency, LocatedSlot
@@ -124,11 +124,11 @@ def in_slot(
     values = np.asarray(values, float)
     if not np.isfinite(values).all():
         message = f"{slot.path}: the input '{item.label}' is not finite everywhere"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     is_field = values.ndim >= 2
     if is_field and slot.slot.place == "one":
         message = f"{slot.path} is one number, and '{item.label}' a field: give per='glacier'"
-        raise InputError(where(glacier.rgi_id, message))
+        raise InputError(of_glacier(glacier.rgi_id, message))
     if is_field and slot.slot.place == "corner":
         return on_corners(item, values)
     return values
@@ -188,7 +188,7 @@ def climate_of(glacier: Glacier, label: str) -> Climate:
     """The climate of a glacier; without one, an error says what needs it."""
     if glacier.climate is None:
         message = f"the {label} of a law needs a climate: open the glacier with climate=..."
-        raise ClimateError(where(glacier.rgi_id, message))
+        raise ClimateError(of_glacier(glacier.rgi_id, message))
     return glacier.climate
 
 
@@ -205,7 +205,7 @@ def whole_years(
         first, last = (month_index(decimal_year(t)) for t in period)
     if last <= first:
         message = f"climate '{climate.name}' holds no whole year for the {label}"
-        raise ClimateError(where(glacier.rgi_id, message))
+        raise ClimateError(of_glacier(glacier.rgi_id, message))
     return climate, np.arange(first, last)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from odinn.errors import InputError, where
+from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
@@ -64,10 +64,10 @@ def check_laws(model: HasSlots, glacier: Glacier, months: np.ndarray) -> None:
         value = _values_in_months(law, glacier, slot, months)
         if not np.isfinite(value).all():
             message = f"{slot.path}: the law is not finite for all values of its inputs"
-            raise InputError(where(glacier.rgi_id, message))
+            raise InputError(of_glacier(glacier.rgi_id, message))
         if not slot.slot.admits(value).all():
             message = f"the law goes down to {value.min():.4g}, expected {slot.slot.expected}"
-            raise InputError(where(glacier.rgi_id, f"{slot.path}: {message}"))
+            raise InputError(of_glacier(glacier.rgi_id, f"{slot.path}: {message}"))
 
 
 def _values_in_months(

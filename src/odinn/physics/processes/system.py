@@ -17,7 +17,7 @@ from odinn.physics.state import State, StateField
 from odinn.stepping.interface import AbstractSystem, Scalar
 
 
-class Unknowns(eqx.Module):
+class Prognostic(eqx.Module):
     """What the stepper advances: thickness (m), and what processes integrate beside it over a
     step.
     """
@@ -95,21 +95,23 @@ class System(AbstractSystem):
 
     def begin(
         self, state: State, window: Window
-    ) -> tuple[tuple[PyTree, ...], Unknowns, StepTally | None]:
+    ) -> tuple[tuple[PyTree, ...], Prognostic, StepTally | None]:
         """What processes hold throughout the window, the unknowns at its start, and an empty
         tally.
         """
         state = self._cut(state)
         held = tuple(p.begin(self.domain, state, window) for p in self.processes)
         zeros = self._zeros(state.thickness)
-        y = Unknowns(state.thickness, zeros)
+        y = Prognostic(state.thickness, zeros)
         if not self.closes_windows:
             return held, y, None
         zero = jnp.zeros_like(state.thickness)
         tallies = tuple(p.empty_tally(state.thickness) for p in self.processes)
         return held, y, StepTally(EdgeTally(zero, zero), tallies)
 
-    def tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> tuple[Unknowns, Array]:
+    def tendency(
+        self, held: tuple[PyTree, ...], t: Scalar, y: Prognostic
+    ) -> tuple[Prognostic, Array]:
         """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes."""
         # The flow sees the ring without ice; what it sends there is emptied after each step.
         seen = self.domain.interior & (y.thickness > 0)
@@ -121,9 +123,9 @@ class System(AbstractSystem):
         change = total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
         # Bounds add up: the spectral radius of a sum is at most the sum of the radii.
         stiffness = total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
-        return Unknowns(change, tuple(rate.unknowns for rate in rates)), stiffness
+        return Prognostic(change, tuple(rate.unknowns for rate in rates)), stiffness
 
-    def continuous_tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Unknowns) -> Unknowns:
+    def continuous_tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Prognostic) -> Prognostic:
         """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself.
 
         Held melt is left out; that of a balance at every stage is not.
@@ -137,11 +139,11 @@ class System(AbstractSystem):
                 thickness = (
                     thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
                 )
-        return Unknowns(jnp.where(self.domain.interior, thickness, 0.0), rates.of_processes)
+        return Prognostic(jnp.where(self.domain.interior, thickness, 0.0), rates.of_processes)
 
     def settle(
-        self, held: tuple[PyTree, ...], dt: Scalar, raw: Unknowns, tally: StepTally | None
-    ) -> tuple[Unknowns, StepTally | None]:
+        self, held: tuple[PyTree, ...], dt: Scalar, raw: Prognostic, tally: StepTally | None
+    ) -> tuple[Prognostic, StepTally | None]:
         """Back to what is allowed after a step: processes say what they asked of the ice, the edge
         decides.
         """
@@ -154,7 +156,7 @@ class System(AbstractSystem):
             tallies.append(after)
         edge = None if tally is None else tally.edge
         thickness, edge = self.edge.settle(self.domain, raw.thickness, total(asked, None), edge)
-        y = Unknowns(thickness, self._zeros(thickness))
+        y = Prognostic(thickness, self._zeros(thickness))
         return y, None if edge is None else StepTally(edge, tuple(tallies))
 
     def end(
@@ -162,7 +164,7 @@ class System(AbstractSystem):
         state: State,
         window: Window,
         held: tuple[PyTree, ...],
-        y: Unknowns,
+        y: Prognostic,
         tally: StepTally | None,
     ) -> tuple[State, Report | None]:
         """Let processes act at the window's end, close its ledger, and keep the fields of the
@@ -218,7 +220,7 @@ class System(AbstractSystem):
         processes = tuple(process.for_transpose() for process in self.processes)
         return System(self.domain, processes, self.edge, self.reports)
 
-    def norm(self, error: Unknowns, y0: Unknowns, y1: Unknowns) -> Array:
+    def norm(self, error: Prognostic, y0: Prognostic, y1: Prognostic) -> Array:
         """Root mean square over cells with ice, m."""
         ice = self.domain.interior & ((y0.thickness > 0) | (y1.thickness > 0))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
