@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.dates import Date
-from odinn.errors import InputError, of_glacier
+from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.grid import Array, Grid, block_mean
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
@@ -41,6 +41,18 @@ class Ground(Protocol):
     def mask(self) -> Array: ...
     @property
     def kept_surface(self) -> Array | None: ...
+
+
+def climate_of(glacier: Glacier, what: str) -> Climate:
+    """The glacier's climate; without one an error names what needs it.
+
+    Raises:
+        ClimateError: there is none.
+    """
+    if glacier.climate is None:
+        message = f"{what} needs a climate and this glacier has none: open it with climate=..."
+        raise ClimateError(of_glacier(glacier.rgi_id, message))
+    return glacier.climate
 
 
 def geometry(site: Ground) -> tuple[jax.Array, jax.Array]:

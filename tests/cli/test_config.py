@@ -6,7 +6,7 @@ import yaml
 
 import odinn
 from odinn.cli.config import read_config, to_yaml
-from odinn.cli.sources import climate_of, in_scenario
+from odinn.cli.sources import wanted_climate, in_scenario
 from odinn.errors import ClimateError, InputError
 
 
@@ -19,9 +19,9 @@ def read(tmp_path, climate, *overrides):
 def test_a_products_name_alone_is_the_series_as_it_is(slab, tmp_path):
     for climate in ("w5e5", "{product: w5e5}"):
         config = read(tmp_path, climate)
-        assert climate_of(config.glacier) == "w5e5"
+        assert wanted_climate(config.glacier) == "w5e5"
         assert in_scenario(slab, config.glacier) is slab
-    assert climate_of(read(tmp_path, "null").glacier) is None
+    assert wanted_climate(read(tmp_path, "null").glacier) is None
 
 
 def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
@@ -89,13 +89,13 @@ def test_a_file_of_ones_own_may_be_given_its_height(tmp_path):
     ]
     (tmp_path / "own.csv").write_text("time,temp,prcp\n" + "\n".join(rows))
     assert (
-        climate_of(
+        wanted_climate(
             read(tmp_path, f"{{product: {tmp_path}/own.csv, ref_height: 2400}}").glacier
         ).ref_height
         == 2400.0
     )
     with pytest.raises(InputError, match="ref_height: belongs to a file"):
-        climate_of(read(tmp_path, "{product: w5e5, ref_height: 2400}").glacier)
+        wanted_climate(read(tmp_path, "{product: w5e5, ref_height: 2400}").glacier)
 
 
 def test_the_run_command_runs_under_the_scenario_and_calibrates_on_the_series(data, tmp_path):

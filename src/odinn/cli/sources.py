@@ -26,7 +26,7 @@ def opened(section: GlacierSection) -> Iterator[Callable[[], odinn.Glacier]]:
             yield partial(_open, _filled_in(source), section)
 
 
-def climate_of(section: GlacierSection) -> str | odinn.Climate | None:
+def wanted_climate(section: GlacierSection) -> str | odinn.Climate | None:
     """The ``climate=`` of ``odinn.open_glacier``: a product's name, a series that was read from a
     file, or None.
     """
@@ -70,7 +70,7 @@ def _filled_in(path: str) -> str:
 def _open(
     path: str | Path, section: GlacierSection, otherwise: odinn.Climate | None = None
 ) -> odinn.Glacier:
-    climate = climate_of(section)  # None leaves the choice to open_glacier
+    climate = wanted_climate(section)  # None leaves the choice to open_glacier
     return odinn.open_glacier(
         path,
         climate=otherwise if climate is None else climate,

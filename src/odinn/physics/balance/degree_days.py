@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from odinn.climate import DAYS, Climate
+from odinn.climate import DAYS
 from odinn.constants import LAPSE_RATE_LIMITS
 from odinn.dates import days_in_month
-from odinn.errors import ClimateError, of_glacier
-from odinn.glacier import Glacier
+from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array, Cell
 
 TEMPERATURE_STD = 3.0  # K, spread of daily temperatures about a monthly mean
@@ -209,7 +208,7 @@ def weather(glacier: Glacier, months: np.ndarray, lapse_rate: float | str = "dat
         months: their indices. lapse_rate: "data" (that of the series within −9 … −3 K km⁻¹) or a
             number, K m⁻¹.
     """
-    climate = climate_of(glacier)
+    climate = climate_of(glacier, "the mass balance")
     rows = climate.drawn(months, glacier.rgi_id)
     gradient = climate.gradient[rows]
     if lapse_rate == "data":
@@ -245,16 +244,3 @@ def _degree_days(months: Month, surface: Cell, in_all: bool) -> Array:
 
     each = lax.map(one, months)
     return jnp.sum(each, axis=0) if in_all else each
-
-
-def climate_of(glacier: Glacier) -> Climate:
-    """The glacier's climate; raises :class:`ClimateError` where it has none."""
-    if glacier.climate is None:
-        raise ClimateError(
-            of_glacier(
-                glacier.rgi_id,
-                "the mass balance needs a climate and this glacier has none: open it with "
-                "climate=...",
-            )
-        )
-    return glacier.climate

@@ -19,11 +19,10 @@ import numpy as np
 from odinn.climate import Climate
 from odinn.constants import ACCUMULATION_THRESHOLD, LAPSE_RATE_LIMITS
 from odinn.errors import ClimateError, of_glacier
-from odinn.glacier import Glacier
+from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array, Cell, Scalar
 from odinn.numbers.slot import Number, slot
 from odinn.physics.balance.base import AbstractMassBalance, Coupling, Frequency, Rates
-from odinn.physics.balance.degree_days import climate_of
 
 
 class OdinnMonth(eqx.Module):
@@ -83,7 +82,7 @@ class OdinnBalance(AbstractMassBalance):
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> OdinnMonth:
         """Sums over the days of months, rounded as ODINN rounds them."""
-        return odinn_months(glacier, climate_of(glacier), months)
+        return odinn_months(glacier, climate_of(glacier, "the mass balance"), months)
 
     def rates(self, forcing: OdinnMonth, surface: Cell, time: float | Scalar) -> Rates:
         """m w.e. per month."""

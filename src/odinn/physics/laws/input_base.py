@@ -14,7 +14,7 @@ from jaxtyping import Float
 from odinn.climate import Climate
 from odinn.dates import decimal_year, month_index
 from odinn.errors import ClimateError, InputError, of_glacier
-from odinn.glacier import Glacier
+from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array, corner_mean
 from odinn.numbers.slot import Frequency, LocatedSlot
 
@@ -184,19 +184,11 @@ def _extremes(item: AbstractInput, glacier: Glacier) -> tuple[float, float]:
     return min(lows), max(highs)
 
 
-def climate_of(glacier: Glacier, label: str) -> Climate:
-    """The climate of a glacier; without one, an error says what needs it."""
-    if glacier.climate is None:
-        message = f"the {label} of a law needs a climate: open the glacier with climate=..."
-        raise ClimateError(of_glacier(glacier.rgi_id, message))
-    return glacier.climate
-
-
 def whole_years(
     glacier: Glacier, period: tuple[float, float] | None, label: str
 ) -> tuple[Climate, np.ndarray]:
     """(climate of a glacier, months of a period, or of all its whole calendar years)."""
-    climate = climate_of(glacier, label)
+    climate = climate_of(glacier, f"the {label} of a law")
     if period is None:
         # the first January that is in the series, and the last that ends it
         first = -(-climate.first_month // 12) * 12

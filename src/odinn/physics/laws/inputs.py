@@ -10,7 +10,7 @@ import equinox as eqx
 import numpy as np
 
 from odinn.errors import InputError
-from odinn.glacier import Glacier
+from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array
 from odinn.physics.balance.degree_days import degree_days
 from odinn.physics.laws.input_base import (
@@ -20,7 +20,6 @@ from odinn.physics.laws.input_base import (
     Range,
     StateInput,
     as_range,
-    climate_of,
     whole_years,
 )
 from odinn.physics.laws.topography import (
@@ -124,7 +123,7 @@ class MonthlyTemperature(MonthlyInput):
 
     def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
-        climate = climate_of(glacier, self.label)
+        climate = climate_of(glacier, f"the {self.label} of a law")
         rows = climate.drawn(months, glacier.rgi_id)
         temp, gradient = climate.temp[rows], climate.gradient[rows]
         if climate.step == "daily":
