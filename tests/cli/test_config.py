@@ -6,7 +6,7 @@ import yaml
 
 import odinn
 from odinn.cli.config import read_config, to_yaml
-from odinn.cli.sources import wanted_climate, in_scenario
+from odinn.cli.sources import in_scenario, wanted_climate
 from odinn.errors import ClimateError, InputError
 
 
