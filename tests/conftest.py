@@ -24,14 +24,24 @@ import pytest
 DATA = Path(os.environ.get("ODINN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+# Linux gives a process 65,530; beyond, the compiler ends in a segmentation fault.
+MANY_MAPPINGS = 20_000
+
+
 @pytest.fixture(autouse=True)
 def _programs_are_dropped(request):
-    """After a slow test, its compiled programs go: hundreds of them in one process end in a
-    segmentation fault of the compiler.
+    """Compiled programs go after a slow test, and where they have come to take many mappings of
+    memory.
     """
     yield
-    if request.node.get_closest_marker("slow"):
+    if request.node.get_closest_marker("slow") or _mappings() > MANY_MAPPINGS:
         jax.clear_caches()
+
+
+def _mappings() -> int:
+    """Mappings of memory of this process, of which each compiled program takes several."""
+    maps = Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
 
 
 @pytest.fixture(scope="session")
