@@ -279,7 +279,8 @@ def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
     import yaml
 
     import odinn
-    from odinn.cli.config import GlacierSection
+    from odinn.cli.config import GLACIER
+    from odinn.cli.schema import resolved
 
     text = (ROOT / "docs" / "climate.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
@@ -300,7 +301,7 @@ def test_the_code_of_the_page_on_climate_runs(slab, tmp_path, monkeypatch):
     assert scope["sim"].volume[-1] < scope["sim"].volume[0]
     assert scope["glacier"].climate.temp[0, 1] == scope["climate"].temp[0, 1] == -6.1
     section = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])["glacier"]
-    assert GlacierSection.model_validate(section).climate.scenario == "constant"
+    assert resolved(GLACIER, section, "glacier")["climate"]["scenario"] == "constant"
 
 
 def test_the_code_of_the_page_on_plots_runs(slab, tmp_path, monkeypatch):

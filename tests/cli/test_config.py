@@ -19,14 +19,14 @@ def read(tmp_path, climate, *overrides):
 def test_a_products_name_alone_is_the_series_as_it_is(slab, tmp_path):
     for climate in ("w5e5", "{product: w5e5}"):
         config = read(tmp_path, climate)
-        assert wanted_climate(config.glacier) == "w5e5"
-        assert in_scenario(slab, config.glacier) is slab
-    assert wanted_climate(read(tmp_path, "null").glacier) is None
+        assert wanted_climate(config["glacier"]) == "w5e5"
+        assert in_scenario(slab, config["glacier"]) is slab
+    assert wanted_climate(read(tmp_path, "null")["glacier"]) is None
 
 
 def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
     config = read(tmp_path, "{scenario: constant, period: [2000, 2004], temp: 2.0, precip: 1.1}")
-    under = in_scenario(slab, config.glacier).climate
+    under = in_scenario(slab, config["glacier"]).climate
     want = slab.climate.constant((2000, 2004)).shift(2.0, 1.1)
     assert str(under) == str(want)
     np.testing.assert_array_equal(under.temp, want.temp)
@@ -35,18 +35,23 @@ def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
         "{scenario: random, period: ['2000-10-01', '2003-10-01'], seed: 4, block_years: 2}",
     )
     assert (
-        in_scenario(slab, random.glacier).climate.scenario
+        in_scenario(slab, random["glacier"]).climate.scenario
         == slab.climate.random((2000.75, 2003.75), 4, 2).scenario
     )
-    assert "+1 K" in in_scenario(slab, read(tmp_path, "{temp: 1.0}").glacier).provenance["climate"]
+    assert (
+        "+1 K" in in_scenario(slab, read(tmp_path, "{temp: 1.0}")["glacier"]).provenance["climate"]
+    )
 
 
 def test_overrides_reach_into_the_short_form_and_the_resolved_configuration_reads_back(tmp_path):
     config = read(tmp_path, "w5e5", "glacier.climate.temp=1.5")
-    assert (config.glacier.climate.product, config.glacier.climate.temp) == ("w5e5", 1.5)
+    assert (config["glacier"]["climate"]["product"], config["glacier"]["climate"]["temp"]) == (
+        "w5e5",
+        1.5,
+    )
     (tmp_path / "again.yaml").write_text(to_yaml(config))
     assert read_config(tmp_path / "again.yaml", []) == config
-    assert read(tmp_path, "w5e5", "glacier.climate=era5").glacier.climate.product == "era5"
+    assert read(tmp_path, "w5e5", "glacier.climate=era5")["glacier"]["climate"]["product"] == "era5"
 
 
 @pytest.mark.parametrize(
@@ -76,10 +81,10 @@ def test_a_scenario_that_a_glacier_cannot_have_names_the_glacier(slab, tmp_path)
     with pytest.raises(
         ClimateError, match="TEST-00.00001: climate 'made': .*covers 2000-01 to 2003-12"
     ):
-        in_scenario(slab, config.glacier)
+        in_scenario(slab, config["glacier"])
     bare = odinn.Glacier(slab.rgi_id, slab.name, slab.grid, slab.bed, slab.thickness, slab.mask)
     with pytest.raises(InputError, match="TEST-00.00001: .* this glacier has none"):
-        in_scenario(bare, config.glacier)
+        in_scenario(bare, config["glacier"])
 
 
 def test_a_file_of_ones_own_may_be_given_its_height(tmp_path):
@@ -90,12 +95,12 @@ def test_a_file_of_ones_own_may_be_given_its_height(tmp_path):
     (tmp_path / "own.csv").write_text("time,temp,prcp\n" + "\n".join(rows))
     assert (
         wanted_climate(
-            read(tmp_path, f"{{product: {tmp_path}/own.csv, ref_height: 2400}}").glacier
+            read(tmp_path, f"{{product: {tmp_path}/own.csv, ref_height: 2400}}")["glacier"]
         ).ref_height
         == 2400.0
     )
     with pytest.raises(InputError, match="ref_height: belongs to a file"):
-        wanted_climate(read(tmp_path, "{product: w5e5, ref_height: 2400}").glacier)
+        wanted_climate(read(tmp_path, "{product: w5e5, ref_height: 2400}")["glacier"])
 
 
 def test_the_run_command_runs_under_the_scenario_and_calibrates_on_the_series(data, tmp_path):

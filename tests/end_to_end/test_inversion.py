@@ -15,29 +15,24 @@ from odinn.cli.main import app
 from odinn.errors import InputError, SolverError
 from odinn.learning import driver
 
-TEMPERATURE = {"long_term_temperature": {"per": "cell"}}
+TEMPERATURE = {"type": "LongTermTemperature", "per": "cell"}
 CONFIG = {
     "glaciers": {"source": "demo:RGI60-18.03141", "coarsen": 4, "climate": {"temp": -8.0}},
     "model": {
         "flow": {
             "A": {
-                "law": {
-                    "basis": {
-                        "inputs": [TEMPERATURE],
-                        "bounds": [1e-18, 1e-15],
-                        "kind": "polynomial",
-                        "size": 2,
-                    }
-                }
+                "type": "Basis",
+                "inputs": [TEMPERATURE],
+                "bounds": [1e-18, 1e-15],
+                "kind": "polynomial",
+                "size": 2,
             }
         }
     },
-    "synthetic": {
-        "model": {"flow": {"A": {"law": {"cuffey_paterson": {"inputs": [TEMPERATURE]}}}}}
-    },
-    "loss": [{"velocity": {"error": 0.01}}],
+    "synthetic": {"model": {"flow": {"A": {"type": "CuffeyPaterson", "inputs": [TEMPERATURE]}}}},
+    "loss": [{"type": "Velocity", "error": 0.01}],
     "period": [2010.0, 2010.1],
-    "optimizer": {"lbfgs": {"steps": 6}},
+    "optimizer": {"type": "lbfgs", "steps": 6},
     "output": {"directory": "out"},
 }
 
@@ -125,14 +120,14 @@ def test_another_process_loads_the_law_and_calls_it(learned):
 
 def test_changed_settings_do_not_continue_by_accident(learned):
     folder, *_ = learned
-    out = odinn("invert", "c.yaml", "-s", "loss.0.velocity.error=0.02", cwd=folder)
+    out = odinn("invert", "c.yaml", "-s", "loss.0.error=0.02", cwd=folder)
     assert isinstance(out.exception, InputError)
-    assert "loss.0.velocity.error: 0.01 there, 0.02 here" in str(out.exception)
+    assert "loss.0.error: 0.01 there, 0.02 here" in str(out.exception)
 
 
 def test_a_run_that_fails_names_its_glacier(learned, tmp_path):
     folder, *_ = learned
-    wild = "model.flow.A.law.basis.bounds=[1.0, 10.0]"
+    wild = "model.flow.A.bounds=[1.0, 10.0]"
     out = odinn("invert", "c.yaml", "-s", wild, "-s", f"output.directory={tmp_path}", cwd=folder)
     assert isinstance(out.exception, SolverError)
     assert "RGI60-18.03141: the thickness stopped being finite" in str(out.exception)

@@ -44,3 +44,14 @@ def test_an_inversion_is_drawn_in_a_notebook_from_the_fit_alone(slab):
     drawn = panels["modelled"].images[1].get_array()
     there = ~np.ma.getmaskarray(drawn)
     np.testing.assert_allclose(drawn[there], sim.thickness[-1][::1][there], rtol=1e-6)
+    # with the start, residuals before it are there, too; data of the start need no run
+    dates = {twin.rgi_id: {"velocity": 2000.0, "thickness": 2000.5}}
+    figures = odinn.plot.inversion(fit, start=(odinn.bind(model, [twin]), [twin]), dates=dates)
+    titles = [ax.get_title().split(":")[0] for ax in figures[own[1]].axes if ax.get_title()]
+    assert titles == ["observed", "modelled", "before", "after"]
+    speed = {ax.get_title(): ax for ax in figures[own[2]].axes}["modelled"].images[1].get_array()
+    there = ~np.ma.getmaskarray(speed)
+    (sim,) = fit.simulate(save_every=0.5, progress=False)
+    lowest = speed.min()  # colours are by logarithm: what is below the last one has it
+    want = np.maximum(sim.velocity()[2][0], lowest)
+    np.testing.assert_allclose(speed[there], want[there], rtol=1e-6)

@@ -503,7 +503,7 @@ def test_the_command_line_says_that_a_class_is_not_registered_before_it_runs(tmp
         f"output: {{directory: {tmp_path / 'out'}}}\n"
     )
     own = odinn.Model(OwnFlow(U=1.0), None)
-    monkeypatch.setattr("odinn.cli.running.build_model", lambda settings: own)
+    monkeypatch.setattr("odinn.cli.running.build_model", lambda *_: own)
     monkeypatch.setattr("odinn.simulate", None)
     with pytest.raises(InputError, match="output.directory: a file cannot keep OwnFlow"):
         main.run(config, None, False)

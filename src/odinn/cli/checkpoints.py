@@ -7,10 +7,15 @@ from pathlib import Path
 import yaml
 
 from odinn.cli.config import to_yaml
-from odinn.cli.learning import InvertConfig
 from odinn.cli.schema import Values
 from odinn.errors import InputError
 from odinn.learning.checkpoint import read_checkpoint
+
+
+def checkpoint_of(config: Values) -> Path:
+    """Its file: checkpoint.npz in the folder of the results unless named."""
+    named = config["checkpoint"]
+    return Path(config["output"]["directory"]) / "checkpoint.npz" if named is None else Path(named)
 
 
 def steps_done(checkpoint: Path) -> int | None:
@@ -22,18 +27,18 @@ def steps_done(checkpoint: Path) -> int | None:
     return None if state is None else state.total
 
 
-def steps_to_continue(config: InvertConfig) -> int | None:
+def steps_to_continue(config: Values) -> int | None:
     """How many steps the checkpoint has that will be continued (None: from the start); it has to be
     of these settings.
 
     The settings are kept beside the checkpoint, so that what has been changed since is found and
     named.
     """
-    checkpoint = config.checkpoint_path
+    checkpoint = checkpoint_of(config)
     done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
     if done is None:
         return None
-    mine = _settings(config)
+    mine = yaml.safe_load(_settings(config))  # as they are read back from the file beside
     theirs = yaml.safe_load(beside.read_text()) if beside.exists() else None
     if theirs == mine:
         return done
@@ -46,21 +51,19 @@ def steps_to_continue(config: InvertConfig) -> int | None:
     )
 
 
-def begin_checkpoint(config: InvertConfig) -> None:
+def begin_checkpoint(config: Values) -> None:
     """Remove the checkpoint of an earlier inversion, and keep the settings beside where the new one
     will be.
     """
-    checkpoint = config.checkpoint_path
+    checkpoint = checkpoint_of(config)
     checkpoint.unlink(missing_ok=True)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(_settings(config), sort_keys=False, allow_unicode=True)
-    checkpoint.with_suffix(".yaml").write_text(text)
+    checkpoint.with_suffix(".yaml").write_text(_settings(config))
 
 
-def _settings(config: InvertConfig) -> Values:
+def _settings(config: Values) -> str:
     """What an inversion depends on: the configuration but for where it is written to."""
-    settings = yaml.safe_load(to_yaml(config))  # as they are read back from the file beside
-    return {key: settings[key] for key in settings if key not in ("checkpoint", "output")}
+    return to_yaml({key: config[key] for key in config if key not in ("checkpoint", "output")})
 
 
 def _first_difference(theirs: object, mine: object, place: str = "") -> str:

@@ -1,173 +1,77 @@
-"""The configuration of a run: YAML that mirrors the Python arguments one to one, checked by one
-schema.
+"""The sections of a run in YAML, read with overrides, and the model that is built from them.
 
-That of an inversion is in :mod:`odinn.cli.learning` and shares what is here.
+Those of an inversion are in :mod:`odinn.cli.learning` and share what is here.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import dataclasses
 import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-import numpy as np
 import yaml
-from pydantic import Field, field_validator, model_validator
 
 import odinn
-from odinn.cli.schema import Section, Values, checked, chosen, section_of_module
+from odinn.cli.schema import LAWS, Key, Kinds, Section, Values, arguments, made, resolved
 from odinn.errors import InputError
-from odinn.stepping.interface import AbstractStepper
+from odinn.glacier import Glacier
+from odinn.model.model import Model
 
-Time = float | str | dt.date
+Time = float | str | date
 Period = tuple[Time, Time]
+Solver = Literal["Bosh3", "Tsit5", "Dopri5", "Dopri8"]
 
 
-def default_stepper() -> Values:
-    """The section of a stepper where there is none."""
-    return {"type": "RKC2"}
-
-
-def _default_flow() -> Values:
-    return {"type": "SIA2D"}
-
-
-def _sections(*kinds: type) -> dict[str, type[Section]]:
-    return {kind.__name__: section_of_module(kind) for kind in kinds}
-
-
-# What these fields take is more than their default tells.
-_SPREAD = (float | list[float], 3.0)
-_THRESHOLD = (float | None, 10.0)
-FLOWS = _sections(odinn.SIA2D, odinn.HybridSIA2D, odinn.DiffusiveSIA2D)
-BALANCES = {
-    "TemperatureIndex": section_of_module(
-        odinn.TemperatureIndex,
-        temperature_std=_SPREAD,
-        accumulation_threshold=_THRESHOLD,
-        lapse_rate=(float | Literal["data"], "data"),
-    ),
-    "OdinnBalance": section_of_module(odinn.OdinnBalance),
-    "LinearBalance": section_of_module(odinn.LinearBalance, accumulation_threshold=_THRESHOLD),
-    "PrescribedBalance": section_of_module(
-        odinn.PrescribedBalance, accumulation_threshold=_THRESHOLD
-    ),
-}
-STEPPERS = _sections(odinn.RKC2, odinn.SSPRK3, odinn.Euler)
-
-
-class DiffraxSection(Section):
+def diffrax_of(solver: Solver = "Bosh3", atol: float = 1e-6, rtol: float = 0.0) -> odinn.Diffrax:
     """A method of diffrax by name, with tolerances of the local error."""
+    import diffrax  # which takes a second to load
 
-    type: Literal["Diffrax"] = "Diffrax"
-    solver: Literal["Bosh3", "Tsit5", "Dopri5", "Dopri8"] = "Bosh3"
-    atol: float = 1e-6
-    rtol: float = 0.0
+    return odinn.Diffrax(getattr(diffrax, solver)(), atol, rtol)
 
 
-STEPPERS["Diffrax"] = DiffraxSection
+def _by_name(*calls: type) -> dict[str, Any]:
+    return {call.__name__: call for call in calls}
 
 
-class ClimateSection(Section):
-    """The series, and the scenario made from it: ``Climate.constant``, ``repeat``, ``random`` and
-    ``shift``.
-
-    A product's name or a file alone, ``climate: w5e5``, stands for ``climate: {product: w5e5}``.
-    """
-
-    product: str | None = Field(
-        None, description="product's name, or a CSV or NetCDF file; $VARIABLES are filled in"
-    )
-    ref_height: float | None = Field(None, description="m, of a file that does not give it")
-    scenario: Literal["constant", "repeat", "random"] | None = None
-    period: Period | None = Field(
-        None, description="base period of the scenario, (start, end), the end excluded"
-    )
-    seed: int = 0
-    block_years: int = 1
-    temp: float = Field(0.0, description="K added")
-    precip: float = Field(1.0, description="factor")
-
-    @model_validator(mode="after")  # each key is fine by itself
-    def _consistent(self) -> ClimateSection:
-        if self.scenario is not None and self.period is None:
-            raise ValueError(
-                f"scenario: {self.scenario} needs period: [start, end], such as [1995, 2015]"
-            )
-        if self.scenario is None and self.period is not None:
-            raise ValueError("period belongs to a scenario: constant, repeat or random")
-        if self.scenario != "random" and (self.seed, self.block_years) != (0, 1):
-            raise ValueError("seed and block_years belong to scenario: random")
-        return self
-
-
-class GlacierSection(Section):
-    """Which glacier(s): arguments of ``odinn.open_glacier``."""
-
-    source: str | list[str] = Field(
-        description="path of a NetCDF file or OGGM directory, demo:RGI-id or demo, or a list; "
-        "$VARIABLES are filled in"
-    )
-    climate: ClimateSection = Field(
-        default_factory=lambda: ClimateSection.model_validate({}),
-        description="climate product, file or scenario",
-    )
-    thickness: str | None = Field(None, description="thickness product")
-    coarsen: int = Field(1, description="average blocks of k x k cells; volume is kept, area grows")
-
-    @field_validator("climate", mode="before")
-    @classmethod
-    def _named(cls, climate: object) -> object:  # before pydantic looks for a section
-        return long_form(climate)
-
-
-class ModelSection(Section):
-    """Flow and mass balance, each with ``type`` and its arguments, or null."""
-
-    flow: Values | None = Field(default_factory=_default_flow)
-    mass_balance: Values | None = None
-
-
-class CalibrateSection(Section):
-    """Arguments of ``odinn.calibrate``; target and period default to the measured balances."""
-
-    target: float | None = None
-    period: Period | None = None
-    vary: Literal["melt_factor", "precip_factor", "temp_bias"] = "melt_factor"
-
-
-class RunSection(Section):
-    """Arguments of ``odinn.simulate``."""
-
-    t0: Time
-    t1: Time
-    save_every: float = Field(1 / 12, gt=0)
-    stepper: Values = Field(default_factory=default_stepper)
-    coupling: Literal["source", "jump"] = "source"
-    hydrology: bool = False
-    dtype: Literal["float64", "float32"] = "float64"
-    max_steps: int = 1_000_000
-    on_error: Literal["raise", "keep"] = "raise"
-
-
-class OutputSection(Section):
-    """Where results go."""
-
-    directory: str = "results"
-    format: Literal["nc", "zarr"] = "nc"
-    plots: bool = True
-
-
-class RunConfig(Section):
-    """A run: ``odinn run CONFIG.yaml``."""
-
-    glacier: GlacierSection
-    model: ModelSection = Field(default_factory=ModelSection)
-    calibrate: CalibrateSection | None = None
-    run: RunSection | None = None
-    output: OutputSection = Field(default_factory=OutputSection)
+_FLOWS: Final = _by_name(odinn.SIA2D, odinn.HybridSIA2D, odinn.DiffusiveSIA2D)
+_BALANCES: Final = _by_name(
+    odinn.TemperatureIndex, odinn.OdinnBalance, odinn.LinearBalance, odinn.PrescribedBalance
+)
+_STEPPERS: Final = _by_name(odinn.RKC2, odinn.SSPRK3, odinn.Euler) | {"Diffrax": diffrax_of}
+STEPPERS: Final = Kinds(_STEPPERS, "RKC2")
+MODEL: Final = {
+    "flow": Key(Kinds(_FLOWS, "SIA2D", otherwise=None), {}),
+    "mass_balance": Key(Kinds(_BALANCES, "TemperatureIndex", otherwise=None), None),
+}
+_CLIMATE: Final = {
+    "product": Key(str | None, None),  # or a file
+    **arguments(odinn.open_climate, "path", "name"),
+    "scenario": Key(Literal["constant", "repeat", "random"] | None, None),
+    **arguments(odinn.Climate.random, period=Key(Period | None, None)),
+    **arguments(odinn.Climate.shift),
+}
+GLACIER: Final = arguments(
+    odinn.open_glacier, source=Key(str | list[str]), climate=Key(_CLIMATE, {}, short="product")
+)
+CALIBRATE: Final = arguments(odinn.calibrate, "model", "glacier", target=Key(float | None, None))
+SIMULATE: Final = arguments(
+    odinn.simulate,
+    *("model", "glacier", "initial", "replay", "progress"),
+    t0=Key(Time),
+    t1=Key(Time),
+    stepper=Key(STEPPERS, {}),
+)
+OUTPUT: Final = {"directory": Key(str, "results"), "plots": Key(bool, True)}
+RUN: Final[Section] = {
+    "glacier": Key(GLACIER),
+    "model": Key(MODEL, {}),
+    "calibrate": Key(CALIBRATE, None),
+    "run": Key(SIMULATE, None),
+    "output": Key(OUTPUT | {"format": Key(Literal["nc", "zarr"], "nc")}, {}),
+}
 
 
 class Loader(yaml.SafeLoader):
@@ -181,9 +85,9 @@ Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path, overrides: Sequence[str]) -> Values:
-    """The sections of a YAML file with ``section.key=value`` overrides on top; items of lists go by
-    number.
+def read_config(path: Path, overrides: Sequence[str], sections: Section = RUN) -> Values:
+    """The sections of a YAML file with ``section.key=value`` overrides on top, checked and with all
+    defaults filled in.
     """
     if not path.exists():
         raise InputError(f"{path}: no such configuration file")
@@ -196,7 +100,36 @@ def read_yaml(path: Path, overrides: Sequence[str]) -> Values:
         raise InputError(f"{path}: expected sections such as glacier: and run:, found {found}")
     for item in overrides:
         _override(raw, item)
-    return raw
+    config: Values = resolved(sections, raw, f"{path}: ")
+    if "glacier" in config:
+        _check_scenario(config["glacier"]["climate"], f"{path}: glacier.climate")
+    for i, section in enumerate(config.get("glaciers", ())):
+        _check_scenario(section["climate"], f"{path}: glaciers.{i}.climate")
+    return config
+
+
+def to_yaml(config: Values) -> str:
+    """The resolved configuration: every key with its value."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def build_model(section: Values, place: str, glaciers: Sequence[Glacier] | None = None) -> Model:
+    """The model of a section. Laws with ``fit_to`` start from it where glaciers are given."""
+    parts: dict[str, Any] = {}
+    for name, value in section.items():
+        there = f"{place}.{name}"
+        part = made(MODEL[name].expected, value, there)
+        for key, item in (value or {}).items():
+            fit = item.get("fit_to") if isinstance(item, dict) else None
+            if fit is None:
+                continue
+            # Made without glaciers, too, for its mistakes to be found.
+            formula = made(Kinds(LAWS), fit["formula"], f"{there}.{key}.fit_to.formula")
+            if glaciers is not None:
+                law = getattr(part, key).fit_to(**fit | {"formula": formula}, glaciers=glaciers)
+                part = dataclasses.replace(part, **{key: law})
+        parts[name] = part
+    return Model(**parts)
 
 
 def _override(raw: Values, item: str) -> None:
@@ -208,8 +141,8 @@ def _override(raw: Values, item: str) -> None:
     for part in parents:
         index = _index(place, part, item)
         inner = place[index] if isinstance(place, list) else place.get(part)
-        if part == "climate":
-            inner = long_form(inner)
+        if part == "climate" and isinstance(inner, str):
+            inner = {"product": inner}
         # What is not there yet, or is a plain value, becomes a section.
         place[index] = inner if isinstance(inner, dict | list) else {}
         place = place[index]
@@ -229,56 +162,13 @@ def _index(place: Values | list[object], part: str, item: str) -> Any:
     return int(part)
 
 
-def long_form(climate: object) -> object:
-    """``climate: w5e5`` is short for ``climate: {product: w5e5}``."""
-    if climate is None:
-        return {}
-    return {"product": climate} if isinstance(climate, str | Path) else climate
-
-
-def read_config(path: Path, overrides: Sequence[str]) -> RunConfig:
-    """The checked configuration of a run."""
-    config = checked(RunConfig, read_yaml(path, overrides), f"{path}: ")
-    model = config.model
-    model = ModelSection(
-        flow=chosen(model.flow, FLOWS, f"{path}: model.flow"),
-        mass_balance=chosen(model.mass_balance, BALANCES, f"{path}: model.mass_balance"),
-    )
-    run = config.run
-    if run is not None:  # odinn calibrate needs none
-        stepper = chosen(run.stepper, STEPPERS, f"{path}: run.stepper")
-        run = run.model_copy(update={"stepper": stepper})
-    return config.model_copy(update={"model": model, "run": run})
-
-
-def to_yaml(config: Section) -> str:
-    """The resolved configuration: every key with its value."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def build_model(config: RunConfig) -> odinn.Model:
-    """The model of a configuration."""
-    flow, balance = config.model.flow, config.model.mass_balance
-    return odinn.Model(
-        flow=None if flow is None else build_part(flow),
-        mass_balance=None if balance is None else build_part(balance),
-    )
-
-
-def build_part(section: Values) -> Any:
-    """A flow, mass balance or stepper from its section: ``type`` and arguments."""
-    arguments = {key: value for key, value in section.items() if key != "type"}
-    # One for each month, as an array; the schema has made sure of numbers.
-    if isinstance(arguments.get("temperature_std"), list):
-        arguments["temperature_std"] = np.asarray(arguments["temperature_std"], float)
-    return getattr(odinn, str(section["type"]))(**arguments)
-
-
-def build_stepper(section: Values) -> AbstractStepper:
-    """The stepper of a ``run.stepper`` section."""
-    if section["type"] != "Diffrax":
-        return build_part(section)
-    import diffrax  # which takes a second to load
-
-    made = DiffraxSection.model_validate(section)
-    return odinn.Diffrax(getattr(diffrax, made.solver)(), made.atol, made.rtol)
+def _check_scenario(climate: Values, place: str) -> None:
+    scenario, period = climate["scenario"], climate["period"]
+    if scenario is not None and period is None:
+        example = "period: [start, end], such as [1995, 2015]"
+        raise InputError(f"{place}: scenario: {scenario} needs {example}")
+    if scenario is None and period is not None:
+        kinds = "constant, repeat or random"
+        raise InputError(f"{place}: period belongs to a scenario: {kinds}")
+    if scenario != "random" and (climate["seed"], climate["block_years"]) != (0, 1):
+        raise InputError(f"{place}: seed and block_years belong to scenario: random")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import cast
 
 import odinn
-from odinn.cli import inverting, report
-from odinn.cli.inverting import Fields, InversionSetup
+from odinn.cli import report
+from odinn.cli.inverting import InversionSetup
 from odinn.cli.report import console
 from odinn.cli.running import writable
 from odinn.dates import decimal_year
@@ -15,8 +15,6 @@ from odinn.errors import InputError
 from odinn.learning.driver import Inversion
 from odinn.plot import figures
 from odinn.plot.animation import Moving
-from odinn.plot.figures import save
-from odinn.plot.learned import inversion
 from odinn.results.geotiff import FIELDS
 from odinn.results.simulation import Simulation
 
@@ -47,7 +45,8 @@ def plot(
     folder = output or path.with_suffix("")
     found = odinn.load(path)
     if isinstance(found, Inversion):
-        report.listed(_plots_of_inversion(found, path if path.is_dir() else path.parent, output))
+        beside = path if path.is_dir() else path.parent
+        report.listed(draw_inversion(found, odinn.load(beside / "start.nc"), output or beside))
         return
     sim = _simulation(found, path)
     writable(folder, "--output")
@@ -107,32 +106,20 @@ def _simulation(found: object, path: Path) -> Simulation:
     return found
 
 
-def _plots_of_inversion(fit: Inversion, folder: Path, output: Path | None) -> list[Path]:
-    """The pictures of an inversion, drawn again."""
-    study = odinn.load(folder / "start.nc")
-    before = inverting.modelled(study, study.model, study.glaciers)
-    return draw_inversion(fit, study, before, output or folder)
-
-
-def draw_inversion(
-    fit: Inversion, study: InversionSetup, before: dict[str, Fields], folder: Path
-) -> list[Path]:
-    """The pictures of an inversion in a folder, those of a glacier in one of its own.
-
-    Args:
-        study: what the inversion started from. before: fields of the model at the start, of
-            ``inverting.modelled``.
-    """
-    pictures = inversion(
-        fit,
-        start=(study.model, study.glaciers),
-        truth=study.truth,
-        before=before,
-        after=inverting.modelled(study, fit.model, fit.glaciers),
-    )
+def draw_inversion(fit: Inversion, setup: InversionSetup, folder: Path) -> list[Path]:
+    """The pictures of an inversion in a folder, those of a glacier in one of its own."""
+    dates: dict[str, dict[str, float]] = {}
+    for glacier in setup.glaciers:
+        last = dates[glacier.rgi_id] = {}  # that has data of a kind
+        for _, _, term in setup.loss.data:
+            stops = term.stops(glacier, setup.period)
+            if stops and term.name in ("thickness", "velocity"):
+                last[term.name] = float(stops[-1])
+    start = setup.model, setup.glaciers
+    pictures = odinn.plot.inversion(fit, start=start, truth=setup.truth, dates=dates)
     written = []
     for name, figure in pictures.items():
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        written.append(save(figure, path, 130))
+        written.append(figures.save(figure, path, 130))
     return written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,25 +32,25 @@ def describe(glacier: Glacier, notes: frozenset[str] = frozenset()) -> str:
     """
     provenance, measured = glacier.provenance, glacier.observations
     console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
-    _line("grid", glacier.grid)
+    line("grid", glacier.grid)
     volume, thickest = f"{glacier.volume / 1e9:.4f} km3", f"up to {glacier.thickness.max():.0f} m"
-    _line("ice", f"{glacier.area / 1e6:.2f} km2, {volume}, {thickest}")
+    line("ice", f"{glacier.area / 1e6:.2f} km2, {volume}, {thickest}")
     if "coarsened" in provenance:
         k, areas = provenance["coarsen"], provenance["coarsened"]
         cells = f"{k} x {k} cells in one"
-        _line("coarsened", f"{cells}: {areas} (edges are spread over blocks), volume kept")
-    _line("thickness", provenance.get("thickness", "given"))
-    _line("climate", glacier.climate if glacier.climate is not None else "none")
+        line("coarsened", f"{cells}: {areas} (edges are spread over blocks), volume kept")
+    line("thickness", provenance.get("thickness", "given"))
+    line("climate", glacier.climate if glacier.climate is not None else "none")
     observed = [name for name in measured.FIELDS if getattr(measured, name) is not None]
     if measured.mass_balance is not None:
         observed.append("annual balance")
-    _line("observed", ", ".join(observed) or "nothing")
+    line("observed", ", ".join(observed) or "nothing")
     remarks = note(provenance)
     if remarks and remarks not in notes:
-        _line("note", remarks, markup=False)
+        line("note", remarks)
     if "oggm_calibration" in provenance:
         calibration = provenance["oggm_calibration"]
-        _line("OGGM", f"{calibration} (melt_f in kg m-2 K-1 d-1; not used)")
+        line("OGGM", f"{calibration} (melt_f in kg m-2 K-1 d-1; not used)")
     return remarks
 
 
@@ -78,8 +78,8 @@ def summarise(sim: Simulation) -> None:
     budget, (start, end) = sim.budget, sim.times[[0, -1]]
     km3 = {key: f"{volume / 1e9:.4f}" for key, volume in budget.items()}
     volumes = f"{km3['initial']} to {km3['final']} km3"
-    _line("run", f"{start:.2f} to {end:.2f}: {volumes}, {sim.steps}, {sim.seconds:.1f} s")
-    _line(
+    line("run", f"{start:.2f} to {end:.2f}: {volumes}, {sim.steps}, {sim.seconds:.1f} s")
+    line(
         "budget",
         f"+{km3['accumulation']} -{km3['ablation']} km3, "
         f"lost at the border {km3['lost_at_border']}, clipped {km3['clipped']}, "
@@ -92,7 +92,7 @@ def summarise(sim: Simulation) -> None:
         rates = [f"{name} {water[name].sum() / area / (end - start):.2f}" for name in names]
         over = f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months)"
         residual = f"residual {sim.relative_water_residual:.0e}"
-        _line("water", f"{', '.join(rates)} m yr-1 over {over}, {residual}")
+        line("water", f"{', '.join(rates)} m yr-1 over {over}, {residual}")
     # A thousandth of the ice: less is no reason for a larger grid.
     if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
         errors.print(
@@ -100,13 +100,7 @@ def summarise(sim: Simulation) -> None:
         )
 
 
-def print_plan(said: Mapping[str, str]) -> None:
-    """What a run would be."""
-    for heading, text in said.items():
-        _line(heading, text, markup=False)
-
-
-def print_study(
+def print_setup(
     learned: Sequence[tuple[str, str, int, str]],
     data: Sequence[tuple[str, str, str]],
     glaciers: int,
@@ -175,7 +169,7 @@ def print_where_to_look(fit: Inversion, folder: Path, *, plots: bool) -> None:
 def listed(paths: Sequence[Path]) -> None:
     """Files that were written."""
     for path in paths:
-        _line("wrote", path)
+        line("wrote", path)
 
 
 def complain(error: Exception) -> None:
@@ -183,8 +177,9 @@ def complain(error: Exception) -> None:
     errors.print(f"[red]error:[/] {error}")
 
 
-def _line(heading: str, text: object, *, markup: bool = True) -> None:
-    console.print(f"  {heading:10s} {text}", markup=markup)
+def line(heading: str, text: object) -> None:
+    """A line of what is said of one thing, whose brackets are no markup."""
+    console.print(f"  {heading:10s} {text}", markup=False)
 
 
 def _range(numbers: np.ndarray) -> str:

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 import odinn
 from odinn.cli import report
-from odinn.cli.config import (
-    CalibrateSection,
-    RunConfig,
-    build_model,
-    build_stepper,
-    read_config,
-    to_yaml,
-)
-from odinn.cli.planning import plan
+from odinn.cli.config import CALIBRATE, STEPPERS, build_model, read_config, to_yaml
 from odinn.cli.report import console
+from odinn.cli.schema import Values, made, resolved
 from odinn.cli.sources import in_scenario, opened
-from odinn.dates import Date
-from odinn.errors import InputError, OdinnError
+from odinn.climate import months_between
+from odinn.dates import decimal_year
+from odinn.errors import InputError, OdinnError, of_glacier
 from odinn.glacier import Glacier
 from odinn.learning.calibration import compare_with_measurements, measured_target
 from odinn.model.model import Model
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Simulation
-
-
-class Calibrated(NamedTuple):
-    """A model with one number that meets a target: m w.e. yr⁻¹ over a period."""
-
-    model: Model
-    value: float
-    target: float
-    period: tuple[Date, Date]
+from odinn.run.checks import check_run
+from odinn.run.plan import plan_run
+from odinn.run.settings import settings_of
 
 
 def run(path: Path, overrides: list[str], *, check: bool) -> int:
@@ -42,52 +31,44 @@ def run(path: Path, overrides: list[str], *, check: bool) -> int:
     Returns:
         How many failed, where ``on_error`` is to keep the others.
     """
-    settings = read_config(path, overrides)
-    if settings.run is None:
+    config = read_config(path, overrides)
+    if config["run"] is None:
         raise InputError(f"{path}: run: is required (t0, t1)")
-    model = build_model(settings)
+    model = build_model(config["model"], f"{path}: model")
     failures, seen = 0, set[str]()
     if check:
         # Brackets are the model's, no markup.
         console.print(repr(model), markup=False)
-    for open_it in opened(settings.glacier):
+    for open_it in opened(config["glacier"]):
         try:
-            sim = _one(settings, model, open_it(), seen, check=check)
+            sim = _one(config, model, open_it(), seen, check=check)
         except OdinnError as error:
-            if settings.run.on_error == "raise":
+            if config["run"]["on_error"] == "raise":
                 raise
             failures += 1
             report.complain(error)
         else:  # a result that cannot be written is an error whatever on_error says
             if sim is not None:
-                _write(settings, sim)
+                _write(config, sim)
     if check:
         console.print("Nothing was run. Without --check this run starts.")
     else:
-        folder = writable(Path(settings.output.directory))
-        resolved = folder / "config.yaml"
-        resolved.write_text(to_yaml(settings))
-        console.print(f"Settings as used: {resolved}")
+        settings = writable(_folder(config)) / "config.yaml"
+        settings.write_text(to_yaml(config))
+        console.print(f"Settings as used: {settings}")
     return failures
 
 
 def calibrate(path: Path, overrides: list[str]) -> None:
     """Calibrate the model of a configuration on each of its glaciers."""
-    settings = read_config(path, overrides)
-    for open_it in opened(settings.glacier):
+    config = read_config(path, overrides)
+    # Without a section: the melt factor, on what was measured.
+    section = config["calibrate"] or resolved(CALIBRATE, {}, "calibrate")
+    model = build_model(config["model"], f"{path}: model")
+    for open_it in opened(config["glacier"]):
         glacier = open_it()
         report.describe(glacier)
-        # Without a section: the melt factor, on what was measured.
-        section = settings.calibrate or CalibrateSection()
-        _calibrated_and_compared(build_model(settings), glacier, section)
-
-
-def calibrated(model: Model, glacier: Glacier, section: CalibrateSection) -> Calibrated:
-    """The model with the number of a section solved for."""
-    target, period = measured_target(glacier, section.target, section.period)
-    model = odinn.calibrate(model, glacier, target, period, section.vary)
-    value = float(getattr(model.mass_balance, section.vary))
-    return Calibrated(model, value, target, period)
+        _calibrated(model, glacier, section)
 
 
 def writable(folder: Path, option: str = "output.directory") -> Path:
@@ -105,8 +86,12 @@ def writable(folder: Path, option: str = "output.directory") -> Path:
     return folder
 
 
+def _folder(config: Values) -> Path:
+    return Path(config["output"]["directory"])
+
+
 def _one(
-    settings: RunConfig, model: Model, glacier: Glacier, seen: set[str], *, check: bool
+    config: Values, model: Model, glacier: Glacier, seen: set[str], *, check: bool
 ) -> Simulation | None:
     """The run of a glacier; None where it is only said what it would be.
 
@@ -114,65 +99,83 @@ def _one(
         seen: ids of the glaciers before it.
     """
     report.describe(glacier)
-    under = in_scenario(glacier, settings.glacier)
+    under = in_scenario(glacier, config["glacier"])
     if under is not glacier:
         console.print(f"  run under  {under.climate}")
     if glacier.rgi_id in seen:
         message = "appears twice in glacier.source; results are kept by id"
-        raise InputError(f"{glacier.rgi_id}: {message}")
+        raise InputError(of_glacier(glacier.rgi_id, message))
     seen.add(glacier.rgi_id)
     if model.mass_balance is None:
         console.print("  balance    none: only flow (model.mass_balance is not set)")
+    how = config["run"] | {"stepper": made(STEPPERS, config["run"]["stepper"], "run.stepper")}
+    del how["on_error"]  # which is of several
+    # Measurements know nothing of a scenario: what is calibrated is the series as it is.
+    section = config["calibrate"]
     if check:
-        report.print_plan(plan(settings, model, glacier, under))
+        if section is not None:
+            report.line("would find", _target(model, glacier, section))
+        _say_plan(config, model, under, how)
         return None
-    writable(Path(settings.output.directory))  # before the calibration, which may take a while
-    if settings.calibrate is not None:
-        # On the series as it is: measurements know nothing of a scenario.
-        model = _calibrated_and_compared(model, glacier, settings.calibrate)
+    writable(_folder(config))  # before the calibration, which may take a while
+    if section is not None:
+        model = _calibrated(model, glacier, section)
     require_registered([model, under], "output.directory")
-    return _simulated(settings, model, under)
+    sim: Simulation = odinn.simulate(model, under, **how)
+    return sim
 
 
-def _write(settings: RunConfig, sim: Simulation) -> None:
+def _write(config: Values, sim: Simulation) -> None:
+    output, name = config["output"], sim.glacier.rgi_id
     report.summarise(sim)
-    stem = Path(settings.output.directory) / sim.glacier.rgi_id
-    written = [odinn.save(sim, stem.with_name(f"{stem.name}.{settings.output.format}"))]
-    if settings.output.plots:
-        written += odinn.plot.save_all(sim, stem)
+    written = [odinn.save(sim, _folder(config) / f"{name}.{output['format']}")]
+    if output["plots"]:
+        written += odinn.plot.save_all(sim, _folder(config) / name)
     report.listed(written)
 
 
-def _simulated(settings: RunConfig, model: Model, glacier: Glacier) -> Simulation:
-    section = settings.run
-    assert section is not None
-    return odinn.simulate(
-        model,
-        glacier,
-        section.t0,
-        section.t1,
-        save_every=section.save_every,
-        stepper=build_stepper(section.stepper),
-        coupling=section.coupling,
-        hydrology=section.hydrology,
-        dtype=section.dtype,
-        max_steps=section.max_steps,
-    )
-
-
-def _calibrated_and_compared(model: Model, glacier: Glacier, section: CalibrateSection) -> Model:
+def _calibrated(model: Model, glacier: Glacier, section: Values) -> Model:
     """The calibrated model; says what was found, and how the years compare with those measured."""
-    found = calibrated(model, glacier, section)
-    start, end = found.period
-    console.print(
-        f"  calibrated {section.vary} = {found.value:.4g} for {found.target:+.3f} m w.e. yr-1 over "
-        f"{start} to {end}"
-    )
-    comparison = compare_with_measurements(found.model, glacier, found.period)
+    target, period = measured_target(glacier, section["target"], section["period"])
+    model = odinn.calibrate(model, glacier, **section | {"target": target, "period": period})
+    vary, (start, end) = section["vary"], period
+    number = f"{float(getattr(model.mass_balance, vary)):.4g}"
+    over = f"{target:+.3f} m w.e. yr-1 over {start} to {end}"
+    console.print(f"  calibrated {vary} = {number} for {over}")
+    comparison = compare_with_measurements(model, glacier, period)
     if comparison is not None:
         console.print(
             f"  against {len(comparison.years)} measured years: correlation "
             f"{comparison.correlation:.2f}, RMSE {comparison.rmse:.2f} m w.e. "
             f"(a constant forecast: {comparison.constant_rmse:.2f})"
         )
-    return found.model
+    return model
+
+
+def _target(model: Model, glacier: Glacier, section: Values) -> str:
+    """What would be calibrated to what; all is checked that can be wrong."""
+    balance = model.mass_balance
+    if balance is None or balance.frequency != "monthly":
+        message = "calibrate: needs a monthly mass balance such as TemperatureIndex"
+        raise InputError(of_glacier(glacier.rgi_id, message))
+    target, (start, end) = measured_target(glacier, section["target"], section["period"])
+    # An error where the climate does not cover the period.
+    balance.forcing(glacier, months_between(decimal_year(start), decimal_year(end)))
+    return f"{section['vary']} for {target:+.3f} m w.e. yr-1 over {start} to {end}"
+
+
+def _say_plan(config: Values, model: Model, glacier: Glacier, how: Values) -> None:
+    """Say what a run would be; an error as it would be before the first step."""
+    settings = settings_of(**how, about=glacier.rgi_id)
+    check_run(model, glacier, settings)
+    plan = plan_run(model, glacier, settings)
+    text = f"{settings.t0:.8g} to {settings.t1:.8g} in {plan.count} windows"
+    if model.mass_balance is not None:
+        text += f", balance evaluated {int(np.sum(plan.windows.evaluate))} times"
+    report.line("would run", f"{text}; {1 + int(np.sum(plan.saved))} states are kept")
+    output = config["output"]
+    file = _folder(config) / f"{glacier.rgi_id}.{output['format']}"
+    text = f"{file} (there is one, which would be replaced)" if file.exists() else str(file)
+    if output["plots"]:
+        text += f", pictures in {file.with_suffix('')}"
+    report.line("would write", text)

@@ -1,123 +1,232 @@
-"""Sections of a configuration, and how they are checked: a mistake names its key, what is known
-there, and the nearest of it.
+"""The one schema of configurations: the keys of a section are the arguments of the public function
+or class that it calls, read from its signature.
+
+``{type: Velocity, component: xy}`` is ``odinn.losses.Velocity(component="xy")``. A mistake names
+its key, what was found there, what is known, and the nearest of it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar, get_args
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Never, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter, ValidationError
 
+import odinn
 from odinn.errors import InputError
+from odinn.numbers.slot import declared
+from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
-Values = dict[str, object]  # of a section, as YAML has them
+Values = dict[str, Any]  # a section, as YAML has it
+Call = Callable[..., Any]
+
+REQUIRED: Final = inspect.Parameter.empty  # the default of a key that has none
+LEFT_OUT: Final = ...  # the default of a key that is not filled in
+_SET_BY_ODINN: Final = ("self", "weights", "ranges", "raw")
+_TAKE_PYTHON: Final = ("Function",)  # classes that YAML cannot make
+_PLAIN: Final = (bool, int, float, str, date, type(None), Ellipsis)
+_CONTAINERS: Final = (list, tuple, dict, Sequence, Mapping)
 
 
-class Section(BaseModel):
-    """A section in which an unknown key is an error."""
+class Key(NamedTuple):
+    """What a key takes: an annotation, the keys of a section, kinds, or a list [of one of these].
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    ``short`` is the key that is meant where a plain value stands for the section.
+    """
+
+    expected: Any
+    default: Any = REQUIRED
+    short: str = ""
 
 
-Schema = TypeVar("Schema", bound=Section)
+Section = Mapping[str, Key]
 
 
-def section_of_module(kind: type, **special: tuple[object, object]) -> type[Section]:
-    """A section with the fields of a module as keys, and ``type`` to choose it.
+class Kinds(NamedTuple):
+    """Calls that ``type:`` chooses from.
+
+    ``usual`` is meant without ``type``; ``more`` are keys beside the arguments, or in their stead;
+    ``otherwise`` is the annotation of what may stand there without a type.
+    """
+
+    calls: Mapping[str, Call]
+    usual: str | None = None
+    more: Section = MappingProxyType({})
+    otherwise: Any = Never
+
+
+def public(module: Any, base: type) -> dict[str, Call]:
+    """The classes of a module that YAML can make, by name."""
+    found: dict[str, Call] = {}
+    for name in module.__all__:
+        kind = getattr(module, name)
+        if name.startswith("Abstract") or name in _TAKE_PYTHON or not inspect.isclass(kind):
+            continue
+        if issubclass(kind, base) and not inspect.isabstract(kind):
+            found[name] = kind
+    return found
+
+
+LAWS: Final = public(odinn.laws, AbstractLaw)
+INPUTS: Final = public(odinn.inputs, AbstractInput)
+LEARNED: Final = {"Parameter": odinn.Parameter, **LAWS}
+
+
+def arguments(call: Call, *without: str, **special: Key) -> dict[str, Key]:
+    """The arguments of a call as keys; ``special`` are keys beside or in place of them."""
+    hints, slots = _hints(call), declared(call) if isinstance(call, type) else {}
+    keys = {}
+    for name, item in inspect.signature(call).parameters.items():
+        if name in (*without, *_SET_BY_ODINN) or item.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        usual = type(item.default) if isinstance(item.default, int | float | str) else Any
+        expected = _in_yaml(hints.get(name, usual))
+        if name in slots:
+            months = list[float] if slots[name].by_month else float
+            expected = Kinds(LEARNED, otherwise=float | months | dict[str, float])
+        elif name == "inputs":
+            expected = [Kinds(INPUTS)]
+        elif expected is None:  # the call itself checks what is not made of numbers and words
+            expected = Kinds(LEARNED, otherwise=Any)
+        keys[name] = Key(expected, item.default)
+    if hasattr(call, "fit_to"):
+        formula = Key(Kinds(LAWS))
+        keys["fit_to"] = Key(arguments(call.fit_to, "glaciers", formula=formula), None)
+    return keys | special
+
+
+def resolved(expected: Any, value: Any, place: str, short: str = "") -> Any:
+    """A value of YAML, checked, with the defaults of its keys filled in.
 
     Args:
-        special: (annotation, default) of fields that take more than their default tells.
+        place: of the value, such as "run.yaml: run.stepper".
     """
-    keys: dict[str, tuple[object, object]] = {"type": (Literal[kind.__name__], kind.__name__)}
-    for field in dataclasses.fields(kind):
-        if field.init:
-            keys[field.name] = special.get(field.name) or _key(field.default)
-    definitions: Any = keys  # pydantic's own type of them is an overloaded keyword
-    name = f"{kind.__name__}Section"
-    return create_model(name, __base__=Section, __doc__=kind.__doc__, **definitions)
+    if isinstance(expected, Kinds):
+        return _chosen(expected, value, place)
+    if isinstance(expected, list):
+        entries = value if isinstance(value, list) else [value]
+        if not entries:
+            raise InputError(f"{place}: found an empty list, expected at least one entry")
+        return [resolved(expected[0], item, f"{place}.{i}") for i, item in enumerate(entries)]
+    if not isinstance(expected, Mapping):
+        return _plain(expected, value, place)
+    if short and isinstance(value, str):
+        value = {short: value}
+    return _section(expected, {} if value is None else value, place)
 
 
-def checked(schema: type[Schema], raw: Mapping[str, object], prefix: str) -> Schema:
-    """A section checked by its schema; the first mistake names its key, and what is known there.
+def made(expected: Any, value: Any, place: str) -> Any:
+    """What a resolved value stands for: calls are made, the rest is as it is."""
+    if isinstance(expected, list) and value is not None:
+        return [made(expected[0], item, f"{place}.{i}") for i, item in enumerate(value)]
+    if not isinstance(expected, Kinds) or not isinstance(value, dict) or "type" not in value:
+        return value
+    call = expected.calls[value["type"]]
+    keys, taken = arguments(call), inspect.signature(call).parameters
+    given = {}
+    for name in value.keys() & taken.keys():
+        given[name] = made(keys[name].expected, value[name], f"{place}.{name}")
+    with at(place):
+        return call(**given)
 
-    Args:
-        prefix: what stands before the key, such as "run.yaml: run.stepper.".
-    """
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Errors of a call name the place that it stands at."""
     try:
-        return schema.model_validate(raw)
+        yield
+    except InputError as error:
+        raise type(error)(f"{place}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def unknown(name: object, known: Iterable[str], what: str = "") -> str:
+    """That a name is unknown, the nearest known one if one is near, and all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{what or f'{name!r} is unknown'}{near}; known: {', '.join(names)}"
+
+
+def _section(keys: Section, section: Any, place: str) -> Values:
+    if not isinstance(section, dict):
+        expected = f"expected keys such as {next(iter(keys))}:"
+        raise InputError(f"{place}: found {section!r}, {expected}")
+    join = "" if place.endswith(" ") else "."  # a file stands before the topmost keys
+    for name in section:
+        if name not in keys:
+            raise InputError(f"{place}{join}{name}: {unknown(name, keys, 'unknown key')}")
+    learned = [name for name, key in keys.items() if isinstance(key.expected, Kinds)]
+    filled = {}
+    for name, key in keys.items():
+        value, there = section.get(name, key.default), f"{place}{join}{name}"
+        if value is REQUIRED:
+            raise InputError(f"{there}: is required")
+        is_plain = not isinstance(key.expected, Kinds | list | Mapping)
+        if learned and is_plain and isinstance(value, dict) and "type" in value:
+            raise InputError(f"{there}: is not learned; what can be: {', '.join(learned)}")
+        if name in section or isinstance(value, dict):
+            missing = value is None and key.default is None
+            filled[name] = None if missing else resolved(key.expected, value, there, key.short)
+        elif isinstance(value, int | float | str | tuple | None):
+            filled[name] = value  # what YAML cannot say is left to the call
+    return filled
+
+
+def _chosen(kinds: Kinds, value: Any, place: str) -> Any:
+    if not isinstance(value, dict) or ("type" not in value and kinds.usual is None):
+        if isinstance(value, dict) and kinds.otherwise not in (Never, Any):
+            for key, number in value.items():  # {RGI id: number}
+                if not isinstance(number, int | float):
+                    raise InputError(f"{place}: {unknown(key, ['type'])}")
+        if kinds.otherwise is not Never:
+            return _plain(kinds.otherwise, value, place)
+        first, known = next(iter(kinds.calls)), ", ".join(kinds.calls)
+        raise InputError(f"{place}: found {value!r}, expected {{type: {first}}}; known: {known}")
+    name = str(value.get("type", kinds.usual))
+    if name not in kinds.calls:
+        raise InputError(f"{place}.type: {unknown(name, kinds.calls)}")
+    rest = {key: item for key, item in value.items() if key != "type"}
+    keys = arguments(kinds.calls[name]) | dict(kinds.more)
+    return {"type": name} | _section(keys, rest, place)
+
+
+def _plain(annotation: Any, value: Any, place: str) -> Any:
+    try:
+        return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{prefix}{key}: {_mistake(schema, first)}") from None
+        reason = "Too few entries" if first["type"] == "missing" else first["msg"]
+        raise InputError(f"{place}: {reason} (found {value!r})") from None
 
 
-def chosen(section: Values | None, kinds: Mapping[str, type[Section]], place: str) -> Values | None:
-    """A section checked by the schema that its ``type`` names, with the defaults filled in."""
-    if section is None:
-        return None
-    section = {"type": next(iter(kinds))} | section
-    name = str(section["type"])
-    if name not in kinds:
-        raise InputError(f"{place}.type: {unknown(name, kinds)}")
-    return checked(kinds[name], section, f"{place}.").model_dump()
+def _hints(call: Call) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for source in (call, getattr(call, "__init__", None)):
+        try:
+            hints |= typing.get_type_hints(source)
+        except (TypeError, NameError):  # an annotation that exists for type checkers alone
+            continue
+    return hints
 
 
-def unknown(name: str, known: Iterable[str], beside: Iterable[str] = ()) -> str:
-    """That a name is unknown, the nearest known one, and all of them, with what stands beside."""
-    names = list(known)
-    return f"{name!r} is unknown{suggest(name, names)}; known: {', '.join([*names, *beside])}"
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Half a sentence with the nearest known name, if one is near."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def _key(default: object) -> tuple[object, object]:
-    """Annotation and default of a key, from the default of the field."""
-    if default is dataclasses.MISSING:
-        return float, ...
-    if default is None:
-        return float | None, None
-    if isinstance(default, str):
-        return str, default
-    if isinstance(default, tuple):
-        return tuple[float, float], default
-    return float, float(default)  # type: ignore[arg-type]
-
-
-def _mistake(schema: type[Section], error: ErrorDetails) -> str:
-    place = error["loc"]
-    if error["type"] == "extra_forbidden":
-        known = _keys_at(schema, place[:-1])
-        return f"unknown key{suggest(str(place[-1]), known)}; known: {', '.join(known)}"
-    if error["type"] == "missing":
-        return "is required"
-    if error["type"] == "value_error":  # a sentence of a validator of ours
-        return str(error["ctx"]["error"])
-    return f"{error['msg']} (found {error.get('input')!r})"
-
-
-def _keys_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at a place inside another."""
-    for part in location:
-        if isinstance(part, str):  # an item of a list has the schema of the list
-            inner = _schema_in(schema.model_fields[part].annotation)
-            assert inner is not None
-            schema = inner
-    return list(schema.model_fields)
-
-
-def _schema_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for option in get_args(annotation):
-        found = _schema_in(option)
-        if found is not None:
-            return found
+def _in_yaml(hint: Any) -> Any:
+    """What YAML can say of an annotation; None where that is nothing in particular."""
+    origin, options = get_origin(hint), get_args(hint)
+    if hint in _PLAIN or origin is Literal:
+        return hint
+    said = [_in_yaml(option) for option in options]
+    if origin in (typing.Union, types.UnionType):
+        said = [option for option in said if option is not None]
+        return typing.Union[tuple(said)] if said else None  # noqa: UP007  (they are in a list)
+    if origin in _CONTAINERS and None not in said:
+        return origin[tuple(said)]
     return None

@@ -8,7 +8,8 @@ import equinox as eqx
 
 import odinn
 from odinn.cli import report
-from odinn.cli.config import GlacierSection
+from odinn.cli.config import GLACIER
+from odinn.cli.schema import resolved
 from odinn.cli.sources import opened
 from odinn.data.opening import no_glacier
 from odinn.errors import InputError
@@ -33,7 +34,7 @@ def info(path: str, climate: str | None, thickness: str | None, coarsen: int) ->
             )
     section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
     said: frozenset[str] = frozenset()  # the embedded glaciers share their notes
-    for open_it in opened(GlacierSection.model_validate(section)):
+    for open_it in opened(resolved(GLACIER, section, "info")):
         said |= {report.describe(open_it(), said)}
 
 

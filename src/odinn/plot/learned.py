@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from odinn.dates import month_index
 from odinn.glacier import Glacier
 from odinn.grid import cell_mean
 from odinn.learning.choices import times_of
 from odinn.learning.driver import Inversion
 from odinn.model.binding import learned_slots
 from odinn.model.model import Model
+from odinn.model.velocities import velocity_of
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
@@ -29,6 +31,9 @@ from odinn.plot.surroundings import limits_of
 from odinn.run.driver import simulate
 
 Fields = dict[str, np.ndarray]  # by kind: thickness (m), velocity (speed, m yr⁻¹)
+Dates = dict[str, dict[str, float]]  # of data, decimal years, by RGI id and kind
+
+_ROUND_OFF: Final = 1e-7  # years: a run that is shorter is none
 
 # Of the records; all else is a term of the loss.
 _NOT_TERMS: Final = ("loss", "gradient_norm", "seconds", "stage", "rejected")
@@ -45,18 +50,18 @@ def inversion(
     *,
     start: tuple[Model, list[Glacier]] | None = None,
     truth: Model | None = None,
-    before: dict[str, Fields] | None = None,
-    after: dict[str, Fields] | None = None,
+    dates: Dates | None = None,
 ) -> dict[str, Figure]:
     """Pictures of an inversion by name: "history"; each law of one or two inputs, such as "flow.A";
     and for each glacier, such as "RGI60-11.03638/thickness", maps of fields that were learned, and
     of data, model and residuals.
 
     Args:
-        start: (model, glaciers) before; with it, first guesses are shown. truth: of a twin.
-        before, after: {rgi_id: {"thickness" (m) or "velocity" (speed, m yr⁻¹): field at the date of
-            the data}} of the model before and after; by default that after is run anew, and
-            compared with the last date that each glacier's observations have.
+        start: (model, glaciers) before; with it, first guesses and residuals before are shown.
+        truth: of a twin.
+        dates: {rgi_id: {"thickness" or "velocity": decimal year of the data beside which the model
+            is drawn}}; default the last that each glacier's observations have, those without a date
+            counting at the end of the period.
 
     >>> import odinn
     >>> fit = odinn.load("results/invert_law")  # doctest: +SKIP
@@ -68,32 +73,40 @@ def inversion(
         if isinstance(slot.value, AbstractLaw) and len(slot.value.inputs) <= 2:
             first = None if start is None else start[0].slots()[path].value
             figures[path] = law(slot, settled, first, truth)
-    after = modelled(fit) if after is None else after
+    dates = _dates_of_data(fit) if dates is None else dates
     guesses = fit.glaciers if start is None else start[1]
     for guess, end in zip(guesses, fit.glaciers, strict=True):
-        earlier = {} if before is None else before[end.rgi_id]
-        maps_of_it = _of_glacier(fit, guess, end, earlier, after[end.rgi_id])
-        figures |= {f"{end.rgi_id}/{name}": figure for name, figure in maps_of_it.items()}
+        own = dates[end.rgi_id]
+        after = modelled(fit, fit.model, end, own)
+        before = {} if start is None else modelled(fit, start[0], guess, own)
+        for name, figure in _of_glacier(fit, guess, end, before, after).items():
+            figures[f"{end.rgi_id}/{name}"] = figure
     return figures
 
 
-def modelled(fit: Inversion) -> dict[str, Fields]:
-    """{rgi_id: fields} of the fitted model at the last date of each glacier's thickness and
-    velocity observations, those without a date counting at the end of the period.
-    """
-    table = {}
+def modelled(fit: Inversion, model: Model, start: Glacier, dates: dict[str, float]) -> Fields:
+    """What a model makes of a glacier at dates of data, by kind, run as in an inversion."""
+    glacier, (t0, _) = start.settled(), fit.period
+    options: dict[str, Any] = {"progress": False} | fit.options
+    fields = {}
+    for kind, date in dates.items():
+        thickness, months = np.asarray(glacier.thickness), np.array([month_index(t0)])
+        if date - t0 > _ROUND_OFF:  # else the data are of the start
+            sim = simulate(model, glacier, t0, date, save_every=date - t0, **options)
+            thickness, months = sim.thickness[-1], sim.months[-1:]
+        fields[kind] = thickness
+        if kind == "velocity":
+            fields[kind] = velocity_of(model, glacier, thickness[None], months=months)[2][0]
+    return fields
+
+
+def _dates_of_data(fit: Inversion) -> Dates:
+    table: Dates = {}
     for glacier in fit.glaciers:
-        fields: Fields = {}
+        table[glacier.rgi_id] = {}
         for kind in set(fit.misfits[glacier.rgi_id]) & set(_RESIDUAL):
-            dates = times_of(glacier.observations.dates.get(_OBSERVED[kind]))
-            end = fit.period[1] if dates is None else dates[-1][-1]
-            years = end - fit.period[0]
-            if years <= 0:  # a first guess of the thickness is no result of a run
-                continue
-            options = {"save_every": years, "progress": False} | fit.options
-            sim = simulate(fit.model, glacier, fit.period[0], end, **options)
-            fields[kind] = sim.thickness[-1] if kind == "thickness" else sim.velocity()[2][-1]
-        table[glacier.rgi_id] = fields
+            times = times_of(glacier.observations.dates.get(_OBSERVED[kind]))
+            table[glacier.rgi_id][kind] = fit.period[1] if times is None else times[-1][-1]
     return table
 
 
