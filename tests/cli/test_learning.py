@@ -330,7 +330,7 @@ def test_a_trial_counts_what_would_be_learned_and_the_data_of_each_glacier(tmp_p
     }
     config["synthetic"]["model"]["mass_balance"] = None
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
-    learned, data = inverting.described(study)
+    learned, data = inverting.learned_rows(study), inverting.data_rows(study)
     corners = sum(np.prod(g.grid.corner_shape) for g in study.glaciers)
     assert {slot: count for slot, _, count, _ in learned} == {
         "flow.A": 3 + 3 + 3 + 1,
@@ -350,7 +350,7 @@ def test_synthetic_data_over_intervals_and_a_balance_are_made_if_the_loss_reads_
     study = inverting.prepared(read(tmp_path, config), "c", trial=True, say=lambda _: None)
     (glacier,) = study.glaciers
     ice = int((glacier.mask & (glacier.thickness > 0)).sum())
-    _, data = inverting.described(study)
+    data = inverting.data_rows(study)
     assert [row[1:] for row in data] == [
         ("velocity", str(2 * ice)),
         ("mass_balance", "1"),
@@ -371,7 +371,7 @@ def test_an_initial_thickness_or_bed_is_learned_from_a_scaled_guess(tmp_path):
     )  # bare cells start at 1 cm
     np.testing.assert_allclose(glacier.surface, own.surface, atol=1e-9)
     assert ("thickness of RGI60-18.03141", "a field", own.mask.size) in [
-        r[:3] for r in inverting.described(study)[0]
+        r[:3] for r in inverting.learned_rows(study)
     ]
     with pytest.raises(
         InputError, match="glaciers.0.replace: expected thickness: or bed:, one of the two"

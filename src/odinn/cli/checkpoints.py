@@ -42,9 +42,7 @@ def steps_to_continue(config: Values) -> int | None:
     theirs = yaml.safe_load(beside.read_text()) if beside.exists() else None
     if theirs == mine:
         return done
-    what = f"{beside} is missing"
-    if isinstance(theirs, dict):
-        what = _first_difference(theirs, mine)
+    what = f"{beside} is missing" if theirs is None else _difference(theirs, mine)
     raise InputError(
         f"{checkpoint}: is of an inversion with other settings ({what}); choose another "
         "output.directory, or start anew with --fresh"
@@ -66,15 +64,20 @@ def _settings(config: Values) -> str:
     return to_yaml({key: config[key] for key in config if key not in ("checkpoint", "output")})
 
 
-def _first_difference(theirs: object, mine: object, place: str = "") -> str:
-    """The first place in which settings that are not the same differ."""
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        keys = dict.fromkeys([*theirs, *mine])
-        pairs = [(str(key), theirs.get(key), mine.get(key)) for key in keys]
-    elif isinstance(theirs, list) and isinstance(mine, list) and len(theirs) == len(mine):
-        # Lists of different length differ as a whole.
-        pairs = [(str(i), *both) for i, both in enumerate(zip(theirs, mine, strict=True))]
-    else:
-        return f"{place[1:]}: {theirs!r} there, {mine!r} here"
-    key, old, new = next(pair for pair in pairs if pair[1] != pair[2])
-    return _first_difference(old, new, f"{place}.{key}")
+def _difference(theirs: Values, mine: Values) -> str:
+    """The first key whose values differ."""
+    old, new = _by_path(theirs), _by_path(mine)
+    keys = dict.fromkeys([*old, *new])
+    key = next(key for key in keys if old.get(key) != new.get(key))
+    return f"{key}: {old.get(key)!r} there, {new.get(key)!r} here"
+
+
+def _by_path(settings: object, path: str = "") -> dict[str, object]:
+    """Values by key, such as "loss.0.error"."""
+    inside = dict(enumerate(settings)) if isinstance(settings, list) else settings
+    if not isinstance(inside, dict):
+        return {path[1:]: settings}
+    values: dict[str, object] = {}
+    for key, value in inside.items():
+        values |= _by_path(value, f"{path}.{key}")
+    return values

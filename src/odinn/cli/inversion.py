@@ -8,6 +8,7 @@ import csv
 from pathlib import Path
 
 import typer
+from rich.table import Table
 
 import odinn
 from odinn.cli import inverting, report
@@ -33,9 +34,7 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
         writable(folder)
         done = None if fresh else steps_to_continue(config)
     setup = inverting.prepared(config, str(path), trial=check, say=console.print)
-    learned, data = inverting.described(setup)
-    stand_in = check and config["synthetic"] is not None
-    report.print_setup(learned, data, len(setup.glaciers), setup.period, stand_in=stand_in)
+    _say_setup(setup, about="about " if check and config["synthetic"] is not None else "")
     if check:
         console.print("Nothing was run. Without --check this inversion starts.")
         return
@@ -63,6 +62,23 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
         written += draw_inversion(fit, setup, folder)
     report.listed([*written, settings])
     report.print_where_to_look(fit, folder, plots=plots)
+
+
+def _say_setup(setup: InversionSetup, about: str) -> None:
+    """What would be learned, and from which data; ``about`` stands before numbers of data that are
+    not there yet.
+    """
+    learned = inverting.learned_rows(setup)
+    table = Table("slot", "learned as", "numbers", "between", title="What is learned")
+    for slot, what, count, between in learned:
+        table.add_row(slot, what, str(count), between)
+    console.print(table)
+    table = Table("glacier", "term", "data", title="From which data")
+    for rgi_id, term, number in inverting.data_rows(setup):
+        table.add_row(rgi_id, term, f"{about}{number}")
+    console.print(table)
+    total, (start, end) = sum(count for _, _, count, _ in learned), setup.period
+    console.print(f"{total} numbers from {len(setup.glaciers)} glacier(s), {start:g} to {end:g}")
 
 
 def _learned(config: Values, setup: InversionSetup, path: str) -> Inversion:

@@ -87,27 +87,28 @@ def prepared(config: Values, path: str, *, trial: bool, say: Say) -> InversionSe
     return setup
 
 
-def described(
-    setup: InversionSetup,
-) -> tuple[list[tuple[str, str, int, str]], list[tuple[str, str, str]]]:
-    """What would be learned, (slot, what, how many numbers, between), and the data, (glacier, term,
-    how many).
-    """
-    learned = []
+def learned_rows(setup: InversionSetup) -> list[tuple[str, str, int, str]]:
+    """What would be learned: slot, what, how many numbers, between which bounds."""
+    rows = []
     for title, slot in learned_slots(setup.model, setup.glaciers).items():
         value = slot.value
         count = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(value.learned))
         bounds = getattr(value, "bounds", (None, None))
         between = " to ".join("-" if bound is None else f"{bound:g}" for bound in bounds)
         scale = getattr(value, "scale", "-")
-        learned.append((title, _described(value), count, f"{between} ({scale})"))
-    data = []
+        rows.append((title, _described(value), count, f"{between} ({scale})"))
+    return rows
+
+
+def data_rows(setup: InversionSetup) -> list[tuple[str, str, str]]:
+    """From which data: glacier, term, how many."""
+    rows = []
     for glacier in setup.glaciers:
         for name, _, term in setup.loss.data:
             targets = _targets(term, glacier, setup.period)
             number = "none" if targets is None else str(int(term.count(targets)))
-            data.append((glacier.rgi_id, name, number))
-    return learned, data
+            rows.append((glacier.rgi_id, name, number))
+    return rows
 
 
 def failing_glacier(setup: InversionSetup, error: SolverError) -> SolverError:

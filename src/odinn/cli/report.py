@@ -100,32 +100,6 @@ def summarise(sim: Simulation) -> None:
         )
 
 
-def print_setup(
-    learned: Sequence[tuple[str, str, int, str]],
-    data: Sequence[tuple[str, str, str]],
-    glaciers: int,
-    period: tuple[float, float],
-    *,
-    stand_in: bool,
-) -> None:
-    """What an inversion would learn, and from which data.
-
-    Args:
-        glaciers: their number.
-        stand_in: the data are not there yet, so that their number is a guess.
-    """
-    table = Table("slot", "learned as", "numbers", "between", title="What is learned")
-    for slot, what, count, between in learned:
-        table.add_row(slot, what, str(count), between)
-    console.print(table)
-    table = Table("glacier", "term", "data", title="From which data")
-    for rgi_id, term, number in data:
-        table.add_row(rgi_id, term, f"about {number}" if stand_in else number)
-    console.print(table)
-    total = sum(count for _, _, count, _ in learned)
-    console.print(f"{total} numbers from {glaciers} glacier(s), {period[0]:g} to {period[1]:g}")
-
-
 def print_fit(fit: Inversion) -> None:
     """What an inversion has learned."""
     console.print(f"[bold]{fit}[/]")
