@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import odinn
 import tutorials
 from odinn.cli import demo_pictures
-from odinn.cli.twin import learn
+from odinn.cli.demo import learn
 from odinn.plot.figures import save
 
 ROOT = Path(__file__).parents[1]

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.cli.demo import run_demo
+from odinn.cli.demo import COLDER, run_demo
 from odinn.cli.main import main
-from odinn.cli.twin import COLDER
 
 
 @pytest.fixture(scope="module")

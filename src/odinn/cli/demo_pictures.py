@@ -13,13 +13,13 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from odinn import plot
-from odinn.cli.twin import Twin
 from odinn.glacier import Glacier
 from odinn.learning.calibration import Comparison
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
 from odinn.numbers.slot import declared
 from odinn.physics.flow.sia import SIA2D
+from odinn.physics.laws.base import AbstractLaw
 from odinn.results.simulation import Simulation
 
 CAPTION: Final = (
@@ -136,14 +136,16 @@ def measured(comparison: Comparison, melt_factor: float) -> Figure:
     )
 
 
-def learned(twin: Twin) -> Figure:
+def learned(
+    law: AbstractLaw, truth: AbstractLaw, before: AbstractLaw, glaciers: list[Glacier]
+) -> Figure:
     """The learned law beside the truth, and what it makes of the first glacier."""
     fig = Figure(figsize=(11.0, 5.0), layout="constrained")
     left, right = fig.subplots(1, 2, width_ratios=(1.25, 1.0))
-    plot.law(twin.law, twin.glaciers, twin.truth, left, initial=twin.before, label="flow.A")
-    glacier = twin.glaciers[0]
-    (temperature,) = twin.law.inputs
-    field = np.asarray(twin.law(temperature.field(glacier)))
+    plot.law(law, glaciers, truth, left, initial=before, label="flow.A")
+    glacier = glaciers[0]
+    (temperature,) = law.inputs
+    field = np.asarray(law(temperature.field(glacier)))
     shown = field[plot.maps.ice_of(glacier)]
     limits = float(shown.min()), float(shown.max())  # all of them: the range is small
     label, title = declared(SIA2D)["A"].axis_label, f"{glacier.name}: the learned A"
