@@ -31,6 +31,22 @@ class CalibrationError(OdinnError, RuntimeError):
     """No value of the calibrated number meets the target."""
 
 
+def refuse_traced(tree: Any, what: str) -> None:
+    """Raise where what works on the host is called inside ``jax.jit`` and the like.
+
+    Args:
+        tree: what it is called with. what: its name.
+    """
+    import jax  # loading errors must not load JAX
+
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
+        raise InputError(
+            f"{what}: called inside jax.jit, jax.grad or jax.vmap, but it checks, compiles and "
+            "reports on the host. odinn.objective(model, glaciers, loss, period).prepare() has "
+            "pure functions for them: value, gradient, residuals"
+        )
+
+
 def of_glacier(rgi_id: str, message: str) -> str:
     """The message with the glacier it is about in front of it."""
     return f"{rgi_id}: {message}"

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from odinn.climate import Climate
 from odinn.constants import AREA_THRESHOLD
 from odinn.dates import Date
-from odinn.errors import ClimateError, InputError, of_glacier
+from odinn.errors import ClimateError, InputError, of_glacier, refuse_traced
 from odinn.grid import Array, Grid, block_mean
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
@@ -251,6 +251,7 @@ class Glacier(eqx.Module):
             InputError: negative, missing or misshapen values, or a ``keep`` that does not go with
                 what is replaced.
         """
+        refuse_traced((thickness, bed), "Glacier.replace")
         if thickness is not None and bed is not None:
             raise self._error(
                 "replace takes thickness or bed, not both: the other follows from keep"

@@ -56,7 +56,7 @@ def directions(model, glaciers, loss, span, **options):
         params, misfit = alone.local(alone.params, glacier), alone.misfits[0]
         _, _, gradient = gradient_of(misfit, params, glacier, {})
         local = [np.asarray(g) for g in jax.tree.leaves(gradient)]
-        fixed = alone.prepare().misfits[0]
+        fixed = alone.prepare().ready[0]
         for along, draws in _tangents(local, random):
             found.append(_direction(along, draws, glacier.rgi_id, local, fixed, params))
     return found

@@ -42,7 +42,7 @@ def discrete(twin):
 def frozen(twin):
     """(misfit of the glacier over the steps of a run, what is learned of it)"""
     ready = odinn.objective(MODEL, twin, LOSS, SPAN).prepare()
-    return ready.misfits[0], ready.local(ready.params, twin)
+    return ready.ready[0], ready.local(ready.params, twin)
 
 
 @pytest.mark.parametrize(

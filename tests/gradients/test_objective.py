@@ -7,7 +7,7 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.stepping.interface import NOT_FINITE, OK
+from odinn.stepping.interface import NOT_FINITE, OK, TOO_COARSE
 
 PERIOD = (2000.0, 2000.5)
 MODEL = odinn.Model(
@@ -140,6 +140,25 @@ def test_buffers_that_are_too_small_give_nan_and_no_wrong_number(twins):
     assert int(again.status(soft)[twins[0].rgi_id]) == 0
 
 
+@pytest.mark.parametrize("stepper", [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler()])
+def test_frozen_steps_that_have_become_too_long_give_nan_and_no_wrong_number(twins, stepper):
+    glacier = twins[0]
+    flow = odinn.SIA2D(A=odinn.Parameter(2e-16, (1e-18, 1e-10), "log"))
+    model = odinn.Model(flow, odinn.TemperatureIndex(4e-3, 2.0))
+    loss = odinn.losses.Thickness()
+    ready = odinn.objective(model, glacier, loss, PERIOD, stepper=stepper).prepare()
+    where = ready.params
+    near = jax.tree.map(lambda leaf: leaf + 0.01, where)  # 2 % softer at most
+    far = jax.tree.map(lambda leaf: leaf + 8.0, where)
+    assert int(ready.status(near)[glacier.rgi_id]) == OK
+    assert np.isfinite(float(ready.value(near)))
+    assert int(ready.status(far)[glacier.rgi_id]) == TOO_COARSE
+    assert np.isnan(float(jax.jit(ready.value)(far)))
+    assert np.isnan(flat(jax.jit(jax.grad(ready.value))(far))).all()
+    again = ready.prepare(far)
+    assert np.isfinite(float(again.value(far)))
+
+
 def test_a_loop_of_optax_lowers_the_loss(twins):
     import optax
 
@@ -173,7 +192,9 @@ def test_a_host_driver_inside_a_transformation_says_what_to_use(twins, transform
 
     simulated = through(lambda m: odinn.simulate(m, twins[0], *PERIOD).thickness[-1].sum())
     gradient = through(lambda m: odinn.value_and_gradient(m, twins[0], LOSS, PERIOD)[0])
-    for call in (simulated, gradient):
+    replaced = lambda m: twins[0].replace(thickness=m.flow.C.raw * twins[0].thickness).thickness
+    ice = through(lambda m: replaced(m).sum())
+    for call in (simulated, gradient, ice):
         with pytest.raises(InputError, match=r"odinn\.objective\(model, glaciers, loss, period\)"):
             call()
 

@@ -20,7 +20,6 @@ STATE = InversionState(
     gradient=np.array([1e-300, 5e-324]),
     best=np.array([0.1, 2 / 3]),
     best_value=np.float64(0.1),
-    best_gradient=np.array([-0.0, np.pi]),
     stage=1,
     step=2,
     total=5,

@@ -143,6 +143,28 @@ def test_mini_batches_are_honoured(twin, monkeypatch):
     assert set(drawn) == {(0,), (1,)}
 
 
+def test_a_batch_spares_the_gradients_of_the_other_glaciers(twin, monkeypatch):
+    gradients = []
+    original = search.gradient_of
+
+    def spy(misfit, params, glacier, sizes):
+        gradients.append(glacier.rgi_id)
+        return original(misfit, params, glacier, sizes)
+
+    monkeypatch.setattr(search, "gradient_of", spy)
+    members = [twin, *(_renamed(twin, f"TEST-00.0000{i}") for i in (2, 3, 4))]
+    stages = [ADAM(0.1, 5, batch=1), odinn.optimizers.lbfgs(2)]
+    fit = odinn.invert(model(), members, LOSS, SPAN, optimizer=stages[:1], progress=False)
+    # of all at the start, then one in each step
+    assert len(gradients) == 4 + 5
+    # the history is that of all glaciers, though only one gave the gradient
+    whole = odinn.misfits(fit.model, fit.glaciers, LOSS, SPAN)
+    mean = np.mean([sum(terms.values()) for terms in whole.values()])
+    assert min(fit.records["loss"]) == pytest.approx(mean, rel=1e-12)
+    both = odinn.invert(model(), members, LOSS, SPAN, optimizer=stages, progress=False)
+    assert min(both.records["loss"]) < min(fit.records["loss"])
+
+
 def _renamed(g, rgi_id):
     return odinn.Glacier(
         rgi_id, g.name, g.grid, g.bed, g.thickness, g.mask, g.climate, g.observations, g.provenance

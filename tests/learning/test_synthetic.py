@@ -1,5 +1,7 @@
 """Observations made by a model are what the losses on them look at."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,19 @@ def test_all_losses_together_see_no_misfit_where_they_stop_at_months(small):
     assert all(wrong[kind] > 1e-10 for kind in ("thickness", "velocity", "elevation_change"))
     softer = odinn.Model(TRUTH.flow, odinn.TemperatureIndex(3e-3, 3.0))
     assert misfit(softer, twin, losses.MassBalance())["mass_balance"] > 1.0
+
+
+def test_the_truth_has_no_misfit_under_a_prescribed_balance_where_ice_spreads(small):
+    # outside the outline snow stays on ice that is thick at the start, and on no other
+    glacier = dataclasses.replace(small, mask=small.thickness > 80.0)
+    model = odinn.Model(odinn.SIA2D(A=3e-15), odinn.PrescribedBalance(4.0))
+    dates = [2000.3, 2000.7, 2001.0]
+    (twin,) = odinn.synthetic_observations(model, glacier, SPAN, of=("thickness",), at=dates)
+    assert misfit(model, twin, losses.Thickness())["thickness"] < ROUNDING
+    run = odinn.simulate(model, glacier, *SPAN, save_every=0.1)
+    threshold = model.mass_balance.accumulation_threshold
+    gains = run.thickness > threshold
+    assert (gains[-1] & ~gains[0]).any()
 
 
 def test_a_balance_is_that_of_the_run_inside_the_outline(small):

@@ -122,6 +122,22 @@ def test_replay_repeats_the_run(model, slab, run):
     assert (by_id[0].thickness == again.thickness).all()
 
 
+def test_replay_in_much_softer_ice_is_an_error_and_no_wrong_number(model, slab, run):
+    soft = odinn.Model(odinn.SIA2D(A=1e-12), model.mass_balance)
+    with pytest.raises(odinn.SolverError, match="steps to repeat are too long"):
+        odinn.simulate(soft, slab, 2000.0, 2003.0, replay=run.steps)
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5, "many"])
+def test_a_number_of_steps_that_is_none_is_an_error(model, slab, steps):
+    with pytest.raises(InputError, match=r"max_steps=.*: expected a whole number of at least 1"):
+        odinn.simulate(model, slab, 2000.0, 2001.0, max_steps=steps)
+
+
+def test_more_steps_than_counters_hold_are_as_many_as_one_likes(model, slab):
+    odinn.simulate(model, slab, 2000.0, 2000.5, max_steps=3_000_000_000)
+
+
 def test_replay_of_another_run_is_an_error(model, slab, run):
     with pytest.raises(InputError, match="the recorded run has 36 windows"):
         odinn.simulate(model, slab, 2000.0, 2002.0, replay=run.steps)

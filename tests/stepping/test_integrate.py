@@ -8,7 +8,7 @@ import pytest
 
 import odinn
 from odinn.stepping.integrate import integrate
-from odinn.stepping.interface import NOT_FINITE, OK, OUT_OF_STEPS
+from odinn.stepping.interface import NOT_FINITE, OK, OUT_OF_STEPS, TOO_COARSE
 from odinn.stepping.steps import Replay, as_replay
 from tests.stepping.systems import Cells, cells, store, windows
 
@@ -96,16 +96,23 @@ def test_a_replay_repeats_the_accepted_steps_and_rejects_nothing(stepper):
     assert int(other.rejected) == 0
 
 
-def test_a_replay_takes_steps_that_would_be_rejected():
+def test_a_replay_takes_steps_that_would_not_be_chosen_and_none_that_is_unstable():
     system, empty = store()
     span = windows(30.0)
     record = step(system, empty, span, odinn.Euler(), capacity=1024)[2]
     replay = as_replay(record, int(record.count[0]))
-    longer = eqx.tree_at(lambda r: (r.dt, r.count), replay, (replay.dt * 0 + 15.0, jnp.array([2])))
-    final, _, taken = step(system, empty, span, odinn.Euler(), capacity=2, replay=longer)
-    assert list(np.asarray(taken.dt)) == [15.0, 15.0]
-    first = 15.0
-    assert float(final) == pytest.approx(first + 15.0 * (1 - (first / 4.0) ** 5), rel=1e-14)
+
+    def taken(*lengths):
+        dt = jnp.zeros_like(replay.dt).at[0, : len(lengths)].set(jnp.array(lengths))
+        other = eqx.tree_at(lambda r: (r.dt, r.count), replay, (dt, jnp.array([len(lengths)])))
+        return step(system, empty, span, odinn.Euler(), capacity=2, replay=other)
+
+    # in a store that fills up to 4 nothing is stiff up to 1.5
+    final, _, steps = taken(1.5, 0.5)
+    assert list(np.asarray(steps.dt)) == [1.5, 0.5]
+    assert int(steps.status) == OK
+    assert float(final) == pytest.approx(1.5 + 0.5 * (1 - (1.5 / 4.0) ** 5), rel=1e-14)
+    assert int(taken(15.0, 15.0)[2].status) == TOO_COARSE
 
 
 @every_stepper

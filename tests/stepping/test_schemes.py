@@ -49,7 +49,8 @@ def exact():
         (odinn.RKC2(), 3, 2),
         (odinn.RKC2(), 11, 2),
         (odinn.SSPRK3(), 3, 3),
-        (odinn.Diffrax(diffrax.Bosh3()), 1, 3),
+        # repeated steps may err by ten times what is tolerated
+        (odinn.Diffrax(diffrax.Bosh3(), atol=1.0), 1, 3),
     ],
     ids=name,
 )

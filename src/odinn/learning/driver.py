@@ -22,8 +22,8 @@ from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
 from odinn.learning.gradients import misfits_at
 from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
 from odinn.learning.pure_objective import objective
-from odinn.learning.search import Evaluation, Search
-from odinn.learning.state import InversionState, Memory
+from odinn.learning.search import Search
+from odinn.learning.state import InversionState
 from odinn.model.binding import as_list
 from odinn.model.model import Model
 from odinn.results.codec import require_registered
@@ -204,7 +204,7 @@ def _signature(search: Search, stages: list[AbstractOptimizer], seed: int) -> st
 def _first_state(search: Search, stage: AbstractOptimizer) -> InversionState:
     began = clock.perf_counter()
     x = search.start
-    at, memory = stage.init(search, x, None)
+    at, memory = stage.init(search, x)
     if not at.is_finite:
         raise SolverError(
             f"the loss at the start is {at.value:g}: look at the initial values of what is learned"
@@ -215,7 +215,6 @@ def _first_state(search: Search, stage: AbstractOptimizer) -> InversionState:
         gradient=at.gradient,
         best=x,
         best_value=at.value,
-        best_gradient=at.gradient,
         memory=memory,
         covariance=memory.get("covariance"),
     )
@@ -226,7 +225,7 @@ def _moved(state: InversionState, move: Move, seconds: float) -> InversionState:
     """The state after a step."""
     x, at, memory, rejected = move
     if at.value < state.best_value:
-        state = dataclasses.replace(state, best=x, best_value=at.value, best_gradient=at.gradient)
+        state = dataclasses.replace(state, best=x, best_value=at.value)
     state = dataclasses.replace(
         state,
         x=x,
@@ -245,19 +244,14 @@ def _next_stage(
 ) -> InversionState:
     """The next stage starts from the best point."""
     number = state.stage + 1
-    memory: Memory = {}
-    if number < len(stages):
-        at = Evaluation(state.best_value, state.best_gradient, {})
-        _, memory = stages[number].init(search, state.best, at)
-    return dataclasses.replace(
-        state,
-        x=state.best,
-        value=state.best_value,
-        gradient=state.best_gradient,
-        memory=memory,
-        stage=number,
-        step=0,
+    state = dataclasses.replace(
+        state, x=state.best, value=state.best_value, memory={}, stage=number, step=0
     )
+    if number == len(stages):
+        return state
+    # evaluated anew, for a stage of mini-batches knows no gradient of all glaciers
+    at, memory = stages[number].init(search, state.x)
+    return dataclasses.replace(state, value=at.value, gradient=at.gradient, memory=memory)
 
 
 def _report(state: InversionState, steps: int) -> None:

@@ -51,8 +51,8 @@ class AbstractOptimizer(eqx.Module):
     name: eqx.AbstractClassVar[str]
 
     @abc.abstractmethod
-    def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
-        """(loss at x, memory) before the first step; ``at`` is the loss where it is known."""
+    def init(self, search: Search, x: Vector) -> tuple[Evaluation, Memory]:
+        """(loss at x, memory) before the first step."""
 
     @abc.abstractmethod
     def step(self, search: Search, state: InversionState, seed: int) -> Move:
@@ -76,8 +76,9 @@ class Adam(AbstractOptimizer):
     """Adam (Kingma & Ba 2015) by optax. A step into a value that is not finite is taken back, and
     the next ones are half as long.
 
-    ``batch``: glaciers per step (None: all), drawn anew each step from (seed, step). ``clip``:
-    largest norm of a gradient. The others are as of every optimiser.
+    ``batch``: glaciers per step (None: all), drawn anew each step from (seed, step); the history
+    then has the loss of all glaciers and the gradient of the batch. ``clip``: largest norm of a
+    gradient. The others are as of every optimiser.
     """
 
     learning_rate: float = 1e-2
@@ -95,21 +96,26 @@ class Adam(AbstractOptimizer):
             whole("batch", self.batch, of="optimizers.adam")
         positive("learning_rate", self.learning_rate, of="optimizers.adam")
 
-    def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
+    def init(self, search: Search, x: Vector) -> tuple[Evaluation, Memory]:
         """See :class:`AbstractOptimizer`."""
-        at = search.value_and_gradient(x) if at is None else at
         moments = _arrays(self._rule().init(jnp.asarray(x)))
-        return at, {"moments": moments, "scale": np.asarray(1.0)}
+        return search.value_and_gradient(x), {"moments": moments, "scale": np.asarray(1.0)}
 
     def step(self, search: Search, state: InversionState, seed: int) -> Move:
         """See :class:`AbstractOptimizer`."""
         rule, x = self._rule(), jnp.asarray(state.x)
         moments = _restored(rule.init(x), state.memory["moments"])
         scale = float(state.memory["scale"])
-        gradient = self._gradient(search, state, seed)
+        batch = self._batch(search, state, seed)
+        gradient = state.gradient
+        if batch is not None:
+            gradient = search.value_and_gradient(state.x, batch).gradient
         update, moments = rule.update(jnp.asarray(gradient), moments, x)
         point = state.x + scale * np.asarray(update)
-        at = search.value_and_gradient(point)
+        if batch is None:
+            at = search.value_and_gradient(point)
+        else:  # the gradient of all glaciers is what a batch saves; their loss is cheap
+            at = search.evaluated(point)._replace(gradient=gradient)
         rejected = not at.is_finite
         if rejected:
             # the moments stay: they are of gradients that were finite
@@ -126,15 +132,14 @@ class Adam(AbstractOptimizer):
             rules.insert(0, optax.clip_by_global_norm(self.clip))
         return optax.chain(*rules)
 
-    def _gradient(self, search: Search, state: InversionState, seed: int) -> Vector:
-        """That of all glaciers, or of some that are drawn."""
+    def _batch(self, search: Search, state: InversionState, seed: int) -> list[int] | None:
+        """The glaciers of this step that are drawn; None: all."""
         number = len(search.members)
         if self.batch is None or self.batch >= number:
-            return state.gradient
+            return None
         # a draw depends on the step alone, so that a continued inversion draws the same
         random = np.random.default_rng((seed, state.total))
-        chosen = random.choice(number, self.batch, replace=False)
-        return search.value_and_gradient(state.x, sorted(chosen.tolist())).gradient
+        return sorted(random.choice(number, self.batch, replace=False).tolist())
 
 
 class LBFGS(AbstractOptimizer):
@@ -152,10 +157,10 @@ class LBFGS(AbstractOptimizer):
     name: ClassVar[str] = "lbfgs"
     most_numbers: ClassVar[None] = None
 
-    def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
+    def init(self, search: Search, x: Vector) -> tuple[Evaluation, Memory]:
         """See :class:`AbstractOptimizer`."""
-        at = search.value_and_gradient(x) if at is None else at
-        return at, {"pairs": _arrays(self._rule().init(jnp.asarray(x)))}
+        pairs = _arrays(self._rule().init(jnp.asarray(x)))
+        return search.value_and_gradient(x), {"pairs": pairs}
 
     def step(self, search: Search, state: InversionState, seed: int) -> Move:
         """See :class:`AbstractOptimizer`."""
@@ -199,11 +204,10 @@ class GaussNewton(AbstractOptimizer):
     # each costs one forward derivative of the run
     most_numbers: ClassVar[int] = 100
 
-    def init(self, search: Search, x: Vector, at: Evaluation | None) -> tuple[Evaluation, Memory]:
+    def init(self, search: Search, x: Vector) -> tuple[Evaluation, Memory]:
         """See :class:`AbstractOptimizer`."""
-        linear, quadratic = search.linearised(x)
-        memory = {"damping": np.asarray(self.damping)} | quadratic._asdict()
-        return linear if at is None else at, memory
+        at, quadratic = search.linearised(x)
+        return at, {"damping": np.asarray(self.damping)} | quadratic._asdict()
 
     def step(self, search: Search, state: InversionState, seed: int) -> Move:
         """See :class:`AbstractOptimizer`."""
@@ -222,6 +226,8 @@ class GaussNewton(AbstractOptimizer):
         # of the quadratic model, whose Hessian is twice the normal matrix
         predicted = -float(state.gradient @ step + step @ normal @ step)
         at, quadratic = search.linearised(state.x + step)
+        if not at.is_finite:
+            return _stuck(state)
         damping *= max(0.1, 1.0 - (2.0 * gain / max(predicted, 1e-300) - 1.0) ** 3)
         memory = {"damping": np.asarray(damping)} | quadratic._asdict()
         return Move(state.x + step, at, memory)

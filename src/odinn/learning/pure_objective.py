@@ -14,7 +14,7 @@ import numpy as np
 
 from odinn.cache import enable_compilation_cache
 from odinn.dates import Date
-from odinn.errors import InputError, one_of
+from odinn.errors import InputError, one_of, refuse_traced
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.evaluation import buffers_for, value_of
@@ -30,7 +30,7 @@ from odinn.model.binding import as_list, bind, combine, learned_leaves, localize
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.physics.processes.base import PyTree
-from odinn.run.checks import Replays, refuse_traced, replay_of
+from odinn.run.checks import Replays, replay_of
 from odinn.run.settings import Settings, settings_of
 
 StepsOf = Literal["frozen", "live"]
@@ -59,7 +59,8 @@ class Objective:
     Args:
         params: where the search starts, unconstrained arrays as of :func:`odinn.trainable`.
         static: the rest, for :func:`odinn.combine`. glaciers, loss, settings: of the runs.
-        misfits: of each glacier. steps: "frozen" or "live". prepared: see :meth:`prepare`.
+        misfits: of each glacier. steps: "frozen" or "live". ready: the misfits that
+            :meth:`prepare` has made of them.
     """
 
     params: PyTree
@@ -69,11 +70,11 @@ class Objective:
     settings: Settings
     misfits: list[GlacierMisfit]
     steps: StepsOf = "frozen"
-    prepared: bool = False
+    ready: list[GlacierMisfit] | None = None
 
     def __repr__(self) -> str:
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        state = "prepared" if self.prepared else "not prepared"
+        state = "not prepared" if self.ready is None else "prepared"
         return (
             f"Objective({numbers} numbers, {len(self.glaciers)} glaciers, steps={self.steps!r}, "
             f"{state})"
@@ -88,16 +89,16 @@ class Objective:
         """
         params = self.params if params is None else params
         refuse_traced(params, "Objective.prepare")
-        misfits = []
+        ready = []
         for glacier, misfit in zip(self.glaciers, self.misfits, strict=True):
             local = self.local(params, glacier)
             if self.steps == "live":
                 buffers = buffers_for(misfit, local, glacier)
-                misfits.append(dataclasses.replace(misfit, buffers=buffers))
+                ready.append(dataclasses.replace(misfit, buffers=buffers))
             else:
                 _, _, record = value_of(misfit, local, glacier)
-                misfits.append(misfit.repeating(record))
-        return dataclasses.replace(self, misfits=misfits, prepared=True)
+                ready.append(misfit.repeating(record))
+        return dataclasses.replace(self, ready=ready)
 
     def value(self, params: PyTree) -> Array:
         """The loss, a scalar."""
@@ -170,7 +171,8 @@ class Objective:
 
     def status(self, params: PyTree) -> dict[str, Array]:
         """Of each glacier 0, or why it makes NaN: 1 ``max_steps`` did not suffice, 2 a value
-        stopped being finite, 100 its gradient needs larger buffers (call :meth:`prepare` there).
+        stopped being finite, 3 a frozen step has become too long, 100 its gradient needs larger
+        buffers (for both call :meth:`prepare` there).
         """
         codes = {}
         for glacier, misfit in self._members():
@@ -229,12 +231,12 @@ class Objective:
         return found
 
     def _members(self) -> zip[tuple[Glacier, GlacierMisfit]]:
-        if not self.prepared:
+        if self.ready is None:
             raise InputError(
                 "objective: call .prepare() first; it runs once on the host, at where the search "
                 "starts or at the params you give"
             )
-        return zip(self.glaciers, self.misfits, strict=True)
+        return zip(self.glaciers, self.ready, strict=True)
 
 
 _compiled_residuals = eqx.filter_jit(GlacierMisfit.residuals)

@@ -88,15 +88,24 @@ class Search:
 
     def value(self, x: Vector) -> float:
         """The loss alone; infinite where a run fails."""
-        params = self.params_at(x)
+        value = self.evaluated(x).value
+        return value if np.isfinite(value) else np.inf
+
+    def evaluated(self, x: Vector) -> Evaluation:
+        """The loss and its terms by forward runs, with a gradient of zero."""
+        params, terms, zero = self.params_at(x), np.zeros(len(self._names)), np.zeros_like(x)
         total = 0.0
         for glacier, misfit in self.members:
+            local = self.objective.local(params, glacier)
             try:
-                total += value_of(misfit, self.objective.local(params, glacier), glacier)[0]
+                value, values, _ = value_of(misfit, local, glacier)
             except SolverError:
-                return np.inf
-        total += sum(self._penalties(params).values())
-        return total if np.isfinite(total) else np.inf
+                return Evaluation(np.inf, zero, self._named(terms))
+            total += value
+            terms += misfit.weights * values
+        penalties = self._penalties(params)
+        total += sum(penalties.values())
+        return Evaluation(total, zero, self._named(terms) | penalties)
 
     def linearised(self, x: Vector) -> tuple[Evaluation, Quadratic]:
         """The loss at x from all residuals and their derivatives, without the adjoint."""
@@ -112,6 +121,9 @@ class Search:
         )
         weighted = weights[:, None] * jacobian
         normal = jacobian.T @ weighted
+        if not np.isfinite(normal).all():
+            nothing = np.full_like(normal, np.nan)
+            return Evaluation(np.inf, np.full_like(x, np.nan), {}), Quadratic(nothing, nothing)
         inverse = np.linalg.pinv(normal)
         # weights shape the fit, but data err by their errors alone: N⁻¹ (Jᵀ W² J) N⁻¹
         covariance = inverse @ (weighted.T @ weighted) @ inverse

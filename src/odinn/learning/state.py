@@ -21,7 +21,7 @@ class InversionState(eqx.Module):
 
     Args:
         x: unconstrained numbers, with the value and gradient of the loss there.
-        best: those of the lowest loss so far.
+        best: the numbers of the lowest loss so far, which is ``best_value``.
         stage, step, total: the stage, steps done in it, steps done in all.
         memory: what the stage's optimiser carries. records: the history, a list for each column.
         covariance: that of the last Gauss–Newton step.
@@ -32,7 +32,6 @@ class InversionState(eqx.Module):
     gradient: Float[np.ndarray, " n"]
     best: Float[np.ndarray, " n"]
     best_value: float
-    best_gradient: Float[np.ndarray, " n"]
     memory: Memory
     records: dict[str, list[float]] = eqx.field(default_factory=dict)
     stage: int = 0

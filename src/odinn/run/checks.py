@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from odinn.climate import months_between
@@ -13,25 +12,15 @@ from odinn.errors import InputError, SolverError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.physics.laws.refresh import check_laws
-from odinn.physics.processes.base import PyTree, Window
+from odinn.physics.processes.base import Window
 from odinn.physics.state import State
 from odinn.run.plan import Plan
 from odinn.run.settings import Settings
-from odinn.stepping.interface import NOT_FINITE
+from odinn.stepping.interface import NOT_FINITE, TOO_COARSE
 from odinn.stepping.steps import Steps
 
 Replays = Steps | Sequence[Steps] | Mapping[str, Steps] | None
 _CLOSE = 1e-9  # years
-
-
-def refuse_traced(tree: PyTree, what: str) -> None:
-    """Raise where a driver that works on the host is called inside ``jax.jit`` and the like."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
-        raise InputError(
-            f"{what}: called inside jax.jit, jax.grad or jax.vmap, but it checks, compiles and "
-            "reports on the host. odinn.objective(model, glaciers, loss, period).prepare() has "
-            "pure functions for them: value, gradient, residuals"
-        )
 
 
 def check_run(
@@ -151,6 +140,11 @@ def failure(
         text = (
             f"the thickness stopped being finite {place}: look for a wild value in the model's "
             "numbers, the climate or the bed; with Euler or SSPRK3, lower the courant number"
+        )
+    elif status == TOO_COARSE:
+        text = (
+            f"the steps to repeat are too long for this model {place}: they were chosen where "
+            "the ice flows more slowly; run without replay=, or prepare the objective here"
         )
     else:
         text = (

@@ -16,7 +16,7 @@ import numpy as np
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH
-from odinn.errors import InputError, OdinnError
+from odinn.errors import InputError, OdinnError, refuse_traced
 from odinn.glacier import Glacier
 from odinn.model.binding import bind
 from odinn.model.model import Model
@@ -28,7 +28,7 @@ from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
-from odinn.run.checks import Replays, check_replay, check_run, failure, refuse_traced, replay_of
+from odinn.run.checks import Replays, check_replay, check_run, failure, replay_of
 from odinn.run.plan import CHUNK, Chunk, plan_run
 from odinn.run.recorders import Recorders
 from odinn.run.settings import Coupling, Precision, Settings, settings_of

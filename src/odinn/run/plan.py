@@ -24,7 +24,6 @@ from odinn.run.settings import Settings
 # windows per compiled call: fixed, so that runs of every length share one program
 CHUNK: Final = 12
 _CLOSE: Final = 1e-9  # years (or months): closer is the same
-_SAME: Final = 1e-7  # years: a stop this close to the start is the start
 
 Ends = Float[np.ndarray, " windows"]
 
@@ -45,11 +44,12 @@ class Plan(eqx.Module):
 
     Args:
         windows: with leading axis (windows,). saved: whether a window's end is a save time,
-            (windows,).
+            (windows,). holds: a balance holds from where it is evaluated until it is again.
     """
 
     windows: Window
     saved: Bool[np.ndarray, " windows"]
+    holds: bool = eqx.field(static=True)
 
     @property
     def count(self) -> int:
@@ -73,10 +73,10 @@ class Plan(eqx.Module):
 
     @property
     def carries(self) -> bool:
-        """Whether some window starts while a monthly balance is in force, which the state then has
-        to carry.
+        """Whether some window starts while a balance is in force, which the state then has to
+        carry.
         """
-        return self.windows.forcing is not None and not bool(np.all(self.windows.evaluate))
+        return self.holds and not bool(np.all(self.windows.evaluate))
 
     def nearest(self, times: Sequence[float]) -> Int[np.ndarray, " rows"]:
         """The windows whose ends are nearest to some times, each once, in order."""
@@ -133,7 +133,8 @@ def plan_run(
         forcing=_rows(forcing, month - months[0]),
         laws=_rows(laws, month - months[0]) if laws else None,
     )
-    return Plan(windows, np.isin(ends, saves))
+    holds = balance is not None and balance.frequency != "state"
+    return Plan(windows, np.isin(ends, saves), holds)
 
 
 def padded(windows: Window, count: int) -> Window:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import equinox as eqx
 
 from odinn.dates import MONTH, decimal_year
-from odinn.errors import InputError
+from odinn.errors import InputError, one_of, whole
+from odinn.physics.balance.base import Coupling
 from odinn.stepping.interface import AbstractStepper
 from odinn.stepping.rkc import RKC2
 
-Coupling = Literal["source", "jump"]
 Precision = Literal["float64", "float32"]
+_MOST_STEPS: Final = 2**31 - 1  # that the counters of the loop hold
 
 
 class Settings(eqx.Module):
@@ -93,8 +94,8 @@ def settings_of(
         raise InputError(
             f"{about}: stepper={stepper!r}: expected one such as odinn.RKC2() or odinn.Euler()"
         )
-    if coupling not in ("source", "jump"):
-        raise InputError(f"{about}: coupling={coupling!r}: expected 'source' or 'jump'")
-    if dtype not in ("float64", "float32"):
-        raise InputError(f"{about}: dtype={dtype!r}: expected 'float64' or 'float32'")
+    one_of("coupling", coupling, get_args(Coupling), about=about)
+    one_of("dtype", dtype, get_args(Precision), about=about)
+    whole("max_steps", max_steps, about=about)
+    max_steps = min(int(max_steps), _MOST_STEPS)
     return Settings(start, end, float(save_every), stepper, coupling, hydrology, dtype, max_steps)

@@ -18,6 +18,7 @@ from odinn.stepping.interface import (
     Array,
     Norm,
     Scalar,
+    Step,
     Trial,
     divide_evenly,
     longest_step,
@@ -30,6 +31,10 @@ SAFETY, SHRINK, GROW = 0.8, 0.2, 5.0
 # times 2, once, because the next step is planned from the stiffness that is then there. Ordinary
 # steps see the stiffness grow by some per cent, and would be rejected without room for that.
 SLACK = 1.25
+
+# How far the error of a repeated step may exceed what is tolerated. It grows with the cube of the
+# rates, so they may double; a step that has become unstable exceeds it within a few steps.
+ROOM = 10.0
 
 
 class ErrorController(AbstractController):
@@ -67,6 +72,12 @@ class ErrorController(AbstractController):
         # an error that is no number says nothing of how much shorter: as short as is allowed
         growth = jnp.where(jnp.isfinite(ratio), growth, SHRINK)
         return ratio <= 1.0, dt * growth  # NaN <= 1 is False
+
+    def bears(
+        self, step: Step, y: PyTree, stiffness: Scalar, trial: Trial, norm: Norm
+    ) -> jax.Array:
+        """See :class:`AbstractController`."""
+        return lax.stop_gradient(jnp.asarray(self._ratio(y, trial, norm))) <= ROOM
 
     def _ratio(self, y: PyTree, trial: Trial, norm: Norm) -> Scalar:
         """Size of the error over what is tolerated."""
@@ -109,3 +120,11 @@ class CFLController(AbstractController):
         shrink = jnp.maximum(SAFETY * self.courant / beyond, SHRINK)
         shrink = jnp.where(jnp.isnan(reached), SHRINK, shrink)
         return accept, dt * jnp.where(accept, GROW, shrink)
+
+    def bears(
+        self, step: Step, y: PyTree, stiffness: Scalar, trial: Trial, norm: Norm
+    ) -> jax.Array:
+        """See :class:`AbstractController`."""
+        largest = jnp.maximum(stiffness, jnp.asarray(trial.stiffness))
+        reached = lax.stop_gradient(jnp.asarray(step.dt * largest))
+        return reached <= SLACK * self.limit

@@ -14,6 +14,7 @@ from odinn.stepping.interface import (
     NOT_FINITE,
     OK,
     OUT_OF_STEPS,
+    TOO_COARSE,
     AbstractStepper,
     AbstractSystem,
     Rates,
@@ -194,7 +195,7 @@ class _Window(eqx.Module):
         step = self._plan(now, t, stiffness)
         trial = scheme.step(self._rates, now.y, rate, step, most_stages)
         y, tally = self.system.settle(self.held, step.dt, trial.y, now.tally)
-        accept, suggestion = self._judge(now, step.dt, stiffness, trial)
+        accept, suggestion = self._judge(now, step, stiffness, trial)
         # The last step ends the window to the last bit.
         is_last = self._is_last(now, step.dt)
         elapsed = jnp.where(is_last, self.length, now.elapsed + step.dt)
@@ -217,7 +218,7 @@ class _Window(eqx.Module):
             stages=now.stages.at[slot].set(step.stages, mode="drop"),
             total=now.total + accept.astype(jnp.int32),
             evaluations=now.evaluations + step.stages,
-            status=self._status(step.dt, accept, now.tried + 1, elapsed),
+            status=self._status(step.dt, accept, _is_finite(trial.y), now.tried + 1, elapsed),
         )
 
     def _plan(self, now: LoopState, t: jax.Array, stiffness: Scalar) -> Step:
@@ -233,15 +234,18 @@ class _Window(eqx.Module):
         return Step(t, dt, method.scheme.stages(dt, stiffness))
 
     def _judge(
-        self, now: LoopState, dt: Scalar, stiffness: Scalar, trial: Trial
+        self, now: LoopState, step: Step, stiffness: Scalar, trial: Trial
     ) -> tuple[jax.Array, Scalar]:
         """(whether to take the step, suggestion for the next)"""
-        if self.recorded is not None:
-            return jnp.isfinite(stiffness), now.suggestion
-        controller = self.how.stepper.method.controller
-        accept, suggestion = controller.judge(dt, now.y, trial, self.system.norm)
-        # what a step from an infinite rate ends in may look like a system at rest
-        return accept & jnp.isfinite(stiffness), suggestion
+        controller, norm = self.how.stepper.method.controller, self.system.norm
+        if self.recorded is None:
+            accept, suggestion = controller.judge(step.dt, now.y, trial, norm)
+        else:
+            accept = controller.bears(step, now.y, stiffness, trial, norm)
+            suggestion = now.suggestion
+        # what a step from an infinite rate ends in may look like a system at rest, and settling
+        # takes what is no number for no ice
+        return accept & jnp.isfinite(stiffness) & _is_finite(trial.y), suggestion
 
     def _is_last(self, now: LoopState, dt: Scalar) -> Scalar:
         if self.recorded is not None:
@@ -249,11 +253,26 @@ class _Window(eqx.Module):
         return dt >= (self.length - now.elapsed) * (1.0 - 1e-9)
 
     def _status(
-        self, dt: Scalar, accept: jax.Array, tried: jax.Array, elapsed: jax.Array
+        self,
+        dt: Scalar,
+        accept: jax.Array,
+        finite: jax.Array,
+        tried: jax.Array,
+        elapsed: jax.Array,
     ) -> jax.Array:
         """Whether the stepping goes on."""
-        # A replay has no shorter step to try. A dt of NaN is not longer than anything.
-        hopeless = True if self.recorded is not None else ~(dt > SMALLEST * self.length)
         late = (tried >= self.how.max_steps) & (elapsed < self.length)
-        status = jnp.where(~accept & hopeless, NOT_FINITE, jnp.where(late, OUT_OF_STEPS, OK))
+        status = jnp.where(late, OUT_OF_STEPS, OK)
+        if self.recorded is None:
+            # A dt of NaN is not longer than anything.
+            hopeless = ~(dt > SMALLEST * self.length)
+            status = jnp.where(~accept & hopeless, NOT_FINITE, status)
+        else:  # there is no shorter step to try
+            refused = jnp.where(finite, TOO_COARSE, NOT_FINITE)
+            status = jnp.where(~accept, refused, status)
         return status.astype(jnp.int32)
+
+
+def _is_finite(y: PyTree) -> jax.Array:
+    sums = [jnp.sum(leaf) for leaf in jax.tree.leaves(y)]
+    return jnp.isfinite(sum(sums))

@@ -23,7 +23,7 @@ Tendency = Callable[[PyTree, Scalar, PyTree], PyTree]  # (theta, t, y) -> dy/dt
 Pullback = Callable[[PyTree], tuple[PyTree, PyTree]]  # cotangent of y1 -> those of theta and y0
 Norm = Callable[[PyTree, PyTree, PyTree], Array]  # (error, y0, y1) -> its root mean square
 
-OK, OUT_OF_STEPS, NOT_FINITE = 0, 1, 2
+OK, OUT_OF_STEPS, NOT_FINITE, TOO_COARSE = 0, 1, 2, 3  # the last: of steps that are repeated
 _TINY = 1e-300  # yr⁻¹; a system at rest has stiffness 0
 
 Loop = TypeVar("Loop")
@@ -126,6 +126,14 @@ class AbstractController(eqx.Module):
     @abc.abstractmethod
     def judge(self, dt: Scalar, y: PyTree, trial: Trial, norm: Norm) -> tuple[jax.Array, Scalar]:
         """(whether the step is accepted, suggested length of the next try, years)"""
+
+    @abc.abstractmethod
+    def bears(
+        self, step: Step, y: PyTree, stiffness: Scalar, trial: Trial, norm: Norm
+    ) -> jax.Array:
+        """Whether a step that was chosen under other parameters, and starts at this stiffness,
+        still gives numbers to rely on; with room, for parameters may move a little.
+        """
 
 
 class AbstractTranspose(eqx.Module):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from odinn.errors import InputError, positive
 from odinn.stepping.controller import ErrorController
 from odinn.stepping.interface import (
     AbstractScheme,
@@ -65,6 +66,17 @@ class Diffrax(AbstractStepper):
     solver: diffrax.AbstractERK = eqx.field(default_factory=diffrax.Bosh3)
     atol: float = 1e-6
     rtol: float = 0.0
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.solver, diffrax.AbstractERK):
+            name = type(self.solver).__name__
+            raise InputError(
+                f"Diffrax(solver={name}): expected an explicit Runge-Kutta method with an error "
+                "estimate, such as diffrax.Bosh3() or diffrax.Tsit5()"
+            )
+        positive("atol", self.atol, "tolerance, m", of="Diffrax")
+        if not self.rtol >= 0:
+            raise InputError(f"Diffrax(rtol={self.rtol}): expected a tolerance of at least 0")
 
     @property
     def method(self) -> Method:
