@@ -344,6 +344,17 @@ def test_a_trial_counts_what_would_be_learned_and_the_data_of_each_glacier(tmp_p
     assert [row[0] for row in data] == [ids[0]] * 2 + [ids[1]] * 2
 
 
+def test_synthetic_data_of_several_dates_are_checked_and_made(tmp_path):
+    config = changed("synthetic.at", [2010.5, "2011-01-01"])
+    config["loss"] = [{"type": "Thickness"}]
+    config = read(tmp_path, config)
+    for trial in (True, False):
+        study = inverting.prepared(config, "c", trial=trial, say=lambda _: None)
+        data = study.glaciers[0].observations
+        assert data.thickness.shape == (2, *study.glaciers[0].thickness.shape)
+        assert data.dates["thickness"][0] == pytest.approx(2010.5)
+
+
 def test_synthetic_data_over_intervals_and_a_balance_are_made_if_the_loss_reads_them(tmp_path):
     config = changed("synthetic.over", [["2010-01-01", "2010-07-01"], [2010.25, 2010.75]])
     config["loss"] = [{"type": name} for name in ("Velocity", "MassBalance", "ElevationChange")]

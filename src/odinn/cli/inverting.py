@@ -204,10 +204,14 @@ def _stand_in(glacier: Glacier, of: list[str], section: Values, period: Period) 
     at = period[1] if section["at"] is None else section["at"]
     ice = np.where(glacier.mask & (thickness > 0), thickness, np.nan)
     names = [name for kind in of for name in _OBSERVED.get(kind, (kind,))]
-    fields: dict[str, Any] = dict.fromkeys(names, ice)
     dates: dict[str, Any] = {name: at for name in names if name != "elevation_change"}
     if intervals is not None:  # the thickness is of a date, all else a mean over intervals
         dates |= {name: list(intervals) for name in names if name != "thickness"}
+    fields: dict[str, Any] = {}
+    for name in names:
+        when = dates.get(name)
+        several = len(when) if isinstance(when, list) else 0
+        fields[name] = np.stack([ice] * several) if several else ice
     if "geodetic" in of:
         fields["geodetic"] = (0.0, *period)
     return Observations(**fields, dates=dates)
