@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from odinn.climate import months_between
 from odinn.dates import Date, decimal_year, hydrological_year
@@ -23,7 +23,6 @@ from odinn.numbers.conversion import for_glacier
 from odinn.numbers.slot import Number
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.laws.base import AbstractLaw
-from odinn.physics.processes.base import PyTree
 
 Vary = Literal["melt_factor", "precip_factor", "temp_bias"]
 Target = float | None  # m w.e. yr⁻¹; None: what was measured

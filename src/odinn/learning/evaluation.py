@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from jaxtyping import PyTree
 
 from odinn.glacier import Glacier
 from odinn.learning.misfit import (
@@ -14,7 +15,6 @@ from odinn.learning.misfit import (
     compiled_value,
     with_room,
 )
-from odinn.physics.processes.base import PyTree
 from odinn.run.checks import failure
 from odinn.stepping.steps import Record
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from odinn.dates import Date
 from odinn.errors import InputError, SolverError, of_glacier, one_of
@@ -25,7 +26,6 @@ from odinn.learning.misfit import (
 )
 from odinn.learning.pure_objective import Objective, misfits_to, objective
 from odinn.model.model import Model
-from odinn.physics.processes.base import PyTree
 from odinn.run.checks import Replays
 
 Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]

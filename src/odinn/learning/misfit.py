@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PyTree
 
 from odinn.constants import WATER_DENSITY
 from odinn.errors import InputError, of_glacier
@@ -23,7 +23,7 @@ from odinn.model.binding import GlacierArrays, glacier_arrays
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.numbers.slot import LawRows
-from odinn.physics.processes.base import PyTree, Window
+from odinn.physics.processes.base import Window
 from odinn.physics.processes.flow import velocity_on_cells
 from odinn.physics.processes.system import System, initial_state
 from odinn.run.assembly import system_of

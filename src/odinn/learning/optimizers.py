@@ -13,11 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from odinn.errors import InputError, positive, whole
 from odinn.learning.search import Evaluation, Search, Vector
 from odinn.learning.state import InversionState, Memory
-from odinn.physics.processes.base import PyTree
 
 __all__ = ["AbstractOptimizer", "adam", "gauss_newton", "lbfgs"]
 

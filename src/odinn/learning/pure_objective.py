@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from odinn.cache import enable_compilation_cache
 from odinn.dates import Date
@@ -29,7 +30,6 @@ from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, learned_leaves, localized, trainable
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
-from odinn.physics.processes.base import PyTree
 from odinn.run.checks import Replays, replay_of
 from odinn.run.settings import Settings, settings_of
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from odinn.errors import SolverError
 from odinn.glacier import Glacier
@@ -18,7 +18,6 @@ from odinn.grid import Array
 from odinn.learning.evaluation import Sizes, gradient_of, value_of
 from odinn.learning.misfit import GlacierMisfit, compiled_jacobian
 from odinn.learning.pure_objective import Objective
-from odinn.physics.processes.base import PyTree
 
 Vector = Float[np.ndarray, " n"]
 

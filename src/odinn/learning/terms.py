@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.model.model import Model
-from odinn.physics.processes.base import PyTree
 
 Period = tuple[float, float]
 RowOf = Callable[[float], int]  # of a stop, its row of an Outcome

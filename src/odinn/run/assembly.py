@@ -6,6 +6,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from odinn.constants import WATER_DENSITY
 from odinn.errors import InputError, of_glacier
@@ -23,7 +24,7 @@ from odinn.physics.processes.balance import (
     MonthEndBalance,
     StageBalance,
 )
-from odinn.physics.processes.base import AbstractProcess, PyTree
+from odinn.physics.processes.base import AbstractProcess
 from odinn.physics.processes.border import IceFreeBorder, SignedThickness
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.processes.odinn import OdinnMonthEnd

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, PyTree
 
 from odinn.climate import months_between
 from odinn.dates import MONTH, month_index, snap
@@ -18,7 +18,7 @@ from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.physics.laws.refresh import monthly_laws, monthly_rows
-from odinn.physics.processes.base import PyTree, Window
+from odinn.physics.processes.base import Window
 from odinn.run.settings import Settings
 
 # windows per compiled call: fixed, so that runs of every length share one program

@@ -230,14 +230,7 @@ def test_a_process_of_ones_own_adds_to_the_others(glacier):
 
     class Spring(base.AbstractProcess):
         end_is_linear: ClassVar[bool] = True
-        reads_ledger: ClassVar[bool] = False
         fields = (StateField("layers", "K", "temperature of layers"),)
-        for_transpose = base.as_it_is
-        begin = base.holds_nothing
-        unknowns = base.no_unknowns
-        empty_tally = base.no_tally
-        settle = base.asks_nothing
-        end = base.changes_nothing
 
         def first(self, domain, thickness, window):
             return {"layers": jnp.full((3, *thickness.shape), 270.0)}

@@ -23,15 +23,6 @@ from odinn.physics.processes.base import (
     Turnover,
     Water,
     Window,
-    as_it_is,
-    asks_nothing,
-    changes_nothing,
-    holds_nothing,
-    keeps_nothing,
-    no_tally,
-    no_tendency,
-    no_unknowns,
-    starts_at_zero,
 )
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
@@ -68,7 +59,6 @@ class HeldBalance(AbstractProcess):
     carried: bool = eqx.field(static=True, default=True)
 
     end_is_linear: ClassVar[bool] = True
-    reads_ledger: ClassVar[bool] = False
 
     @property
     def fields(self) -> tuple[StateField, ...]:
@@ -139,10 +129,6 @@ class HeldBalance(AbstractProcess):
         """See :class:`AbstractProcess`."""
         return {"balance": held} if self.carried else {}
 
-    for_transpose = as_it_is
-    unknowns = no_unknowns
-    empty_tally = no_tally
-
 
 class AppliedInStep(NamedTuple):
     """What a balance at every stage did over a step, m of ice on cells: applied, and withheld."""
@@ -165,9 +151,7 @@ class StageBalance(AbstractProcess):
     balance: AbstractMassBalance
     water_to_ice: float = eqx.field(static=True)
 
-    fields: ClassVar[tuple[StateField, ...]] = ()
     end_is_linear: ClassVar[bool] = True
-    reads_ledger: ClassVar[bool] = False
 
     def begin(self, domain: Domain, state: State, window: Window) -> AbstractMassBalance | None:
         """The balance with this month's laws; None where it is the same in all windows."""
@@ -222,10 +206,6 @@ class StageBalance(AbstractProcess):
             return thickness, None
         return thickness, Turnover(tally.gain, tally.melt, None, tally.withheld)
 
-    first = starts_at_zero
-    for_transpose = as_it_is
-    record = keeps_nothing
-
 
 class MonthEndBalance(AbstractProcess):
     """A month's balance applied at once at the month's end (``coupling="jump"``)."""
@@ -233,10 +213,6 @@ class MonthEndBalance(AbstractProcess):
     balance: AbstractMassBalance
     water_to_ice: float = eqx.field(static=True)
     detail: Detail = eqx.field(static=True, default="totals")
-
-    fields: ClassVar[tuple[StateField, ...]] = ()
-    end_is_linear: ClassVar[bool] = False
-    reads_ledger: ClassVar[bool] = False
 
     def end(
         self, domain: Domain, window: Window, held: None, thickness: Cell, tally: None
@@ -272,15 +248,6 @@ class MonthEndBalance(AbstractProcess):
         water = water_of(1.0, rates, gain) if self.detail == "water" else None
         return Turnover(gain, melt, unmet, withheld, sums, water)
 
-    first = starts_at_zero
-    for_transpose = as_it_is
-    begin = holds_nothing
-    unknowns = no_unknowns
-    empty_tally = no_tally
-    tendency = no_tendency
-    settle = asks_nothing
-    record = keeps_nothing
-
 
 class BalanceSoFar(AbstractProcess):
     """Keeps the balance since the start in the state, for losses that look at it. It changes no
@@ -297,15 +264,6 @@ class BalanceSoFar(AbstractProcess):
         """See :class:`AbstractProcess`."""
         assert ledger is not None  # it says that it reads it
         return {"applied": state.extras["applied"] + ledger.balance}
-
-    first = starts_at_zero
-    for_transpose = as_it_is
-    begin = holds_nothing
-    unknowns = no_unknowns
-    empty_tally = no_tally
-    tendency = no_tendency
-    settle = asks_nothing
-    end = changes_nothing
 
 
 def rates_in(

@@ -2,21 +2,20 @@
 up.
 """
 
-import abc
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from odinn.grid import Array, Cell
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
-
-PyTree = Any
 
 
 class Window(eqx.Module):
@@ -97,118 +96,69 @@ class AbstractProcess(eqx.Module):
     In a window: ``begin`` says what holds throughout it, ``tendency`` is evaluated at every stage
     of every step, ``settle`` looks at every accepted step, ``end`` acts at the window's end, and
     ``record`` says what of the closed window is kept in the state. All are pure functions of
-    arrays. A process without part in one of them takes the function below that does nothing:
-    ``settle = asks_nothing``.
+    arrays, and all do nothing unless a process says otherwise.
 
+    ``fields``: those of the state, beside the thickness, that are the process's.
     ``end_is_linear``: whether what ``end`` and ``record`` return is linear in the thickness and in
     the tally of the steps, so that its derivative needs no values of them. ``reads_ledger``:
     whether ``record`` needs the sums of the window.
     """
 
-    end_is_linear: eqx.AbstractClassVar[bool]
-    reads_ledger: eqx.AbstractClassVar[bool]
+    end_is_linear: ClassVar[bool] = False
+    reads_ledger: ClassVar[bool] = False
 
     @property
-    @abc.abstractmethod
     def fields(self) -> tuple[StateField, ...]:
-        """The fields of the state, beside the thickness, that are the process's."""
+        """None."""
+        return ()
 
-    @abc.abstractmethod
     def first(self, domain: Domain, thickness: Cell, window: Window) -> dict[str, PyTree]:
-        """These fields in a run that starts without them, before its first window."""
+        """These fields in a run that starts without them, before its first window: cells of
+        zero.
+        """
+        return {field.name: jnp.zeros_like(thickness) for field in self.fields}
 
-    @abc.abstractmethod
     def begin(self, domain: Domain, state: State, window: Window) -> PyTree:
         """What the process holds throughout the window; None for nothing."""
+        return None
 
-    @abc.abstractmethod
     def unknowns(self, thickness: Cell) -> PyTree:
         """Zeros in the form of what the stepper advances for this process beside the thickness:
         over each step, from zero; None for nothing."""
+        return None
 
-    @abc.abstractmethod
     def empty_tally(self, thickness: Cell) -> PyTree:
         """Zeros in the form of what ``settle`` adds up over the steps of a window; None for
         nothing.
         """
+        return None
 
-    @abc.abstractmethod
     def tendency(self, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
         """What the process adds at a time, to a thickness that is >= 0, and 0 on the ring."""
+        return Rate()
 
-    @abc.abstractmethod
     def settle(
         self, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree
     ) -> tuple[Cell | None, PyTree]:
         """(melt that was asked for in an accepted step, m of ice; the tally of the window's steps).
         A tally of None is not kept."""
+        return None, tally
 
-    @abc.abstractmethod
     def end(
         self, domain: Domain, window: Window, held: PyTree, thickness: Cell, tally: PyTree
     ) -> tuple[Cell, Turnover | None]:
         """(thickness after the process has acted at the window's end, its turnover in the
         window).
         """
+        return thickness, None
 
-    @abc.abstractmethod
     def record(self, state: State, held: PyTree, ledger: Ledger | None) -> dict[str, PyTree]:
         """The process's fields of the state at the window's end."""
+        return {}
 
-    @abc.abstractmethod
-    def for_transpose(self) -> "AbstractProcess":
+    def for_transpose(self) -> AbstractProcess:
         """The same with hand-written transposes, where it has some."""
-
-
-def starts_at_zero(self: Any, domain: Domain, thickness: Cell, window: Window) -> dict[str, PyTree]:
-    """``first`` of a process whose fields, if any, are cells that start at zero."""
-    return {field.name: jnp.zeros_like(thickness) for field in self.fields}
-
-
-def as_it_is(self: Any) -> Any:
-    """``for_transpose`` of a process that JAX transposes well."""
-    return self
-
-
-def holds_nothing(self: Any, domain: Domain, state: State, window: Window) -> None:
-    """``begin`` of a process that is the same in all windows."""
-    return
-
-
-def no_unknowns(self: Any, thickness: Cell) -> None:
-    """``unknowns`` of a process that changes the thickness alone."""
-    return
-
-
-def no_tally(self: Any, thickness: Cell) -> None:
-    """``empty_tally`` of a process that does not change from step to step."""
-    return
-
-
-def no_tendency(self: Any, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
-    """``tendency`` of a process that acts at the ends of windows."""
-    return Rate()
-
-
-def asks_nothing(
-    self: Any, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree
-) -> tuple[None, PyTree]:
-    """``settle`` of a process that takes no ice within steps."""
-    return None, tally
-
-
-def changes_nothing(
-    self: Any, domain: Domain, window: Window, held: PyTree, thickness: Cell, tally: PyTree
-) -> tuple[Cell, None]:
-    """``end`` of a process that acts within steps, without a turnover."""
-    return thickness, None
-
-
-def keeps_nothing(
-    self: Any, state: State, held: PyTree, ledger: Ledger | None
-) -> dict[str, PyTree]:
-    """``record`` of a process without fields of the state."""
-    return {}
+        return self
 
 
 def closed(turnovers: list[Turnover], deficit: Cell) -> Ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from odinn.grid import Cell, cell_mean
 from odinn.numbers.slot import LawRows
@@ -18,14 +19,8 @@ from odinn.physics.flow.base import (
 from odinn.physics.processes.base import (
     AbstractProcess,
     Ledger,
-    PyTree,
     Rate,
     Window,
-    asks_nothing,
-    changes_nothing,
-    no_tally,
-    no_unknowns,
-    starts_at_zero,
 )
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import Scalar
@@ -37,7 +32,6 @@ class IceFlow(AbstractProcess):
     flow: AbstractFlow
 
     end_is_linear: ClassVar[bool] = True
-    reads_ledger: ClassVar[bool] = False
 
     @property
     def fields(self) -> tuple[StateField, ...]:
@@ -71,12 +65,6 @@ class IceFlow(AbstractProcess):
     def for_transpose(self) -> IceFlow:
         """The same with hand-written transposes of its stencils."""
         return IceFlow(self.flow.for_transpose())
-
-    first = starts_at_zero
-    unknowns = no_unknowns
-    empty_tally = no_tally
-    settle = asks_nothing
-    end = changes_nothing
 
 
 def velocity_on_cells(

@@ -4,7 +4,7 @@ of months.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 import jax.numpy as jnp
 from jax import lax
@@ -17,16 +17,7 @@ from odinn.physics.processes.base import (
     AbstractProcess,
     Turnover,
     Window,
-    as_it_is,
-    asks_nothing,
-    holds_nothing,
-    keeps_nothing,
-    no_tally,
-    no_tendency,
-    no_unknowns,
-    starts_at_zero,
 )
-from odinn.physics.state import StateField
 
 _GAINS_ABOVE: Final = 10.0  # m of ice, everywhere
 
@@ -37,10 +28,6 @@ class OdinnMonthEnd(AbstractProcess):
     :class:`odinn.physics.processes.border.SignedThickness`."""
 
     balance: AbstractMassBalance
-
-    fields: ClassVar[tuple[StateField, ...]] = ()
-    end_is_linear: ClassVar[bool] = False
-    reads_ledger: ClassVar[bool] = False
 
     def end(
         self, domain: Domain, window: Window, held: None, thickness: Cell, tally: None
@@ -62,12 +49,3 @@ class OdinnMonthEnd(AbstractProcess):
         withheld = jnp.where(domain.interior & ~acts & (balance > 0), balance, 0.0)
         sums = summed_on_glacier(self.balance, domain, rates, ice)
         return thickness + gain - melt, Turnover(gain, melt, None, withheld, sums)
-
-    first = starts_at_zero
-    for_transpose = as_it_is
-    begin = holds_nothing
-    unknowns = no_unknowns
-    empty_tally = no_tally
-    tendency = no_tendency
-    settle = asks_nothing
-    record = keeps_nothing

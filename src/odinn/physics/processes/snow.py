@@ -11,14 +11,6 @@ from odinn.grid import Cell
 from odinn.physics.processes.base import (
     AbstractProcess,
     Ledger,
-    as_it_is,
-    asks_nothing,
-    changes_nothing,
-    holds_nothing,
-    no_tally,
-    no_tendency,
-    no_unknowns,
-    starts_at_zero,
 )
 from odinn.physics.state import State, StateField
 
@@ -42,12 +34,3 @@ class Snowpack(AbstractProcess):
         assert ledger.water is not None
         left = WATER_DENSITY * ledger.water.left_to_snow
         return {"snow": jnp.maximum(state.extras["snow"] + left, 0.0)}
-
-    first = starts_at_zero
-    for_transpose = as_it_is
-    begin = holds_nothing
-    unknowns = no_unknowns
-    empty_tally = no_tally
-    tendency = no_tendency
-    settle = asks_nothing
-    end = changes_nothing

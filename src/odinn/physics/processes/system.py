@@ -5,12 +5,12 @@ from __future__ import annotations
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from odinn.grid import Array, Cell
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow
-from odinn.physics.processes.base import AbstractProcess, Ledger, PyTree, Window, closed, total
+from odinn.physics.processes.base import AbstractProcess, Ledger, Window, closed, total
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.state import State, StateField
