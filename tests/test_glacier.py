@@ -108,11 +108,11 @@ def test_the_part_that_follows_what_is_learned_is_plain(slab, keep):
 
 
 def test_a_settled_glacier_is_plain_and_has_all_the_rest(slab, learned):
-    settled = with_more_ice(learned, 5.0).settled()
+    settled = with_more_ice(learned, 5.0).without_parameters()
     assert isinstance(settled.bed, np.ndarray)
     assert isinstance(settled.thickness, np.ndarray)
     assert settled.kept_surface is None
     assert settled.climate is slab.climate
     assert settled.observations is learned.observations
     assert settled.provenance == learned.provenance
-    assert slab.settled() is slab
+    assert slab.without_parameters() is slab

@@ -103,7 +103,7 @@ def initial_thickness() -> list[Row]:
         optimizer=odinn.optimizers.lbfgs(60),
         progress=False,
     )
-    found = np.asarray(fit.glaciers[0].settled().thickness)
+    found = np.asarray(fit.glaciers[0].without_parameters().thickness)
     where = own.mask & (own.thickness > 0)
     rms = lambda h: float(np.sqrt(np.mean((h - own.thickness)[where] ** 2)))
     change = lambda g: (
@@ -111,7 +111,7 @@ def initial_thickness() -> list[Row]:
         - np.asarray(g.thickness)
     )
     rate = lambda g: float(np.sqrt(np.mean(change(g)[where] ** 2)))
-    settled = fit.glaciers[0].settled()
+    settled = fit.glaciers[0].without_parameters()
     return [
         Row(
             "rms error of the initial thickness over that of the first guess",

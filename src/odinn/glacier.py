@@ -274,7 +274,7 @@ class Glacier(eqx.Module):
         """The glacier with another parameter in place of its thickness or bed."""
         return dataclasses.replace(self, **{name: parameter})  # type: ignore[arg-type]
 
-    def settled(self) -> Glacier:
+    def without_parameters(self) -> Glacier:
         """The glacier with learned parts at their present values, as plain fields."""
         if not self.is_learned:
             return self
@@ -354,7 +354,7 @@ class Glacier(eqx.Module):
         return InputError(of_glacier(self.rgi_id, message))
 
     def __str__(self) -> str:
-        present = self.settled()
+        present = self.without_parameters()
         climate = "none" if self.climate is None else self.climate
         return (
             f"{self.rgi_id} {self.name}: {self.grid}, {present.area / 1e6:.1f} km2, "

@@ -64,19 +64,19 @@ def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str,
     """
     fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
     rows = fig.subplots(len(runs), 4, squeeze=False)
-    for (name, own), (start, *ends, volumes) in zip(runs.items(), rows, strict=True):
-        first = own["constant"]
+    for (name, sims), (start, *ends, volumes) in zip(runs.items(), rows, strict=True):
+        first = sims["constant"]
         # One scale of colours and one cut-out, so that the maps can be compared.
-        last = [sim.thickness[-1] for sim in own.values()]
+        last = [sim.thickness[-1] for sim in sims.values()]
         limits = plot.maps.common_limits(first.thickness[0], *last)
-        ever = np.any([plot.maps.ever_ice(sim) for sim in own.values()], axis=0)
+        ever = np.any([plot.maps.ever_ice(sim) for sim in sims.values()], axis=0)
         draw = partial(
             plot.maps.draw_run,
             limits=limits,
             view=plot.maps.view_of(first.glacier, ever),
         )
         draw(first, index=0, ax=start, title=f"{name}, {first.times[0]:.0f}")
-        for (key, sim), end in zip(own.items(), ends, strict=True):
+        for (key, sim), end in zip(sims.items(), ends, strict=True):
             draw(sim, ax=end, title=f"{name}, {sim.times[-1]:.0f}, {climates[key]}")
             curve = {"color": _COLORS[key], "linewidth": 2.0, "label": climates[key]}
             volumes.plot(sim.times, sim.volume / 1e9, **curve)
@@ -95,16 +95,16 @@ def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str
     """
     fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
     rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
-    for (name, own), (left, right) in zip(yearly.items(), rows, strict=True):
-        first = own["constant"]
+    for (name, datasets), (left, right) in zip(yearly.items(), rows, strict=True):
+        first = datasets["constant"]
         count = min(_WINDOW, first.year.size)
-        for key, ds in own.items():
+        for key, ds in datasets.items():
             water, months = ds.runoff / 1e6, ds.runoff_of_months[-count:].mean("year") / 1e6
             curve = {"color": _COLORS[key], "linewidth": 2.0}
             left.plot(ds.year, water, label=climates[key], **curve)
             right.plot(months, label=f"last {count} years, {climates[key]}", **curve)
         # The limits are those of the runoff: the precipitation is a reference, and may leave them.
-        most = max(float(ds.runoff.max()) for ds in own.values()) / 1e6
+        most = max(float(ds.runoff.max()) for ds in datasets.values()) / 1e6
         rain, months = first.precipitation / 1e6, first.runoff_of_months[:count].mean("year") / 1e6
         left.plot(first.year, rain, ":", color="#8a9096", label="precipitation (rain and snow)")
         right.plot(months, "--", color="black", linewidth=1.2, label=f"first {count} years")

@@ -43,12 +43,12 @@ def plot(
     figures.check(names, format, field)  # before a file is read that may be large
     corners = None if line is None else _corners(line)
     folder = output or path.with_suffix("")
-    found = odinn.load(path)
-    if isinstance(found, Inversion):
+    result = odinn.load(path)
+    if isinstance(result, Inversion):
         beside = path if path.is_dir() else path.parent
-        report.listed(draw_inversion(found, odinn.load(beside / "start.nc"), output or beside))
+        report.listed(draw_inversion(result, odinn.load(beside / "start.nc"), output or beside))
         return
-    sim = _simulation(found, path)
+    sim = _simulation(result, path)
     writable(folder, "--output")
     moving = cast("Moving", field)  # figures.check has seen that it is one
     drawn = odinn.plot.save_all(sim, folder, names, format=format, line=corners, field=moving)
@@ -99,11 +99,11 @@ def _time(text: str) -> float:
         return decimal_year(text)
 
 
-def _simulation(found: object, path: Path) -> Simulation:
+def _simulation(result: object, path: Path) -> Simulation:
     """What was found in a file, if it is a simulation."""
-    if not isinstance(found, Simulation):
-        raise InputError(f"{path}: holds a {type(found).__name__}, expected the result of a run")
-    return found
+    if not isinstance(result, Simulation):
+        raise InputError(f"{path}: holds a {type(result).__name__}, expected the result of a run")
+    return result
 
 
 def draw_inversion(fit: Inversion, setup: InversionSetup, folder: Path) -> list[Path]:

@@ -119,7 +119,7 @@ def failing_glacier(setup: InversionSetup, error: SolverError) -> SolverError:
     options = {"progress": False} | setup.options
     try:
         for glacier in setup.glaciers:
-            odinn.simulate(setup.model, glacier.settled(), *setup.period, **options)
+            odinn.simulate(setup.model, glacier.without_parameters(), *setup.period, **options)
     except SolverError as found:
         return found
     return error
@@ -148,7 +148,7 @@ def _check(setup: InversionSetup) -> None:
             "where a number stands in model:"
         )
     for glacier in setup.glaciers:
-        check_run(setup.model, glacier.settled(), settings)
+        check_run(setup.model, glacier.without_parameters(), settings)
         for name, _, term in setup.loss.data:
             for t in term.stops(glacier, setup.period):
                 if not t0 - 1e-9 <= t <= t1 + 1e-9:  # dates are decimal years, round-off apart

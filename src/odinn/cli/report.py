@@ -54,23 +54,23 @@ def describe(glacier: Glacier, notes: frozenset[str] = frozenset()) -> str:
     return remarks
 
 
-def show(found: object) -> None:
+def show(result: object) -> None:
     """What a file of ``odinn.save`` holds: a run, an inversion, a glacier, or a module that is
     printed.
     """
     from odinn.learning.driver import Inversion
 
-    if isinstance(found, Simulation):
-        describe(found.glacier)
-        summarise(found)
-    elif isinstance(found, Inversion):
-        for glacier in found.glaciers:
+    if isinstance(result, Simulation):
+        describe(result.glacier)
+        summarise(result)
+    elif isinstance(result, Inversion):
+        for glacier in result.glaciers:
             console.print(str(glacier))
-        print_fit(found)
-    elif isinstance(found, Glacier):
-        describe(found.settled())
+        print_fit(result)
+    elif isinstance(result, Glacier):
+        describe(result.without_parameters())
     else:
-        console.print(repr(found), markup=False)
+        console.print(repr(result), markup=False)
 
 
 def summarise(sim: Simulation) -> None:
@@ -110,19 +110,19 @@ def print_fit(fit: Inversion) -> None:
             numbers = learned if isinstance(learned, dict) else {"all glaciers": learned}
             for whose, number in numbers.items():
                 console.print(f"  {path} = {_range(np.asarray(number))} ({whose})")
-    for found in fit.at_bounds:
-        console.print(f"  [yellow]{found}[/]")
+    for reached in fit.at_bounds:
+        console.print(f"  [yellow]{reached}[/]")
     names = terms_of(fit)
     title = "Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
     table = Table("glacier", *names, title=title)
-    for rgi_id, own in fit.misfits.items():
-        table.add_row(rgi_id, *(f"{own[n]:.3g}" if n in own else "-" for n in names))
+    for rgi_id, terms in fit.misfits.items():
+        table.add_row(rgi_id, *(f"{terms[n]:.3g}" if n in terms else "-" for n in names))
     console.print(table)
 
 
 def terms_of(fit: Inversion) -> list[str]:
     """Names of the terms of data of an inversion, each once."""
-    return list(dict.fromkeys(name for own in fit.misfits.values() for name in own))
+    return list(dict.fromkeys(name for terms in fit.misfits.values() for name in terms))
 
 
 def print_where_to_look(fit: Inversion, folder: Path, *, plots: bool) -> None:

@@ -25,6 +25,8 @@ from odinn.numbers.slot import declared
 from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
 Values = dict[str, Any]  # a section, as YAML has it
+Yaml = Any  # what stands at a key: a scalar, a list or a section
+Expected = Any  # an annotation, keys of a section, kinds, or a list [of one of these]
 Call = Callable[..., Any]
 
 REQUIRED: Final = inspect.Parameter.empty  # the default of a key that has none
@@ -41,7 +43,7 @@ class Key(NamedTuple):
     ``short`` is the key that is meant where a plain value stands for the section.
     """
 
-    expected: Any
+    expected: Expected
     default: Any = REQUIRED
     short: str = ""
 
@@ -59,7 +61,7 @@ class Kinds(NamedTuple):
     calls: Mapping[str, Call]
     usual: str | None = None
     more: Section = MappingProxyType({})
-    otherwise: Any = Never
+    otherwise: Expected = Never
 
 
 def public(module: Any, base: type) -> dict[str, Call]:
@@ -102,7 +104,7 @@ def arguments(call: Call, *without: str, **special: Key) -> dict[str, Key]:
     return keys | special
 
 
-def resolved(expected: Any, value: Any, place: str, short: str = "") -> Any:
+def resolved(expected: Expected, value: Yaml, place: str, short: str = "") -> Yaml:
     """A value of YAML, checked, with the defaults of its keys filled in.
 
     Args:
@@ -122,7 +124,7 @@ def resolved(expected: Any, value: Any, place: str, short: str = "") -> Any:
     return _section(expected, {} if value is None else value, place)
 
 
-def made(expected: Any, value: Any, place: str) -> Any:
+def made(expected: Expected, value: Yaml, place: str) -> Any:
     """What a resolved value stands for: calls are made, the rest is as it is."""
     if isinstance(expected, list) and value is not None:
         return [made(expected[0], item, f"{place}.{i}") for i, item in enumerate(value)]
@@ -156,7 +158,7 @@ def unknown(name: object, known: Iterable[str], what: str = "") -> str:
     return f"{what or f'{name!r} is unknown'}{near}; known: {', '.join(names)}"
 
 
-def _section(keys: Section, section: Any, place: str) -> Values:
+def _section(keys: Section, section: Yaml, place: str) -> Values:
     if not isinstance(section, dict):
         expected = f"expected keys such as {next(iter(keys))}:"
         raise InputError(f"{place}: found {section!r}, {expected}")
@@ -181,7 +183,7 @@ def _section(keys: Section, section: Any, place: str) -> Values:
     return filled
 
 
-def _chosen(kinds: Kinds, value: Any, place: str) -> Any:
+def _chosen(kinds: Kinds, value: Yaml, place: str) -> Yaml:
     if not isinstance(value, dict) or ("type" not in value and kinds.usual is None):
         if isinstance(value, dict) and kinds.otherwise not in (Never, Any):
             for key, number in value.items():  # {RGI id: number}
@@ -199,7 +201,7 @@ def _chosen(kinds: Kinds, value: Any, place: str) -> Any:
     return {"type": name} | _section(keys, rest, place)
 
 
-def _plain(annotation: Any, value: Any, place: str) -> Any:
+def _plain(annotation: Expected, value: Yaml, place: str) -> Yaml:
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:

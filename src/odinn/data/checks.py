@@ -18,7 +18,7 @@ PLAUSIBLE_TEMPERATURE: Final = (-100.0, 70.0)  # °C
 
 def check_fields(glacier: Glacier) -> None:
     """Raise :class:`InputError` for NaN, negative thickness, or ice on the border ring."""
-    present = glacier.settled()
+    present = glacier.without_parameters()
     check_arrays(glacier.rgi_id, np.asarray(present.bed), np.asarray(present.thickness))
 
 

@@ -46,17 +46,17 @@ def at_bounds(model: Model, glaciers: list[Glacier]) -> list[AtBound]:
     initial ice for inputs of the state. A slot without two bounds, such as a thickness, is left
     out.
     """
-    found = []
+    reached = []
     for title, slot in learned_slots(model, glaciers).items():
         # a glacier without ice has no say
         positions = [p for p in _positions(slot, glaciers) if p.size]
         if not positions:
             continue
-        varies = any(np.ptp(own) > 0 for own in positions)
+        varies = any(np.ptp(values) > 0 for values in positions)
         if varies:
             counted, of = np.concatenate(positions), "the ice"
         else:
-            counted = np.array([own.flat[0] for own in positions])
+            counted = np.array([values.flat[0] for values in positions])
             of = f"{counted.size} glaciers" if counted.size > 1 else ""
         low, high = slot.value.bounds
         # a cell among thousands is no news, one number of a glacier is
@@ -66,14 +66,14 @@ def at_bounds(model: Model, glaciers: list[Glacier]) -> list[AtBound]:
             ("upper", high, counted >= 1.0 - _NEAR),
         ):
             if near.mean() > least:
-                found.append(AtBound(title, end, bound, float(near.mean()), of))
-    return found
+                reached.append(AtBound(title, end, bound, float(near.mean()), of))
+    return reached
 
 
-def advice(found: AtBound) -> str:
+def advice(parameter: AtBound) -> str:
     """What to do about it."""
     return (
-        f"{found}. The data ask for more, or say too little: widen the bounds if values beyond "
+        f"{parameter}. The data ask for more, or say too little: widen the bounds if values beyond "
         "them are physical; else look for errors that it makes up for (in thickness, sliding or "
         "balance), or add data or odinn.losses.Prior."
     )
@@ -91,12 +91,12 @@ def _positions(slot: LocatedSlot, glaciers: list[Glacier]) -> list[np.ndarray]:
     unit = value.unit()
     if not isinstance(unit, dict):
         return [np.asarray(unit)]
-    found = []
+    positions = []
     for glacier in glaciers:
         if glacier.rgi_id in unit:
-            own = np.asarray(unit[glacier.rgi_id])
-            found.append(own[_ice(glacier, slot)] if own.ndim else own)
-    return found
+            position = np.asarray(unit[glacier.rgi_id])
+            positions.append(position[_ice(glacier, slot)] if position.ndim else position)
+    return positions
 
 
 def _shares(law: AbstractLearnedLaw, glacier: Glacier) -> np.ndarray:

@@ -72,7 +72,7 @@ def as_fields(value: object) -> Entries:
     entry by entry.
     """
     if isinstance(value, Mapping):
-        return {str(rgi_id): _as_entry(own) for rgi_id, own in value.items()}
+        return {str(rgi_id): _as_entry(entry) for rgi_id, entry in value.items()}
     return _as_entry(value)
 
 
@@ -84,10 +84,10 @@ def _as_entry(value: object) -> Entry:
 
 def chosen(selected: Entries, glacier: Glacier, name: str) -> Entry:
     """What holds for a glacier of a value given for all or by id: True, False, or an array."""
-    own = True if selected is None else for_glacier(selected, glacier.rgi_id, f"losses.{name}")
-    if isinstance(own, np.ndarray) and own.ndim == 0:
-        return own.item()
-    return own
+    value = True if selected is None else for_glacier(selected, glacier.rgi_id, f"losses.{name}")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value.item()
+    return value
 
 
 def is_left_out(selected: Entries, glacier: Glacier, name: str) -> bool:
@@ -97,10 +97,10 @@ def is_left_out(selected: Entries, glacier: Glacier, name: str) -> bool:
 
 def counting(selected: Entries, shape: tuple[int, ...], glacier: Glacier, name: str) -> np.ndarray:
     """Where data of a glacier count, of the shape that they have."""
-    own = chosen(selected, glacier, name)
-    if own is True:
+    choice = chosen(selected, glacier, name)
+    if choice is True:
         return np.ones(shape, bool)
-    field = np.asarray(own)
+    field = np.asarray(choice)
     if field.shape != shape or field.dtype != bool:
         message = f"where is {field.dtype} of shape {field.shape}, expected bool of shape {shape}"
         raise refused(glacier, name, message)
@@ -109,7 +109,7 @@ def counting(selected: Entries, shape: tuple[int, ...], glacier: Glacier, name: 
 
 def errors_of(
     given: Entries,
-    own: Sequence[Entry],
+    errors: Sequence[Entry],
     usual: float,
     measured: np.ndarray,
     glacier: Glacier,
@@ -119,15 +119,15 @@ def errors_of(
     the usual one.
     """
     if given is None:
-        columns = [np.asarray(usual if e is None else e, float) for e in own]
+        columns = [np.asarray(usual if e is None else e, float) for e in errors]
     else:
-        columns = [np.asarray(chosen(given, glacier, name), float)] * len(own)
+        columns = [np.asarray(chosen(given, glacier, name), float)] * len(errors)
     one = measured[:, 0].shape
     try:
         error = np.stack([np.broadcast_to(column, one) for column in columns], axis=1)
     except ValueError as error_:
-        found, expected = columns[0].shape, measured[0, 0].shape
-        message = f"error has shape {found}, expected a number or {expected}"
+        shape, expected = columns[0].shape, measured[0, 0].shape
+        message = f"error has shape {shape}, expected a number or {expected}"
         raise refused(glacier, name, message) from error_
     bad = measured & ~(np.isfinite(error) & (error > 0))
     if bad.any():

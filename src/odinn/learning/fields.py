@@ -123,11 +123,11 @@ class AbstractFieldLoss(AbstractLoss):
             return list(asked)
         points = self.own_points(glacier)
         if points is None:
-            own = times_of(glacier.observations.dates.get(self.kinds[0]))
+            times = times_of(glacier.observations.dates.get(self.kinds[0]))
         else:
-            own = points.times()
-        if own is not None:
-            return own
+            times = points.times()
+        if times is not None:
+            return times
         return [period] if self.undated == "period" else [(period[1],)]
 
     def own_points(self, glacier: Glacier) -> Points | None:
@@ -147,7 +147,7 @@ class AbstractFieldLoss(AbstractLoss):
         if is_left_out(self.where, glacier, self.name):
             return ()
         moments = [self.moments(time) for time in self.times(glacier, period)]
-        return tuple(sorted({t for own in moments for t, _ in own}))
+        return tuple(sorted({t for moment in moments for t, _ in moment}))
 
     def targets(self, glacier: Glacier, period: Period, index: RowOf) -> Targets | None:
         """See :class:`AbstractLoss`."""
@@ -174,7 +174,7 @@ class AbstractFieldLoss(AbstractLoss):
         return Targets(
             index=np.array([index(t) for t, _ in looked], np.int32),
             begins=np.array([begins for _, begins in looked]),
-            mix=np.array([[own.get(moment, 0.0) for moment in looked] for own in factors]),
+            mix=np.array([[row.get(moment, 0.0) for moment in looked] for row in factors]),
             values=values,
             weight=np.where(measured, 1.0 / error, 0.0),
             points=data.place,
@@ -193,8 +193,8 @@ class AbstractFieldLoss(AbstractLoss):
             message = f"{len(values)} observed fields for {len(times)} dates or intervals"
             raise refused(glacier, self.name, message)
         values = np.broadcast_to(values, (len(times), *values.shape[1:]))
-        own = [glacier.observations.errors.get(kind) for kind in self.kinds]
-        return _Data(times, values, own, core, None)
+        errors = [glacier.observations.errors.get(kind) for kind in self.kinds]
+        return _Data(times, values, errors, core, None)
 
     def _at_points(
         self, glacier: Glacier, times: list[Time], core: np.ndarray, points: Points
@@ -212,11 +212,11 @@ class AbstractFieldLoss(AbstractLoss):
         row = np.broadcast_to(rows, (number,))
         if self.reads == "velocity":
             shares = only_inside(cells, shares, glacier)
-        own = [points.columns.get("error")] * len(self.kinds)
+        errors = [points.columns.get("error")] * len(self.kinds)
         select = np.ones(number, bool)
         if self.margin or self.mean:
             select = core.ravel()[nearest]
-        return _Data(unique, points.values(self.kinds), own, select, (row, cells, shares))
+        return _Data(unique, points.values(self.kinds), errors, select, (row, cells, shares))
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""
@@ -254,15 +254,15 @@ class AbstractFieldLoss(AbstractLoss):
 
 def _fields(glacier: Glacier, kinds: tuple[str, ...]) -> np.ndarray:
     """(K, components, ny, nx); one field serves all the dates asked for."""
-    found = []
+    columns = []
     for kind in kinds:
         values = getattr(glacier.observations, kind)
         if values is None:
             message = f"no observed {kind}: open a glacier that has it, or leave out this loss"
             raise InputError(of_glacier(glacier.rgi_id, message))
         values = np.asarray(values, float)
-        found.append(values if values.ndim == 3 else values[None])
-    return np.stack(found, axis=1)
+        columns.append(values if values.ndim == 3 else values[None])
+    return np.stack(columns, axis=1)
 
 
 def _size(vectors: Array) -> Array:

@@ -222,7 +222,7 @@ def misfit_of(
     Raises:
         InputError: what cannot be run, or data that do not fit; nothing has been compiled then.
     """
-    plain = glacier.settled()
+    plain = glacier.without_parameters()
     check_run(model, plain, settings)
     stops = _stops(losses, glacier, settings)
     plan = plan_run(model, plain, settings, stops=stops)
@@ -259,7 +259,7 @@ def misfit_of(
         replay=None if steps is None else record_as_replay(steps, len(windows.start)),
     )
     if settings.dtype == "float32":
-        runs = lambda own: (own.rest, own.site, own.windows, own.targets, own.replay)
+        runs = lambda whole: (whole.rest, whole.site, whole.windows, whole.targets, whole.replay)
         single = cast_floats(runs(misfit), jnp.float32)
         misfit = eqx.tree_at(runs, misfit, single, is_leaf=lambda x: x is None)
     return misfit

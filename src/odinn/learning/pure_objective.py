@@ -27,7 +27,7 @@ from odinn.learning.misfit import (
     misfit_of,
 )
 from odinn.learning.terms import Total, as_total
-from odinn.model.binding import as_list, bind, combine, learned_leaves, localized, trainable
+from odinn.model.binding import as_list, bind, combine, for_one_glacier, learned_leaves, trainable
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.run.checks import Replays, replay_of
@@ -206,29 +206,29 @@ class Objective:
         if not self.loss.regularization:
             return {}
         parts = combine(params, self.static)
-        found = {}
+        penalties = {}
         for name, weight, term in self.loss.regularization:
             residuals, number = term.residuals(*parts)
-            found[name] = residuals, weight / number
-        return found
+            penalties[name] = residuals, weight / number
+        return penalties
 
     def _residuals(self, params: PyTree, path: Path) -> Residuals:
-        found: Residuals = {}
+        residuals_of: Residuals = {}
         for glacier, misfit in self._members():
             local = self.local(params, glacier)
             each, (weights, record) = _compiled_residuals(misfit, local, path)
             good = _one_or_nan(misfit.status(record, path))
-            found[glacier.rgi_id] = {
+            residuals_of[glacier.rgi_id] = {
                 name: residuals * jnp.sqrt(weight) * good
                 for (name, _, _), residuals, weight in zip(
                     self.loss.data, each, weights, strict=True
                 )
             }
         penalties = self.penalty_residuals(params)
-        found[REGULARIZATION] = {
+        residuals_of[REGULARIZATION] = {
             name: residuals * np.sqrt(weight) for name, (residuals, weight) in penalties.items()
         }
-        return found
+        return residuals_of
 
     def _members(self) -> zip[tuple[Glacier, GlacierMisfit]]:
         if self.ready is None:
@@ -284,12 +284,12 @@ def objective(
     True
     """
     one_of("steps", steps, ("frozen", "live"), about="objective")
-    found = misfits_to(model, glaciers, loss, period, replay, options)
-    if not jax.tree.leaves(found.params):
+    whole = misfits_to(model, glaciers, loss, period, replay, options)
+    if not jax.tree.leaves(whole.params):
         raise InputError(
             "nothing to learn: put an odinn.Parameter or a law with weights where a number stands"
         )
-    return dataclasses.replace(found, steps=steps)
+    return dataclasses.replace(whole, steps=steps)
 
 
 def misfits_to(
@@ -342,8 +342,11 @@ def _weights(loss: Total, misfits: list[GlacierMisfit]) -> np.ndarray:
 
 def _split(model: Model, glaciers: list[Glacier], rgi_id: str) -> tuple[PyTree, PyTree]:
     """(what is learned, the rest) of (model, (bed, thickness)) as one glacier sees them."""
-    own = next(g for g in glaciers if g.rgi_id == rgi_id)
-    local = localized(model, rgi_id), localized((own.bed, own.thickness), rgi_id)
+    glacier = next(g for g in glaciers if g.rgi_id == rgi_id)
+    local = (
+        for_one_glacier(model, rgi_id),
+        for_one_glacier((glacier.bed, glacier.thickness), rgi_id),
+    )
     return eqx.partition(local, learned_leaves(local))
 
 

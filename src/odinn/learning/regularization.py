@@ -65,20 +65,20 @@ class Smoothness(AbstractRegularization):
 
     def _differences(self, model: Model, glaciers: list[Glacier]) -> Array:
         """Differences between neighbours along y and x, of all fields one after the other."""
-        found = []
+        differences = []
         for node, active in _learned(self.slot, model, glaciers):
             # a law is as smooth as its inputs are
             if not isinstance(node, Parameter):
                 continue
             for field in jax.tree.leaves(node.unit()):
                 if jnp.ndim(field) == 2:
-                    found += _between_neighbours(field, active)
-        if not found:
+                    differences += _between_neighbours(field, active)
+        if not differences:
             raise InputError(
                 f"Smoothness({self.slot!r}): that slot is no field; it needs a "
                 "Parameter(per='cell')"
             )
-        return jnp.concatenate(found)
+        return jnp.concatenate(differences)
 
 
 def _between_neighbours(field: Array, active: np.ndarray | None) -> list[Array]:
@@ -127,7 +127,7 @@ class Prior(AbstractRegularization):
 
     def residuals(self, model: Model, glaciers: list[Glacier]) -> tuple[Array, int]:
         """See :class:`AbstractRegularization`."""
-        found = []
+        values = []
         for node, active in _learned(self.slot, model, glaciers):
             if isinstance(node, AbstractLaw):
                 departures = self._of_law(node)
@@ -135,8 +135,8 @@ class Prior(AbstractRegularization):
                 departures = self._of_parameter(node)
             for departure in departures:
                 acting = departure if active is None else departure[active]
-                found.append(jnp.ravel(acting))
-        residuals = jnp.concatenate(found) / self.sigma
+                values.append(jnp.ravel(acting))
+        residuals = jnp.concatenate(values) / self.sigma
         return residuals, residuals.size
 
     def _of_parameter(self, node: Parameter) -> list[Array]:
@@ -149,13 +149,13 @@ class Prior(AbstractRegularization):
         theirs: Array
         departures = []
         for rgi_id, raw in raws.items():
-            own = jnp.asarray(for_glacier(guess, rgi_id, self.name), float)
-            if own.shape not in ((), raw.shape):
-                raise self._refused(f"the guess has shape {own.shape}, expected {raw.shape}")
+            center = jnp.asarray(for_glacier(guess, rgi_id, self.name), float)
+            if center.shape not in ((), raw.shape):
+                raise self._refused(f"the guess has shape {center.shape}, expected {raw.shape}")
             if scale in ("unconstrained", "unit"):
-                ours, theirs = raw, node.to_raw(own)
+                ours, theirs = raw, node.to_raw(center)
             else:
-                ours, theirs = node.physical_of(rgi_id), own
+                ours, theirs = node.physical_of(rgi_id), center
             if scale == "unit":
                 ours, theirs = jax.nn.sigmoid(ours), jax.nn.sigmoid(theirs)
             if scale == "log":
@@ -227,11 +227,11 @@ def _learned(
         known = ", ".join(dict.fromkeys(slot.path for slot in slots))
         raise InputError(f"no slot {path!r} in the model; expected one of {known}")
     # what belongs to a glacier acts on part of its grid, numbers of the model act everywhere
-    own = {glacier.rgi_id: glacier for glacier in glaciers}
+    by_id = {glacier.rgi_id: glacier for glacier in glaciers}
     pairs = []
     for slot in there:
         if slot.is_learned:
-            pairs.append((slot.value, _acts(own[slot.rgi_id], slot) if slot.rgi_id else None))
+            pairs.append((slot.value, _acts(by_id[slot.rgi_id], slot) if slot.rgi_id else None))
     if not pairs:
         raise InputError(f"{path}: nothing is learned there")
     return pairs

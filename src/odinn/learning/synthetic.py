@@ -83,11 +83,11 @@ def synthetic_observations(
     out = []
     for position, glacier in enumerate(as_list(glaciers)):
         # kinds that stop alike share their runs
-        runs = cache(partial(_runs, model, glacier.settled(), t0, t1, options))
+        runs = cache(partial(_runs, model, glacier.without_parameters(), t0, t1, options))
         # draws of one glacier do not depend on the others in the list
         errors = _Errors(np.random.default_rng((seed, position)), noise or {})
-        found = _observed(wanted, runs, glacier.mask, errors)
-        out.append(glacier.replace(observations=found))
+        observations = _observed(wanted, runs, glacier.mask, errors)
+        out.append(glacier.replace(observations=observations))
     return out
 
 
@@ -163,18 +163,18 @@ def _runs(
     the steps are the same.
     """
     options = {"progress": False, **options}
-    found: Runs = {}
+    by_moment: Runs = {}
     start, state = t0, options.pop("initial", None)
     later = [t for t in stops if t > t0]
     for stop in later or [t1]:
-        own = {"initial": state, "save_every": stop - start, **options}
-        run = simulate(model, glacier, start, stop, **own)
+        settings = {"initial": state, "save_every": stop - start, **options}
+        run = simulate(model, glacier, start, stop, **settings)
         # at a stop the laws of the month that ends hold, or those of the month that begins
-        found |= {(stop, False): (run, -1), (start, True): (run, 0)}
+        by_moment |= {(stop, False): (run, -1), (start, True): (run, 0)}
         if start == t0:
-            found[t0, False] = (run, 0)
+            by_moment[t0, False] = (run, 0)
         start, state = stop, run.state
-    return found
+    return by_moment
 
 
 def _seen(
@@ -187,13 +187,13 @@ def _seen(
     if there is one.
     """
     moments = [loss.moments(time) for time in times]
-    rows = runs(*sorted({t for own in moments for t, _ in own}))
+    rows = runs(*sorted({t for factors in moments for t, _ in factors}))
     # of each moment the field is made once, though intervals may share it
     needed = set().union(*moments)
     at = {moment: field(*rows[moment]) for moment in needed}
     seen = []
-    for own in moments:
-        parts = [factor * at[moment] for moment, factor in own.items()]
+    for factors in moments:
+        parts = [factor * at[moment] for moment, factor in factors.items()]
         seen.append(sum(parts[1:], start=parts[0]))
     return seen[0] if len(seen) == 1 else np.stack(seen)
 

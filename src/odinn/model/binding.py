@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -62,44 +62,43 @@ def _bound(slot: LocatedSlot, glaciers: list[Glacier]) -> AbstractVariable:
     return slot.value
 
 
-def trainable(model: Model, glaciers: Glacier | Sequence[Glacier]) -> tuple[Any, Any]:
+def trainable(model: Model, glaciers: Glacier | Sequence[Glacier]) -> tuple[PyTree, PyTree]:
     """(params, static): the arrays to be learned, and all the rest; see :func:`combine`.
 
     ``params`` has the structure of (model, list of glaciers) with arrays where something is learned
     (a parameter's ``raw``, a law's weights) and None elsewhere.
     """
     listed = as_list(glaciers)
-    return eqx.partition(
-        (bind(model, listed), listed), learned_leaves((bind(model, listed), listed))
-    )
+    tree = bind(model, listed), listed
+    return eqx.partition(tree, learned_leaves(tree))
 
 
-def combine(params: Any, static: Any) -> tuple[Model, list[Glacier]]:
+def combine(params: PyTree, static: PyTree) -> tuple[Model, list[Glacier]]:
     """(model, glaciers) again, from what :func:`trainable` split."""
     return eqx.combine(params, static)
 
 
-def learned_leaves(tree: Any) -> Any:
+def learned_leaves(tree: PyTree) -> PyTree:
     """A tree of the same structure, True where an array is learned."""
 
-    def mark(node: Any) -> Any:
+    def mark(node: Any) -> PyTree:
         if not isinstance(node, AbstractVariable):
             return False
         nothing = jax.tree.map(lambda _: False, node)
         if node.learned is None:
             return nothing
         marks = jax.tree.map(eqx.is_inexact_array, node.learned)
-        return eqx.tree_at(lambda own: own.learned, nothing, marks)
+        return eqx.tree_at(lambda bound: bound.learned, nothing, marks)
 
     return jax.tree.map(mark, tree, is_leaf=lambda node: isinstance(node, AbstractVariable))
 
 
 def all_slots(model: Model, glaciers: Sequence[Glacier] = ()) -> dict[str, LocatedSlot]:
     """The slots of a model and of glaciers by title: "flow.A", "thickness of RGI60-11.03638"."""
-    found = model.slots()
+    slots = model.slots()
     for glacier in glaciers:
-        found |= {slot.title: slot for slot in slots_of(glacier, "glacier", glacier.rgi_id)}
-    return found
+        slots |= {slot.title: slot for slot in slots_of(glacier, "glacier", glacier.rgi_id)}
+    return slots
 
 
 def learned_slots(model: Model, glaciers: Sequence[Glacier] = ()) -> dict[str, LocatedSlot]:
@@ -107,17 +106,17 @@ def learned_slots(model: Model, glaciers: Sequence[Glacier] = ()) -> dict[str, L
     return {title: slot for title, slot in all_slots(model, glaciers).items() if slot.is_learned}
 
 
-def localized(tree: Any, rgi_id: str) -> Any:
+def for_one_glacier(tree: PyTree, rgi_id: str) -> PyTree:
     """A model as one glacier sees it: of mappings and of parameters per glacier or cell, its own
     entry.
     """
 
-    def pick(node: Any) -> Any:
+    def pick(node: Any) -> PyTree:
         if isinstance(node, Parameter):
-            own = lambda value: (
+            of_glacier = lambda value: (
                 value[rgi_id] if isinstance(value, dict) and rgi_id in value else value
             )
-            parts = own(node.raw), own(node.initial)
+            parts = of_glacier(node.raw), of_glacier(node.initial)
             return eqx.tree_at(
                 lambda p: (p.raw, p.initial), node, parts, is_leaf=lambda x: x is None
             )
@@ -173,5 +172,5 @@ def glacier_arrays(model: Model, glacier: Glacier) -> GlacierArrays:
     whole = glacier.grid
     grid = Cells(whole.nx, whole.ny, np.asarray(whole.dx, float), np.asarray(whole.dy, float))
     inputs = fixed_values(model, glacier)
-    bed, thickness = localized((glacier.bed, glacier.thickness), glacier.rgi_id)
+    bed, thickness = for_one_glacier((glacier.bed, glacier.thickness), glacier.rgi_id)
     return GlacierArrays(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)

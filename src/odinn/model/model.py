@@ -44,11 +44,11 @@ class Model(eqx.Module):
         >>> [slot.path for slot in Model(mass_balance=None).slots().values()]
         ['flow.A', 'flow.C', 'flow.n', 'flow.p', 'flow.q']
         """
-        found: dict[str, LocatedSlot] = {}
+        slots: dict[str, LocatedSlot] = {}
         for part, owner in (("flow", self.flow), ("mass_balance", self.mass_balance)):
             if owner is not None:
-                found |= {slot.path: slot for slot in slots_of(owner, part)}
-        return found
+                slots |= {slot.path: slot for slot in slots_of(owner, part)}
+        return slots
 
     @property
     def ice_density(self) -> float:
@@ -60,16 +60,16 @@ def known_slots() -> dict[str, Slot]:
     """What is known of every number that a flow or a balance may have, by path, also of classes of
     one's own; of a path that several declare, what the first says.
     """
-    found: dict[str, Slot] = {}
+    slots: dict[str, Slot] = {}
     for part, kind in (("flow", AbstractFlow), ("mass_balance", AbstractMassBalance)):
         for owner in _descendants(kind):
             for name, described in declared(owner).items():
-                found.setdefault(f"{part}.{name}", described)
-    return found
+                slots.setdefault(f"{part}.{name}", described)
+    return slots
 
 
 def _descendants(kind: type) -> Iterator[type]:
     below: list[type] = kind.__subclasses__()
-    for own in below:
-        yield own
-        yield from _descendants(own)
+    for module in below:
+        yield module
+        yield from _descendants(module)

@@ -4,7 +4,7 @@ where it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from odinn.glacier import Glacier
 from odinn.model.model import known_slots
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.input_base import AbstractInput
+from odinn.physics.laws.pretraining import Formula
 from odinn.physics.laws.samples import samples
 
 _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
@@ -39,9 +40,9 @@ _SHARES: Final = (0.5, 0.9)  # of the data inside a contour of density
 def law(
     law: AbstractLaw,
     glaciers: Glacier | Sequence[Glacier] | None = None,
-    truth: Callable[..., Any] | None = None,
+    truth: Formula | None = None,
     ax: Axes | None = None,
-    initial: Callable[..., Any] | None = None,
+    initial: Formula | None = None,
     *,
     label: str = "value of the law",
 ) -> Axes:
@@ -76,12 +77,12 @@ def law(
     listed = (
         [] if glaciers is None else [glaciers] if isinstance(glaciers, Glacier) else list(glaciers)
     )
-    found = (
+    values = (
         np.concatenate([samples(law.inputs, g) for g in listed], axis=1)
         if listed
         else np.empty((count, 0))
     )
-    ranges = [_range(law, k, found[k]) for k in range(count)]
+    ranges = [_range(law, k, values[k]) for k in range(count)]
     slots = known_slots()
     if label in slots:
         label = slots[label].axis_label
@@ -89,19 +90,19 @@ def law(
         size = (5.6, 4.2) if count == 1 else (6.0 if truth is None else 11.0, 4.6)
         ax = Figure(figsize=size, layout="constrained").subplots()
     if count == 1:
-        _curves(ax, law, truth, initial, ranges[0], found[0], label)
+        _curves(ax, law, truth, initial, ranges[0], values[0], label)
     else:
-        _maps(ax, law, truth, ranges, found, label)
+        _maps(ax, law, truth, ranges, values, label)
     return ax
 
 
-def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:
+def _range(law: AbstractLaw, k: int, values: np.ndarray) -> tuple[float, float]:
     """What of an input is drawn: the data and what the law is scaled to, or what the input itself
     says.
     """
     ends = [*(law.range_of(k) or ())]
-    if found.size:
-        ends += [found.min(), found.max()]
+    if values.size:
+        ends += [values.min(), values.max()]
     if not ends:
         raise InputError(
             f"plot.law: the range of '{law.inputs[k].label}' is not known: give glaciers="
@@ -113,18 +114,18 @@ def _range(law: AbstractLaw, k: int, found: np.ndarray) -> tuple[float, float]:
 def _curves(
     ax: Axes,
     law: AbstractLaw,
-    truth: Any,
-    initial: Any,
+    truth: Formula | None,
+    initial: Formula | None,
     span: tuple[float, float],
-    found: np.ndarray,
+    values: np.ndarray,
     label: str,
 ) -> None:
     x = np.linspace(*span, _POINTS[1])
     value = np.asarray(law(x))
-    if found.size:
-        for low, high in ((span[0], found.min()), (found.max(), span[1])):
+    if values.size:
+        for low, high in ((span[0], values.min()), (values.max(), span[1])):
             ax.axvspan(low, high, color=_PALE, linewidth=0, zorder=0)
-        _strip(ax, found, span)
+        _strip(ax, values, span)
     if initial is not None:
         ax.plot(
             x,
@@ -146,15 +147,15 @@ def _curves(
         ax.legend(frameon=False, fontsize=8)
 
 
-def _strip(ax: Axes, found: np.ndarray, span: tuple[float, float]) -> None:
+def _strip(ax: Axes, values: np.ndarray, span: tuple[float, float]) -> None:
     """Above the axes: how often a value occurs, or, of a few different values, a mark for each."""
     above = make_axes_locatable(ax).append_axes("top", size="14%", pad=0.06, sharex=ax)
-    distinct = np.unique(found)
+    distinct = np.unique(values)
     if distinct.size <= _FEW:
         above.vlines(distinct, 0.0, 1.0, color=_BLUE, linewidth=1.2)
         above.set_ylim(0.0, 1.0)
     else:
-        above.hist(found, bins=_BINS, range=span, color=_GREY)
+        above.hist(values, bins=_BINS, range=span, color=_GREY)
     above.set_yticks([])
     above.set_ylabel("data", fontsize=8, rotation=0, ha="right", va="center")
     above.tick_params(axis="x", labelbottom=False)
@@ -165,9 +166,9 @@ def _strip(ax: Axes, found: np.ndarray, span: tuple[float, float]) -> None:
 def _maps(
     ax: Axes,
     law: AbstractLaw,
-    truth: Any,
+    truth: Formula | None,
     ranges: Sequence[tuple[float, float]],
-    found: np.ndarray,
+    values: np.ndarray,
     label: str,
 ) -> None:
     x, y = np.meshgrid(*(np.linspace(*span, _POINTS[2]) for span in ranges))
@@ -187,26 +188,19 @@ def _maps(
         true = _values(truth, x, y)
         # Colours are for where the data are: far away from them law and truth may differ by
         # anything.
-        near, near_true = (
-            (np.asarray(law(*found)), _values(truth, *found)) if found.shape[1] else (value, true)
-        )
+        near, near_true = value, true
+        if values.shape[1]:
+            near, near_true = np.asarray(law(*values)), _values(truth, *values)
         if log:
             widest = _widest(np.log(near / near_true), least=np.log(1.05))
-            _map(
-                panels[1],
-                x,
-                y,
-                value / true,
-                cm.vik,
-                LogNorm(np.exp(-widest), np.exp(widest)),
-                "law / truth",
-            )
+            ends = LogNorm(np.exp(-widest), np.exp(widest))
+            _map(panels[1], x, y, value / true, cm.vik, ends, "law / truth")
         else:
             widest = _widest(near - near_true, least=1e-3 * float(np.ptp(value)) or 1.0)
             _map(panels[1], x, y, value - true, cm.vik, Normalize(-widest, widest), "law − truth")
     for panel in panels:
-        if found.shape[1]:
-            _contours(panel, ranges, found)
+        if values.shape[1]:
+            _contours(panel, ranges, values)
         panel.set(
             xlim=ranges[0],
             ylim=ranges[1],
@@ -236,11 +230,11 @@ def _widest(difference: np.ndarray, least: float) -> float:
     return max(float(np.percentile(np.abs(difference[np.isfinite(difference)]), 98)), float(least))
 
 
-def _contours(ax: Axes, ranges: Sequence[tuple[float, float]], found: np.ndarray) -> None:
+def _contours(ax: Axes, ranges: Sequence[tuple[float, float]], values: np.ndarray) -> None:
     """Lines around shares of the data where they are densest, and a veil over what none of them is
     near.
     """
-    counts, *edges = np.histogram2d(found[0], found[1], bins=_BINS, range=ranges)
+    counts, *edges = np.histogram2d(values[0], values[1], bins=_BINS, range=ranges)
     wide = np.pad(counts, 3)  # so that lines close where data meet the end of a range
     density = gaussian_filter(wide, 1.0)
     middles = []
@@ -265,7 +259,7 @@ def _is_log(law: AbstractLaw, value: np.ndarray) -> bool:
     )
 
 
-def _values(formula: Any, *x: np.ndarray) -> np.ndarray:
+def _values(formula: Formula, *x: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.asarray(formula(*x), float), x[0].shape)
 
 

@@ -68,7 +68,7 @@ def inversion(
     >>> odinn.plot.inversion(fit)["history"].savefig("history.png")  # doctest: +SKIP
     """
     figures = {"history": history(fit)}
-    settled = [glacier.settled() for glacier in fit.glaciers]
+    settled = [glacier.without_parameters() for glacier in fit.glaciers]
     for path, slot in learned_slots(fit.model).items():
         if isinstance(slot.value, AbstractLaw) and len(slot.value.inputs) <= 2:
             first = None if start is None else start[0].slots()[path].value
@@ -86,7 +86,7 @@ def inversion(
 
 def modelled(fit: Inversion, model: Model, start: Glacier, dates: dict[str, float]) -> Fields:
     """What a model makes of a glacier at dates of data, by kind, run as in an inversion."""
-    glacier, (t0, _) = start.settled(), fit.period
+    glacier, (t0, _) = start.without_parameters(), fit.period
     options: dict[str, Any] = {"progress": False} | fit.options
     fields = {}
     for kind, date in dates.items():
@@ -114,7 +114,7 @@ def _of_glacier(
     fit: Inversion, start: Glacier, end: Glacier, before: Fields, after: Fields
 ) -> dict[str, Figure]:
     """Maps of a glacier by name: fields that were learned, and data beside the model."""
-    glacier = end.settled()
+    glacier = end.without_parameters()
     figures: dict[str, Figure] = {}
     for path, slot in learned_slots(fit.model).items():
         field = _field(slot, glacier)
@@ -123,7 +123,7 @@ def _of_glacier(
     if start is not end and (
         isinstance(end.thickness, Parameter) or isinstance(end.bed, Parameter)
     ):
-        figures["learned_thickness"] = geometry_map(start.settled(), glacier)
+        figures["learned_thickness"] = geometry_map(start.without_parameters(), glacier)
     for kind, field in after.items():
         observed = getattr(end.observations, _OBSERVED[kind])
         if observed is not None and np.shape(observed)[-2:] == glacier.grid.shape:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Num
 
 from odinn.constants import DAYS_PER_YEAR
-from odinn.dates import decimal_year
+from odinn.dates import Date, decimal_year
 from odinn.errors import InputError, of_glacier
 from odinn.results.simulation import Simulation
 from odinn.results.variables import FIELD, VARIABLES, Variable
@@ -34,7 +34,7 @@ _DAY: Final = 1 / DAYS_PER_YEAR
 
 
 def to_geotiff(
-    source: Simulation | xr.Dataset, field: str, path: str | Path, at: Any = None
+    source: Simulation | xr.Dataset, field: str, path: str | Path, at: Date | None = None
 ) -> Path:
     """Write one field of a result as a GeoTIFF with its projection, one band, north up.
 
@@ -82,7 +82,7 @@ def to_geotiff(
     return path
 
 
-def _values(ds: xr.Dataset, field: str, at: Any) -> Num[np.ndarray, "ny nx"]:
+def _values(ds: xr.Dataset, field: str, at: Date | None) -> Num[np.ndarray, "ny nx"]:
     """Single precision with NaN for nodata, or uint8 for the mask."""
     name = str(ds.attrs.get("rgi_id", "result"))
     if not {"thickness", "decimal_year", "x", "y"} <= set(ds.variables):
@@ -109,7 +109,7 @@ def _values(ds: xr.Dataset, field: str, at: Any) -> Num[np.ndarray, "ny nx"]:
     return np.where(ice | (field in _GROUND), values, np.nan).astype(np.float32)
 
 
-def _index(years: Float[np.ndarray, " T"], at: Any, name: str) -> int:
+def _index(years: Float[np.ndarray, " T"], at: Date | None, name: str) -> int:
     """Which of the saved times is asked for; the last by default."""
     if at is None:
         return len(years) - 1

@@ -22,7 +22,9 @@ _AT_END: Final = ("snow_bucket",)  # of the water: a state, where the others are
 _MEAN: Final = ("on_area", "off_area")
 
 
-def series(run: Evolution, water: Hydrology | None = None, domain: Domain = None) -> xr.Dataset:
+def series_of_run(
+    run: Evolution, water: Hydrology | None = None, domain: Domain = None
+) -> xr.Dataset:
     """Numbers at each saved time, and water by month where it was recorded.
 
     Args:

@@ -192,9 +192,9 @@ class Simulation(eqx.Module):
         Args:
             domain: see :meth:`odinn.results.hydrology.Hydrology.series`.
         """
-        from odinn.results.series import series
+        from odinn.results.series import series_of_run
 
-        return series(self._evolution, self.hydrology, domain)
+        return series_of_run(self._evolution, self.hydrology, domain)
 
     def annual(
         self,

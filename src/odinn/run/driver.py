@@ -15,8 +15,8 @@ import numpy as np
 
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
-from odinn.dates import MONTH
-from odinn.errors import InputError, OdinnError, refuse_traced
+from odinn.dates import MONTH, Date
+from odinn.errors import InputError, OdinnError, one_of, refuse_traced
 from odinn.glacier import Glacier
 from odinn.model.binding import bind
 from odinn.model.model import Model
@@ -41,16 +41,16 @@ _STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
 
 
 @overload
-def simulate(model: Model, glacier: Glacier, t0: Any, t1: Any, **options: Any) -> Simulation: ...
+def simulate(model: Model, glacier: Glacier, t0: Date, t1: Date, **options: Any) -> Simulation: ...
 @overload
 def simulate(
-    model: Model, glacier: Sequence[Glacier], t0: Any, t1: Any, **options: Any
+    model: Model, glacier: Sequence[Glacier], t0: Date, t1: Date, **options: Any
 ) -> list: ...
 def simulate(
     model: Model,
     glacier: Glacier | Sequence[Glacier],
-    t0: Any,
-    t1: Any,
+    t0: Date,
+    t1: Date,
     *,
     save_every: float = MONTH,
     stepper: AbstractStepper | None = None,
@@ -98,8 +98,7 @@ def simulate(
     glaciers = [glacier] if isinstance(glacier, Glacier) else list(glacier)
     if not glaciers:
         raise InputError("simulate: the list of glaciers is empty")
-    if on_error not in ("raise", "keep"):
-        raise InputError(f"on_error={on_error!r}: expected 'raise' or 'keep'")
+    one_of("on_error", on_error, ("raise", "keep"))
     if initial is not None and not single:
         text = "initial= belongs to one glacier; run a list glacier by glacier to continue states"
         raise InputError(f"simulate: {text}")
@@ -119,7 +118,8 @@ def simulate(
     for position, one in enumerate(glaciers):
         try:
             steps = replay_of(replay, one, position, len(glaciers))
-            results.append(run_one(model, one.settled(), settings, initial, steps, progress))
+            plain = one.without_parameters()
+            results.append(run_one(model, plain, settings, initial, steps, progress))
         except OdinnError as error:
             if single or on_error == "raise":
                 raise

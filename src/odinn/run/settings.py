@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 
 import equinox as eqx
 
-from odinn.dates import MONTH, decimal_year
+from odinn.dates import MONTH, Date, decimal_year
 from odinn.errors import InputError, one_of, whole
 from odinn.physics.balance.base import Coupling
 from odinn.stepping.interface import AbstractStepper
@@ -60,8 +60,8 @@ def _with_all_numbers(stepper: AbstractStepper) -> str:
 
 
 def settings_of(
-    t0: Any,
-    t1: Any,
+    t0: Date,
+    t1: Date,
     *,
     save_every: float | None = MONTH,
     stepper: AbstractStepper | None = None,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import PyTree
 
-from odinn.stepping.integrate import Run, Stepping, run_windows
+from odinn.stepping.integrate import Run, Stepping, integrate_windows
 from odinn.stepping.interface import AbstractStepper, AbstractSystem, Pullback, Rates, Scalar, Step
 from odinn.stepping.steps import Limits, Record, Replay, as_replay
 
@@ -46,7 +46,7 @@ def snapshots(
     """
     if limits is None:
         how = Stepping(stepper, capacity, max_steps, bounds)
-        run = run_windows(system, state, windows, how, replay)
+        run = integrate_windows(system, state, windows, how, replay)
         return _at_ends(run, keep), run.record
     how = Stepping(stepper, capacity, max_steps)
     return _snapshots((system, state), _Course(windows, keep, how, replay, limits))
@@ -77,7 +77,7 @@ class _Course(NamedTuple):
 
     def run(self, start: tuple[AbstractSystem, PyTree]) -> Run:
         """From a system and its state."""
-        return run_windows(*start, self.windows, self.how, self.replay)
+        return integrate_windows(*start, self.windows, self.how, self.replay)
 
 
 @eqx.filter_custom_vjp

@@ -87,7 +87,8 @@ def integrate(
         stepper: method and step-size rule.
         capacity: length of the record of steps.
         max_steps: attempted steps after which a window is given up (status ``OUT_OF_STEPS``).
-        replay: steps to repeat instead of choosing them; nothing is then rejected.
+        replay: steps to repeat instead of choosing them; one that has become too long ends the run
+            (status ``TOO_COARSE``).
         bounds: static limits on (steps per window, stages per step), for reverse-mode
             differentiation of a replay.
 
@@ -96,11 +97,11 @@ def integrate(
         steps.
     """
     how = Stepping(stepper, capacity, max_steps, bounds)
-    run = run_windows(system, state, windows, how, replay)
+    run = integrate_windows(system, state, windows, how, replay)
     return run.state, run.reports, run.record
 
 
-def run_windows(
+def integrate_windows(
     system: AbstractSystem, state: PyTree, windows: PyTree, how: Stepping, replay: Replay | None
 ) -> Run:
     """What :func:`integrate` returns, and the states at the starts of the windows."""

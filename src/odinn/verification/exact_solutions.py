@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -19,11 +19,12 @@ import numpy as np
 
 from odinn.constants import WATER_DENSITY
 from odinn.glacier import Glacier
-from odinn.grid import Array, Cell, Grid, Scalar
+from odinn.grid import Array, Cell, Grid
 from odinn.physics.balance.base import AbstractMassBalance, Frequency, Rates
 from odinn.physics.balance.temperature_index import net_rates
 from odinn.physics.flow.power import power
 from odinn.physics.flow.sia import SIA2D
+from odinn.stepping.interface import Scalar
 
 
 class AbstractDome(eqx.Module):
@@ -42,11 +43,11 @@ class AbstractDome(eqx.Module):
     gravity: eqx.AbstractVar[float]
 
     @abc.abstractmethod
-    def thickness(self, r: Array, t: Any) -> Array:
+    def thickness(self, r: Array, t: Scalar) -> Array:
         """H, m."""
 
     @abc.abstractmethod
-    def balance(self, r: Array, t: Any) -> Array:
+    def balance(self, r: Array, t: Scalar) -> Array:
         """The surface mass balance under which H is exact, m of ice per year."""
 
     @property
@@ -59,14 +60,14 @@ class AbstractDome(eqx.Module):
         """The flow that this solves."""
         return SIA2D(A=self.A, n=self.n, ice_density=self.ice_density, gravity=self.gravity)
 
-    def divergence(self, r: Array, t: Any) -> Array:
+    def divergence(self, r: Array, t: Scalar) -> Array:
         """Divergence of the flux, (1/r) d(r q)/dr, m yr⁻¹, by automatic differentiation; for 0 < r
         < margin.
         """
         flux, change = with_derivative(lambda s: self.flux(s, t), jnp.asarray(r, float))
         return flux / r + change
 
-    def flux(self, r: Array, t: Any) -> Array:
+    def flux(self, r: Array, t: Scalar) -> Array:
         """Outward volume flux per unit width, q = −Γ Hⁿ⁺² |∂H/∂r|ⁿ⁻¹ ∂H/∂r, m² yr⁻¹."""
         height, slope = with_derivative(lambda s: self.thickness(s, t), jnp.asarray(r, float))
         return (
@@ -121,22 +122,22 @@ class Halfar(AbstractDome):
             / self.height ** (2 * n + 1)
         )
 
-    def thickness(self, r: Array, t: Any) -> Array:
+    def thickness(self, r: Array, t: Scalar) -> Array:
         """H, m; 0 at t = 0, and beyond the margin."""
         age = jnp.where(t > 0, t, self.start) / self.start
         inside = 1.0 - (age**-self.beta * jnp.asarray(r) / self.radius) ** ((self.n + 1.0) / self.n)
         shape = jnp.where(inside > 0, inside, 1.0) ** (self.n / (2.0 * self.n + 1.0))
         return jnp.where((inside > 0) & (t > 0), self.height * age**-self.alpha * shape, 0.0)
 
-    def balance(self, r: Array, t: Any) -> Array:
+    def balance(self, r: Array, t: Scalar) -> Array:
         """λH/t, m of ice per year; 0 at t = 0."""
         return self.growth * self.thickness(r, t) / jnp.where(t > 0, t, 1.0)
 
-    def margin(self, t: Any) -> Any:
+    def margin(self, t: Scalar) -> Array:
         """Radius of the margin, m."""
         return self.radius * (t / self.start) ** self.beta
 
-    def surface_speed(self, r: Array, t: Any) -> Array:
+    def surface_speed(self, r: Array, t: Scalar) -> Array:
         """Outward speed at the surface, m yr⁻¹, 0 beyond the margin.
 
         Similarity makes the depth-mean speed β r/t; creep is (n+2)/(n+1) times as fast at the
@@ -166,7 +167,7 @@ class OscillatingDome(AbstractDome):
     amplitude: float = 200.0
     period: float = 5000.0
 
-    def thickness(self, r: Array, t: Any) -> Array:
+    def thickness(self, r: Array, t: Scalar) -> Array:
         """H, m; 0 beyond the margin."""
         k = 1.0 / self.n
         exponent = self.n / (2.0 * self.n + 2.0)
@@ -183,7 +184,7 @@ class OscillatingDome(AbstractDome):
         )
         return jnp.where(positive, steady, 0.0) + jnp.where((s > 0.3) & (s < 0.9), wave, 0.0)
 
-    def balance(self, r: Array, t: Any) -> Array:
+    def balance(self, r: Array, t: Scalar) -> Array:
         """∂H/∂t + (1/r) d(r q)/dr of the exact H, m of ice per year.
 
         The formula is singular at the dome and at the margin, its limits are finite: it is taken 1

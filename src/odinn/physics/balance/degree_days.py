@@ -68,7 +68,7 @@ def _sums_over_days(
     own.
     """
 
-    def add(i: Any, sums: tuple[Cell, Cell]) -> tuple[Cell, Cell]:
+    def add(i: Array, sums: tuple[Cell, Cell]) -> tuple[Cell, Cell]:
         _, degrees, snow = _day(thresholds, days[i], height, bias)
         return sums[0] + degrees, sums[1] + snow
 
@@ -84,7 +84,7 @@ def _sums_over_days_jvp(thresholds: tuple, at: tuple, along: tuple) -> tuple[tup
     (days, height, bias), (_, rise, warming) = at, along
     melt, solid, liquid = thresholds
 
-    def add(i: Any, sums: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    def add(i: Array, sums: tuple[Cell, ...]) -> tuple[Cell, ...]:
         temp, degrees, snow = _day(thresholds, days[i], height, bias)
         _, precip, gradient = days[i]
         melts = jnp.where(temp > melt, 1.0, 0.0)

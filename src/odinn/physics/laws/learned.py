@@ -4,8 +4,8 @@ anything is observed.
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Sequence
+from typing import Literal, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from odinn.grid import Array
 from odinn.numbers.slot import Scale
 from odinn.physics.laws.base import AbstractLaw, Ranges, scaled
 from odinn.physics.laws.input_base import AbstractInput
-from odinn.physics.laws.pretraining import fitted, misfit
+from odinn.physics.laws.pretraining import Formula, fitted, misfit
 
 Law = TypeVar("Law", bound="AbstractLearnedLaw")
 
@@ -53,7 +53,7 @@ class AbstractLearnedLaw(AbstractLaw):
 
     def fit_to(
         self,
-        formula: Callable[..., Any],
+        formula: Formula,
         glaciers: Glacier | Sequence[Glacier] | None = None,
         *,
         steps: int = 300,
@@ -90,9 +90,7 @@ class AbstractLearnedLaw(AbstractLaw):
         """
         return fitted(_bound_to(self, glaciers), formula, steps, tolerance, outside)
 
-    def misfit(
-        self, formula: Callable[..., Any], outside: Literal["raise", "clip"] = "raise"
-    ) -> float:
+    def misfit(self, formula: Formula, outside: Literal["raise", "clip"] = "raise") -> float:
         """Root-mean-square difference to a formula (or law) over the inputs' ranges.
 
         Of natural logarithms for scale="log" (0.01 is one percent), else as a fraction of high −

@@ -50,7 +50,7 @@ def fitted(law: Law, formula: Formula, steps: int, tolerance: float, outside: st
     """A bound law with weights fitted to a formula; see :meth:`AbstractLearnedLaw.fit_to`."""
     points, target = _data(law, formula, outside)
     weights = _least_squares(law, points, target, steps)
-    law = eqx.tree_at(lambda own: own.weights, law, weights)
+    law = eqx.tree_at(lambda old: old.weights, law, weights)
     remaining = _distance(law, points, target)
     if not remaining <= tolerance:
         measure = "of logarithms" if law.scale == "log" else "as a fraction of high − low"
@@ -146,9 +146,9 @@ def _least_squares(law: BoundedLaw, points: Points, target: Array, steps: int) -
     @jax.jit
     @jax.value_and_grad
     def loss(flat: jax.Array) -> Array:
-        own: Any = eqx.tree_at(lambda tree: tree.weights, law, unravel(flat))
-        return jnp.mean((_share(own, own.evaluate(*points)) - target) ** 2)
+        trial: Any = eqx.tree_at(lambda tree: tree.weights, law, unravel(flat))
+        return jnp.mean((_share(trial, trial.evaluate(*points)) - target) ** 2)
 
     options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 0.0, "gtol": _FLAT}
-    found = minimize(loss, np.asarray(start), jac=True, method="L-BFGS-B", options=options)
-    return unravel(jnp.asarray(found.x))
+    result = minimize(loss, np.asarray(start), jac=True, method="L-BFGS-B", options=options)
+    return unravel(jnp.asarray(result.x))

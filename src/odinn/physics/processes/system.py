@@ -117,8 +117,8 @@ class System(AbstractSystem):
         seen = self.domain.interior & (y.thickness > 0)
         thickness = jnp.where(seen, y.thickness, 0.0)
         rates = [
-            process.tendency(self.domain, own, t, thickness)
-            for process, own in zip(self.processes, held, strict=True)
+            process.tendency(self.domain, part, t, thickness)
+            for process, part in zip(self.processes, held, strict=True)
         ]
         change = total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
         # Bounds add up: the spectral radius of a sum is at most the sum of the radii.
@@ -133,9 +133,9 @@ class System(AbstractSystem):
         rates, _ = self.tendency(held, t, y)
         bare = y.thickness <= 0
         thickness = rates.thickness
-        for process, own, unknowns in zip(self.processes, held, y.of_processes, strict=True):
+        for process, part, unknowns in zip(self.processes, held, y.of_processes, strict=True):
             if unknowns is None:  # of a year at its rate
-                melt, _ = process.settle(self.domain, own, jnp.ones(()), None, None)
+                melt, _ = process.settle(self.domain, part, jnp.ones(()), None, None)
                 thickness = (
                     thickness if melt is None else jnp.where(bare, thickness + melt, thickness)
                 )
@@ -173,8 +173,8 @@ class System(AbstractSystem):
         thickness = y.thickness
         turnovers = []
         for i, process in enumerate(self.processes):
-            own = None if tally is None else tally.of_processes[i]
-            thickness, turnover = process.end(self.domain, window, held[i], thickness, own)
+            sums = None if tally is None else tally.of_processes[i]
+            thickness, turnover = process.end(self.domain, window, held[i], thickness, sums)
             if turnover is not None:
                 turnovers.append(turnover)
         ledger = edge = None
@@ -182,8 +182,8 @@ class System(AbstractSystem):
             edge = self.edge.close(self.domain, tally.edge)
             ledger = closed(turnovers, edge.deficit)
         extras: dict[str, PyTree] = {}
-        for process, own in zip(self.processes, held, strict=True):
-            extras |= process.record(state, own, ledger)
+        for process, part in zip(self.processes, held, strict=True):
+            extras |= process.record(state, part, ledger)
         # windows of length zero fill up the last call of a run: nothing happens in them
         for field in self.fields:
             if field.restart == "zero":
