@@ -124,10 +124,7 @@ def test_the_readmes_python_for_a_glacier_of_ones_own_runs(data, tmp_path, monke
     block = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
     (tmp_path / "argentiere.nc").symlink_to(data / "glaciers" / "argentiere_RGI60-11.03638.nc")
     monkeypatch.chdir(tmp_path)
-    scope: dict = {
-        "odinn": odinn,
-        "model": odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex(precip_factor=2.5)),
-    }
+    scope: dict = {"odinn": odinn}
     exec(block, scope)
     assert float(scope["model"].mass_balance.melt_factor) == pytest.approx(3.885e-3, rel=1e-3)
     assert "constant" in str(scope["future"].climate)
