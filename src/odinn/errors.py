@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +20,9 @@ class OdinnError(Exception):
 
 class InputError(OdinnError, ValueError):
     """Input that cannot be used: the message says which, what was found, and what to do."""
+
+
+Fail = Callable[[str], InputError]  # a message becomes an error that names the file or glacier
 
 
 class ClimateError(InputError):
@@ -45,6 +51,15 @@ def refuse_traced(tree: Any, what: str) -> None:
             "reports on the host. odinn.objective(model, glaciers, loss, period).prepare() has "
             "pure functions for them: value, gradient, residuals"
         )
+
+
+def warn(message: object) -> None:
+    """Warn, in the words of a text or an error, at the line of the user's code that led here."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] == "odinn":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(str(message), stacklevel=level)
 
 
 def of_glacier(rgi_id: str, message: str) -> str:

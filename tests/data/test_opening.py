@@ -207,7 +207,7 @@ BAD = [
     ),
     (
         lambda d: broken(d, thickness_consensus=((5, 5), -3.0)),
-        "negative thickness in 1 cells .lowest -3 m.",
+        "thickness_consensus is -3 m in 1 cells .first at row 5, column 5.; expected 0 to 5000 m",
     ),
     (
         lambda d: broken(d, thickness_consensus=((0, 5), 9.0), glacier_mask=((0, 5), 1)),
@@ -268,7 +268,7 @@ def test_errors_come_with_their_field_and_are_coarsened_with_it():
     ds = xr.Dataset(
         {"velocity_obs": (("y", "x"), speed), "velocity_obs_error": (("y", "x"), error)}
     )
-    read = read_observations(ds, odinn.Grid(6, 4, 100.0, 100.0), {})
+    read = read_observations(ds, odinn.Grid(6, 4, 100.0, 100.0), InputError)
     np.testing.assert_array_equal(read.errors["speed"], error)
     several = odinn.Observations(
         speed=np.stack([speed, 2 * speed]), dates={"speed": [2000.5, 2001.5]}, errors=read.errors

@@ -276,7 +276,7 @@ BAD = {
     ),
     "not a number": (
         lambda: T(points=TABLE | {"thickness": [90.0, np.nan]}),
-        "1 of 2 in column thickness are not finite",
+        "column thickness is nan in 1 rows .first in row 1. of 2",
     ),
     "words": (
         lambda: T(points=TABLE | {"thickness": ["a", "b"]}),

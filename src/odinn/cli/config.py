@@ -48,7 +48,7 @@ MODEL: Final = {
 }
 _CLIMATE: Final = {
     "product": Key(str | None, None),  # or a file
-    **arguments(odinn.open_climate, "path", "name"),
+    **arguments(odinn.open_climate, "source", "name"),
     "scenario": Key(Literal["constant", "repeat", "random"] | None, None),
     **arguments(odinn.Climate.random, period=Key(Period | None, None)),
     **arguments(odinn.Climate.shift),

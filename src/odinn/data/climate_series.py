@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
-import warnings
+from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
-from odinn.data import products
-from odinn.data.checks import Fail, check_plausible
-from odinn.data.units import converted
-from odinn.data.whole_months import Series, check_complete, daily, monthly, step_of
-from odinn.errors import ClimateError, of_glacier
+from odinn.data import gate, products, quantities
+from odinn.data.checks import check_plausible
+from odinn.data.gate import at_times
+from odinn.data.reading import decoded
+from odinn.data.whole_months import Series, check_complete, daily, monthly, step_of, times_of
+from odinn.errors import ClimateError, Fail, of_glacier, warn
+
+# Heights of a series may stand in a variable, too; the second is CMIP's.
+_HEIGHTS: Final = ("ref_hgt", "orog")
 
 
 def climate_from_dataset(
     ds: xr.Dataset, wanted: str | xr.Dataset | None, rgi_id: str
 ) -> Climate | None:
-    """The climate series of a file: variables ``temp_daily_w5e5``, ``prcp_monthly_era5`` and the
-    like, or a dataset in OGGM's form. Without a name the first product present is taken; None if
-    there is none."""
+    """The climate series of a decoded dataset: variables ``temp_daily_w5e5``,
+    ``prcp_monthly_era5`` and the like, or a dataset in OGGM's form. Without a name the first
+    product present is taken; None if there is none."""
     if isinstance(wanted, xr.Dataset):
-        return climate_from_oggm_form(wanted, rgi_id)
+        return climate_from_oggm_form(decoded(wanted, _failing(rgi_id)), rgi_id)
     present: dict[str, str] = {}  # product: its step
     for variable in ds.data_vars:
         if match := re.fullmatch(r"temp_(daily|monthly)_(\w+)", str(variable)):
@@ -32,8 +36,7 @@ def climate_from_dataset(
     if wanted is None:
         in_order = [p for p in (*products.CLIMATE, *present) if p in present]
         if not in_order:
-            has_series = {"temp", "prcp", "time"} <= set(ds.variables)
-            return climate_from_oggm_form(ds, rgi_id) if has_series else None
+            return climate_from_oggm_form(ds, rgi_id) if has_weather(ds) else None
         wanted = in_order[0]
     product = products.climate_name(wanted)
     if product not in present:
@@ -41,44 +44,48 @@ def climate_from_dataset(
         message = f"no climate '{wanted}' in the file; available: {available}"
         raise ClimateError(of_glacier(rgi_id, message))
     suffix = f"_{present[product]}_{product}"
-    attributes = ds[f"temp{suffix}"].attrs
-    return _climate(
-        ds, suffix, rgi_id, attributes.get("ref_hgt"), product, str(attributes.get("source", ""))
-    )
+    source = str(ds[f"temp{suffix}"].attrs.get("source", ""))
+    return _climate(ds, suffix, rgi_id, product, source)
 
 
 def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None) -> Climate:
     """A series with variables time, temp (°C), prcp (kg m⁻² per step) and optionally gradient (K
-    m⁻¹), and an attribute ref_hgt (m), as OGGM writes it. Other units are converted where the
-    attribute ``units`` names one that is understood."""
-    if "temp" not in ds or "prcp" not in ds:
+    m⁻¹), and an attribute ref_hgt (m), as OGGM writes it; or tas and pr, as CMIP does. Other units
+    are converted where the attribute ``units`` names one that is understood."""
+    if not has_weather(ds):
         found = ", ".join(map(str, ds.data_vars))
-        message = f"climate dataset: found {found}; expected temp, prcp[, gradient]"
+        message = f"climate dataset: found {found}; expected temp, prcp[, gradient] or tas, pr"
         raise ClimateError(of_glacier(rgi_id, message))
     # OGGM writes "ERA5 ..." or the product's name alone
     source = str(ds.attrs.get("climate_source", ds.attrs.get("source", "")))
-    product = products.climate_name(name or (source.split()[0] if source else "climate"))
-    height = ds.attrs.get("ref_hgt", ds["temp"].attrs.get("ref_hgt"))
-    return _climate(ds, "", rgi_id, height, product, source)
+    product = products.climate_name(name or (source.split() or ["climate"])[0])
+    return _climate(ds, "", rgi_id, product, source)
 
 
-def _climate(
-    ds: xr.Dataset, suffix: str, rgi_id: str, height: float | None, product: str, source: str
-) -> Climate:
+def has_weather(ds: xr.Dataset) -> bool:
+    """Whether a dataset holds one series of temperature and precipitation."""
+    return all(_variable(ds, kind, "") is not None for kind in ("temp", "prcp"))
+
+
+def _climate(ds: xr.Dataset, suffix: str, rgi_id: str, product: str, source: str) -> Climate:
     """The climate whose variables end with a suffix."""
-    if f"prcp{suffix}" not in ds:
-        raise ClimateError(of_glacier(rgi_id, f"no variable 'prcp{suffix}' beside its temperature"))
-    times = _times(ds[f"temp{suffix}"], rgi_id)
+    fail = _failing(rgi_id)
+    temperature, precipitation = _variable(ds, "temp", suffix), _variable(ds, "prcp", suffix)
+    if temperature is None or precipitation is None:
+        raise fail(f"no variable 'prcp{suffix}' beside its temperature")
+    time = _times(ds, gate.one_dimensional(ds[temperature], fail), fail)
+    days = times_of(time).days
 
-    def values(kind: str) -> np.ndarray:
-        return _values(ds[f"{kind}{suffix}"], kind, times, rgi_id)
+    def values(kind: str, name: str) -> np.ndarray:
+        return gate.column(ds, name, quantities.WEATHER[kind], fail, days)
 
+    lapse_rate = _variable(ds, "gradient", suffix)
     return climate_from_series(
-        times,
-        values("temp"),
-        values("prcp"),
-        values("gradient") if f"gradient{suffix}" in ds else None,
-        np.nan if height is None else float(height),
+        time,
+        values("temp", temperature),
+        values("prcp", precipitation),
+        None if lapse_rate is None else values("gradient", lapse_rate),
+        _height(ds, ds[temperature], fail),
         name=product,
         rgi_id=rgi_id,
         source=source,
@@ -86,35 +93,42 @@ def _climate(
     )
 
 
-def _times(series: xr.DataArray, rgi_id: str) -> np.ndarray:
-    if series.ndim != 1:
-        raise _no_series(series, rgi_id)
-    times = series[series.dims[0]].values
-    if np.issubdtype(times.dtype, np.datetime64):
-        return times
-    try:
-        return series.indexes[series.dims[0]].to_datetimeindex().values
-    except (AttributeError, ValueError) as error:
-        message = (
-            f"{series.name}: its time is {times.dtype}, expected dates of the standard calendar"
+def _failing(rgi_id: str) -> Fail:
+    return lambda message: ClimateError(of_glacier(rgi_id, message))
+
+
+def _variable(ds: xr.Dataset, kind: str, suffix: str) -> str | None:
+    """What a kind of weather is called in a dataset."""
+    names = quantities.WEATHER[kind].names
+    return gate.find(ds, [f"{name}{suffix}" for name in names])
+
+
+def _height(ds: xr.Dataset, temperature: xr.DataArray, fail: Fail) -> float:
+    """Of the series, m; NaN where it is not said."""
+    for name in _HEIGHTS:
+        stated = temperature.attrs.get(name, ds.attrs.get(name))
+        if stated is None and name in ds.variables:
+            stated = ds[name].values
+        if stated is not None:
+            return gate.number(stated, quantities.REFERENCE_HEIGHT, name, fail)
+    return np.nan
+
+
+def _times(ds: xr.Dataset, series: xr.DataArray, fail: Fail) -> np.ndarray:
+    """When the steps of a series start, by its bounds where it has such; datetime64 or cftime."""
+    axis = series.dims[0]
+    if axis not in ds.coords:
+        raise fail(f"{series.name} has no dates along {axis}: add a coordinate {axis}")
+    time = ds[axis]
+    bounds = ds.get(str(time.attrs.get("bounds", time.encoding.get("bounds"))))
+    times = time.values if bounds is None or bounds.ndim != 2 else bounds.values.min(axis=1)
+    is_date = times.dtype.kind == "M" or (times.dtype == object and hasattr(times[0], "calendar"))
+    if not is_date or (times.dtype.kind == "M" and np.isnat(times).any()):
+        raise fail(
+            f"{series.name}: its time is {times.dtype}, expected dates: give {axis} units such as "
+            "'days since 1850-01-01' and a calendar"
         )
-        raise ClimateError(of_glacier(rgi_id, message)) from error
-
-
-def _values(series: xr.DataArray, kind: str, times: np.ndarray, rgi_id: str) -> np.ndarray:
-    """In °C, kg m⁻² per step or K m⁻¹."""
-    if series.ndim != 1:
-        raise _no_series(series, rgi_id)
-    if series.size != times.size:
-        message = f"{series.name} has {series.size} values for {times.size} times"
-        raise ClimateError(of_glacier(rgi_id, message))
-    unit = series.attrs.get("units")
-    return converted(series.values, kind, unit, times, rgi_id, str(series.name))
-
-
-def _no_series(array: xr.DataArray, rgi_id: str) -> ClimateError:
-    message = f"{array.name} has dimensions {array.dims}, expected one, time"
-    return ClimateError(of_glacier(rgi_id, message))
+    return times
 
 
 def climate_from_series(
@@ -132,7 +146,8 @@ def climate_from_series(
     """Check a series and cut it into whole months.
 
     Args:
-        time: (n,) ``datetime64``, daily or monthly, ascending without gaps.
+        time: (n,) ``datetime64`` or dates of cftime, daily or monthly, ascending without gaps in
+            their calendar.
         temp: (n,) °C at ``ref_height`` (m). precip: (n,) kg m⁻² per step.
         gradient: (n,) K m⁻¹, or one number; None takes −0.0065 K m⁻¹.
 
@@ -150,14 +165,15 @@ def climate_from_series(
     # one number may stand for all times
     lapse = DEFAULT_LAPSE_RATE if gradient is None else gradient
     series = Series(
-        time=np.asarray(time, "datetime64[ns]"),
+        time=times_of(np.asarray(time)),
         temp=temp,
         precip=np.asarray(precip, float),
         gradient=np.array(np.broadcast_to(np.asarray(lapse, float), temp.shape)),
     )
     check_complete(series, fail)
-    check_plausible(series.temp, series.gradient, series.time, fail)
-    series = _without_negative_precip(series, fail, clip=clip_negative_precip)
+    if clip_negative_precip:
+        series = _without_negative_precip(series, fail)
+    _check_ranges(series, fail)
     step = step_of(series.time, fail)
     first_month, cut = (daily if step == "daily" else monthly)(series, fail)
     return Climate(
@@ -172,14 +188,24 @@ def climate_from_series(
     )
 
 
-def _without_negative_precip(series: Series, fail: Fail, *, clip: bool) -> Series:
-    """The series, or an error; where negative values of a product are known, with 0 for them."""
+def _check_ranges(series: Series, fail: Fail) -> None:
+    where = at_times(series.time.name)
+    check_plausible(series.temp, series.gradient, fail)
+    for kind, values in (
+        ("temp", series.temp),
+        ("prcp", series.precip),
+        ("gradient", series.gradient),
+    ):
+        gate.allowed(values, quantities.WEATHER[kind], kind, fail, where)
+
+
+def _without_negative_precip(series: Series, fail: Fail) -> Series:
+    """The series of a product whose negative values are known, with 0 for them."""
     negative = series.precip < 0
     if not negative.any():
         return series
-    value, month = series.precip[negative][0], str(series.time[negative][0])[:7]
-    found = fail(f"prcp is {value:.4g} kg m-2 on {month}; precipitation cannot be negative")
-    if not clip:
-        raise type(found)(f"{found}: correct the series")
-    warnings.warn(f"{found}; set to 0 (a known value of this product)", stacklevel=4)
+    k = int(np.argmax(negative))
+    found = f"prcp is {series.precip[k]:.4g} kg m-2 on {series.time.name(k)[:7]}"
+    known = "precipitation cannot be negative; set to 0 (a known value of this product)"
+    warn(fail(f"{found}; {known}"))
     return series._replace(precip=np.maximum(series.precip, 0.0))

@@ -15,7 +15,8 @@ import yaml
 from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.climate_series import climate_from_oggm_form
-from odinn.data.netcdf import glacier_from_dataset, read_dataset
+from odinn.data.netcdf import glacier_from_dataset
+from odinn.data.reading import read_dataset
 from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 

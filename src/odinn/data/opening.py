@@ -11,7 +11,8 @@ import xarray as xr
 
 from odinn.climate import Climate
 from odinn.data import oggm
-from odinn.data.netcdf import glacier_from_dataset, read_dataset
+from odinn.data.netcdf import glacier_from_dataset
+from odinn.data.reading import read_dataset
 from odinn.data.series import is_series, open_climate
 from odinn.errors import InputError
 from odinn.glacier import Glacier

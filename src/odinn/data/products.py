@@ -19,25 +19,9 @@ OGGM_CLIMATE_SUFFIX: Final = {
 # Negative precipitation is a known value of this product (2011-11), set to 0 under a warning.
 CLIP_NEGATIVE_PRECIP: Final = ("histalp",)
 
-# In the order in which a file is searched when no thickness is named.
-THICKNESS: Final = {
-    "consensus": ("thickness_consensus", "consensus_ice_thickness"),
-    "millan": ("thickness_millan", "millan_ice_thickness"),
-    "oggm": (
-        "thickness_oggm",
-        "distributed_thickness_alt",
-        "distributed_thickness_interp",
-        "distributed_thickness",
-    ),
-    "radar": ("thickness_obs_interp",),
-    "thickness": ("thickness", "land_ice_thickness", "thk"),
-}
 # Thickness that was inverted from other data and models, so that a flow model does not keep it as
 # it is.
 ESTIMATES: Final = ("consensus", "millan", "oggm")
-SURFACE: Final = ("topo", "surface", "usurf", "surface_altitude")
-BED: Final = ("bed", "topg", "bedrock_altitude")
-MASK: Final = ("glacier_mask", "mask")
 
 
 def note(provenance: Mapping[str, str]) -> str:

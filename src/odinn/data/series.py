@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 import numpy as np
+import xarray as xr
 
 from odinn.climate import Climate
-from odinn.data import products
-from odinn.data.climate_series import (
-    climate_from_dataset,
-    climate_from_oggm_form,
-    climate_from_series,
-)
-from odinn.data.netcdf import read_dataset
-from odinn.data.units import converted
+from odinn.data import gate, quantities
+from odinn.data.climate_series import climate_from_dataset, climate_from_oggm_form, has_weather
+from odinn.data.reading import decoded, read_dataset
 from odinn.errors import ClimateError, InputError, of_glacier
 
 if TYPE_CHECKING:
@@ -27,16 +23,17 @@ _COLUMNS: Final = ("time", "temp", "prcp", "gradient")
 
 
 def open_climate(
-    path: str | Path, *, ref_height: float | None = None, name: str | None = None
+    source: str | Path | xr.Dataset, *, ref_height: float | None = None, name: str | None = None
 ) -> Climate:
-    """A daily or monthly series from a file.
+    """A daily or monthly series from a file or a dataset.
 
     Args:
-        path: CSV with columns time (ISO dates), temp (°C), prcp (kg m⁻², that is mm, per step) and
+        source: CSV with columns time (ISO dates), temp (°C), prcp (kg m⁻², that is mm, per step),
             optionally gradient (K m⁻¹; without it −0.0065); another unit stands in brackets: ``temp
             [K]``, ``prcp [m]``, ``prcp [mm/day]``. Lines that start with # are comments; ``#
-            ref_height: 2400`` gives the height. Or NetCDF with variables of these names, whose
-                ``units`` are converted, and the attribute ``ref_hgt``; or a glacier's NetCDF file.
+            ref_height: 2400`` gives the height. Or NetCDF, or a Dataset, with variables of these
+            names or those of CMIP (tas, pr), whose ``units`` and calendar are read, and the
+            attribute ``ref_hgt`` (or CMIP's orog); or a glacier's NetCDF file.
         ref_height: m, the height of the series, in place of what the file says.
         name: of the series, default the file's; for a glacier's NetCDF file the product, such as
             "w5e5".
@@ -51,15 +48,19 @@ def open_climate(
     In monthly series the days of a month are taken as normally distributed about its mean, with the
     standard deviation ``TemperatureIndex(temperature_std=3.0)`` (Calov & Greve 2005).
     """
-    path = Path(path)
+    if ref_height is not None:
+        label = "open_climate: ref_height"
+        ref_height = gate.number(ref_height, quantities.REFERENCE_HEIGHT, label, InputError)
+    if isinstance(source, xr.Dataset):
+        ds = decoded(source, ClimateError)
+        return _from_dataset(ds, "climate dataset", ref_height, name)
+    path = Path(source).expanduser()
     if not path.exists():
         raise ClimateError(f"{path}: no such climate file")
-    if ref_height is not None and not (np.isfinite(ref_height) and -500 <= ref_height <= 9000):
-        raise InputError(
-            f"{path.name}: ref_height={ref_height!r}: expected the height of the series in m"
-        )
-    if path.suffix in (".nc", ".nc4"):
-        return _from_netcdf(path, ref_height, name)
+    if path.suffix.lower() in (".nc", ".nc4"):
+        ds = read_dataset(path)
+        is_named = bool({"climate_source", "source"} & set(ds.attrs))
+        return _from_dataset(ds, path.name, ref_height, name, None if is_named else path.stem)
     return _from_csv(path, ref_height, name)
 
 
@@ -70,51 +71,50 @@ def is_series(climate: object) -> TypeGuard[str | Path]:
     )
 
 
-def _from_netcdf(path: Path, ref_height: float | None, name: str | None) -> Climate:
-    ds = read_dataset(path)
-    if {"temp", "prcp"} <= set(ds.variables):
-        # one cell of a grid keeps dimensions of length 1
-        series = ds.squeeze(drop=True)
-        if ref_height is not None:
-            series = series.assign_attrs(ref_hgt=float(ref_height))
-        is_named = bool({"climate_source", "source"} & set(ds.attrs))
-        return climate_from_oggm_form(series, path.name, name or (None if is_named else path.stem))
-    for variable in list(ds.data_vars):
-        if ref_height is not None and re.fullmatch(r"temp_(daily|monthly)_\w+", str(variable)):
-            ds[variable].attrs["ref_hgt"] = float(ref_height)
-    climate = climate_from_dataset(ds, name, path.name)
+def _from_dataset(
+    ds: xr.Dataset,
+    label: str,
+    ref_height: float | None,
+    name: str | None,
+    otherwise: str | None = None,
+) -> Climate:
+    """The climate of a decoded dataset.
+
+    Args:
+        label: what errors call it. otherwise: name of a series that bears none.
+    """
+    if ref_height is not None:
+        height = {"ref_hgt": float(ref_height)}
+        ds = ds.map(lambda array: array.assign_attrs(height), keep_attrs=True).assign_attrs(height)
+    if has_weather(ds):
+        return climate_from_oggm_form(ds, label, name or otherwise)
+    climate = climate_from_dataset(ds, name, label)
     if climate is None:
         found = ", ".join(map(str, ds.data_vars)) or "no variables"
         raise ClimateError(
-            f"{path.name}: found {found}; expected time, temp, prcp[, gradient]: rename them"
+            f"{label}: found {found}; expected time, temp, prcp[, gradient] or tas, pr: rename them"
         )
     return climate
 
 
 def _from_csv(path: Path, ref_height: float | None, name: str | None) -> Climate:
+    """A table becomes a dataset, so that it passes where those do."""
     table, units = _read_csv(path)
-    time = _dates(table["time"], path)
-    values = {}
-    for kind in ("temp", "prcp", "gradient"):
-        if kind in table:
-            numbers = _numbers(table[kind], table["time"], path)
-            values[kind] = converted(numbers, kind, units[kind], time, path.name, kind)
     height = _height_in(path) if ref_height is None else ref_height
     if height is None:
         raise _error(
             path,
             "no reference height: give ref_height= (m), or a line '# ref_height: 2400' in the file",
         )
-    return climate_from_series(
-        time,
-        values["temp"],
-        values["prcp"],
-        values.get("gradient"),
-        height,
-        name=products.climate_name(name or path.stem),
-        rgi_id=path.name,
-        source=path.name,
+    ds = xr.Dataset(
+        coords={"time": _dates(table["time"], path)},
+        attrs={"ref_hgt": height, "source": path.name},
     )
+    for kind in quantities.WEATHER:
+        if kind in table:
+            numbers = _numbers(table[kind], table["time"], path)
+            ds[kind] = ("time", numbers, {"units": units[kind] or ""})
+    return climate_from_oggm_form(ds, path.name, name or path.stem)
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, dict[str, str | None]]:

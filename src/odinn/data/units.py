@@ -1,118 +1,117 @@
-"""Units of climate series: what is understood becomes °C, kg m⁻² per step and K m⁻¹; the rest is
-refused by name.
+"""Units that files and tables state become those of odinn; what is not understood is refused by
+name. The parsing is pint's, with the words of cf_xarray for UDUNITS.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from odinn.dates import days_in_month
-from odinn.errors import ClimateError, of_glacier
+from odinn.constants import WATER_DENSITY
+from odinn.data.quantities import Quantity
+from odinn.errors import Fail
 
-_CELSIUS: Final = ("c", "°c")
-_KELVIN: Final = ("k",)
-# kg m-2 in one of these
-_WATER: Final = {"kg m-2": 1.0, "mm": 1.0, "l m-2": 1.0, "cm": 10.0, "m": 1000.0}
-_LENGTH: Final = {"m-1": 1.0, "km-1": 1e-3}
-# days in one of these
-_DAYS: Final = {"s-1": 1 / 86400, "h-1": 1 / 24, "hour-1": 1 / 24, "d-1": 1.0, "day-1": 1.0}
-_MONTH: Final = ("month-1", "mon-1", "mo-1")
-
-EXPECTED: Final = {
-    "temp": "degC or K",
-    "prcp": "kg m-2, mm, m or a rate such as kg m-2 s-1",
-    "gradient": "K m-1 or K km-1",
-}
+# OGGM writes a dash for what it does not say.
+_UNSTATED: Final = ("", "-")
+# What is no word of UDUNITS, or another unit there.
+_SPELLINGS: Final = (
+    (r"[⁻−]", "-"),
+    (r"\*\*|\^", ""),
+    # of which water a length is made
+    (r"w\.\s?e\.?|\bwe\b|(?<=m)we\b|\bwater[ _]equivalent\b|of water equivalent|of water", " "),
+    (r"(?:per |/)step", " "),
+    # that of an altitude
+    (r"\ba\.?s\.?l\.?(?!\w)|(?<=m)asl\b|above (?:mean )?sea level", " "),
+    (r"^(?:degrees?|deg)?[ _]?(?:°\s?)?c(?:elsius)?(?![a-z])", "degC"),
+    (r"^(?:degrees?|deg)?[ _]?k(?:elvin)?(?![a-z])", "K"),
+    # glaciologists' year and month
+    (r"\b(?:a|y|yr|yrs|years)(?=-?\d|\b)", "year"),
+    (r"\b(?:mon|mo|months)(?=-?\d|\b)", "month"),
+)
 
 
 def converted(
-    values: np.ndarray, kind: str, unit: str | None, time: np.ndarray, origin: str, label: str
+    values: np.ndarray,
+    stated: object,
+    quantity: Quantity,
+    label: str,
+    fail: Fail,
+    days: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Values in °C (kind "temp"), kg m⁻² per step ("prcp") or K m⁻¹ ("gradient").
+    """Values in the unit of a quantity.
 
     Args:
-        values: (n,). unit: as the file says; None or empty takes them as being in these units
-            already.
-        time: (n,) datetime64, for rates: a daily value lasts a day, a monthly one the days of its
-            month.
-        origin, label: file or glacier and variable, for errors.
+        values: (...) as they stand in the file. stated: the unit beside them; None, "" or "-" takes
+            them as being in the quantity's unit already.
+        label: the variable, for errors.
+        days: (n,) that each value of a series lasts; rates of water become amounts per step.
 
     Raises:
-        ClimateError: the unit is not understood.
+        InputError: the unit is not understood, or that of another thing.
     """
     values = np.asarray(values, float)
-    if unit is None or not str(unit).strip():
+    text = "" if stated is None else str(stated).strip()
+    if text in _UNSTATED or text == quantity.unit:
         return values
-    plain = _plain(str(unit))
-    out: np.ndarray | None
-    match kind:
-        case "temp":
-            out = _celsius(values, plain)
-        case "gradient":
-            out = _per_metre(values, plain)
-        case _:
-            out = _water_per_step(values, plain, time)
-    if out is None:
-        message = f"{label} is in {str(unit)!r}, which is not understood here; expected "
-        raise ClimateError(of_glacier(origin, f"{message}{EXPECTED[kind]}: convert it"))
-    return out
+    plain = _plain(text)
+    # As written first: K is no k. Then "KM" and "Meters".
+    for spelling in dict.fromkeys((plain, plain.lower())):
+        try:
+            return _in_unit_of(quantity, values, spelling, days)
+        except Exception:  # pint has a dozen ways to say no, some of them not its own errors
+            continue
+    message = f"{label} is in {text!r}, which is not understood here; expected {quantity.unit} or "
+    raise fail(f"{message}what can be converted to it: convert it, or correct the unit")
 
 
-def _celsius(values: np.ndarray, unit: str) -> np.ndarray | None:
-    if unit in _CELSIUS:
-        return values
-    return values - 273.15 if unit in _KELVIN else None
+def _in_unit_of(
+    quantity: Quantity, values: np.ndarray, text: str, days: np.ndarray | None
+) -> np.ndarray:
+    import cf_xarray.units  # a second, for those who need it
+
+    registry: Any = cf_xarray.units.units
+    found = registry.Quantity(values, registry.Unit(text))
+    wanted = registry.Unit(_plain(quantity.unit))
+    if quantity.is_water:
+        found = _depth(found, registry)
+        if days is None:
+            found = _per_year(found, registry)
+        else:
+            found, wanted = _per_step(found, text, days, registry), registry.Unit("mm")
+    return np.asarray(found.to(wanted).magnitude, float)
 
 
-def _per_metre(values: np.ndarray, unit: str) -> np.ndarray | None:
-    degree, _, length = unit.partition(" ")
-    if degree in _CELSIUS + _KELVIN and length in _LENGTH:
-        return values * _LENGTH[length]
-    return None
+def _depth(found: Any, registry: Any) -> Any:
+    """Water as a length, or a length per time: mass on an area is spread out."""
+    if "[mass]" in found.dimensionality:
+        return found / registry.Quantity(WATER_DENSITY, "kg m-3")
+    return found
 
 
-def _water_per_step(values: np.ndarray, unit: str, time: np.ndarray) -> np.ndarray | None:
-    if unit in _WATER:
-        return values * _WATER[unit]
-    amount, _, per = unit.rpartition(" ")
-    if amount not in _WATER:
-        return None
-    days = _days(time)
-    if per in _DAYS:
-        return values * (_WATER[amount] / _DAYS[per] * days)
+def _per_year(depth: Any, registry: Any) -> Any:
+    """An annual amount is a rate per year."""
+    if "[time]" in depth.dimensionality:
+        return depth
+    return depth / registry.Quantity(1.0, "year")
+
+
+def _per_step(depth: Any, text: str, days: np.ndarray, registry: Any) -> Any:
+    """What falls in each step."""
+    if "[time]" not in depth.dimensionality:
+        return depth
+    if "month" not in text:
+        return depth * registry.Quantity(days, "day")
     # an amount per month is one per step of a monthly series, and nothing that a day has
-    if per in _MONTH and (days > 1).all():
-        return values * _WATER[amount]
-    return None
+    if (days <= 1).any():
+        raise ValueError("a day has no amount per month")
+    return depth * registry.Quantity(1.0, "month")
 
 
-def _plain(unit: str) -> str:
-    """One spelling: 'mm/day', 'mm d**-1' and 'mm day^-1' are 'mm day-1'; what a length of water is
-    of is left out.
-    """
-    text = unit.strip().lower().translate(str.maketrans("⁻¹²", "-12"))
-    text = text.replace("**", "").replace("^", "")
-    # degrees Celsius, deg_C, kelvin: their letter
-    text = re.sub(
-        r"^(?:degrees?|deg)?[ _]?(?:(c)(?:elsius)?|(k)(?:elvin)?)(?![a-z])", r"\1\2", text
-    )
-    text = re.sub(r"w\.\s?e\.?|\bwe\b|of water equivalent|of water|(?:per |/)step", " ", text)
-    # a division becomes a negative power
-    text = re.sub(r"\s*(?:/|\bper\b)\s*([a-z]+)(\d*)", _as_power, text)
-    return " ".join(re.sub(r"[·*]", " ", text).split())
-
-
-def _as_power(match: re.Match[str]) -> str:
-    return f" {match[1]}-{match[2] or 1}"
-
-
-def _days(time: np.ndarray) -> np.ndarray:
-    """Days that each value of a daily or monthly series lasts."""
-    time = np.asarray(time, "datetime64[ns]")
-    if len(time) > 1 and np.median(np.diff(time)) < np.timedelta64(36, "h"):
-        return np.ones(len(time))
-    months = time.astype("datetime64[M]").astype(int) + 12 * 1970  # NumPy counts from 1970
-    return np.array([float(days_in_month(k)) for k in months])
+def _plain(text: str) -> str:
+    """One spelling that pint knows."""
+    text = text.translate(str.maketrans("⁰¹²³⁴·", "01234 "))
+    for pattern, word in _SPELLINGS:
+        text = re.sub(pattern, word, text, flags=re.IGNORECASE)
+    return " ".join(text.split())

@@ -5,17 +5,59 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Int
 
 from odinn.climate import DAYS, PADDING_TEMPERATURE, Step
-from odinn.data.checks import Fail
-from odinn.dates import days_in_month, month_name
+from odinn.dates import month_name
+from odinn.errors import Fail
+
+
+class Times(NamedTuple):
+    """Times of a series by its own calendar, each (n,): index of the month (12 · year + month − 1),
+    day of the month from 1 on, days that the month has, and days since the first time.
+    """
+
+    month: Int[np.ndarray, " n"]
+    day: Int[np.ndarray, " n"]
+    days_in_month: Int[np.ndarray, " n"]
+    elapsed: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.month)
+
+    def name(self, k: int) -> str:
+        """The date of a time, such as 2001-05-31."""
+        return f"{month_name(int(self.month[k]))}-{int(self.day[k]):02d}"
+
+    @property
+    def step(self) -> float:
+        """Days between times, the median: a gap may not hide it."""
+        return float(np.median(np.diff(self.elapsed))) if len(self) > 1 else 0.0
+
+    @property
+    def days(self) -> np.ndarray:
+        """Days that each value of a daily or monthly series lasts."""
+        return np.ones(len(self)) if self.step < 1.5 else self.days_in_month.astype(float)
+
+
+def times_of(time: np.ndarray) -> Times:
+    """Dates, datetime64 or of cftime, (n,)."""
+    dates = xr.DataArray(time, dims="time").dt
+    month = 12 * dates.year.values.astype(int) + dates.month.values.astype(int) - 1
+    if np.asarray(time).dtype.kind == "M":
+        elapsed = (time - time[0]) / np.timedelta64(1, "D")
+    else:
+        elapsed = np.array([moment.total_seconds() / 86400 for moment in time - time[0]])
+    return Times(
+        month, dates.day.values.astype(int), dates.days_in_month.values.astype(int), elapsed
+    )
 
 
 class Series(NamedTuple):
     """Weather at times of a day or a month: (n,) each, in the units of :class:`Climate`."""
 
-    time: np.ndarray
+    time: Times
     temp: np.ndarray
     precip: np.ndarray
     gradient: np.ndarray
@@ -28,54 +70,56 @@ def check_complete(series: Series, fail: Fail) -> None:
         raise fail(f"only {len(time)} values; at least 28 days or months are needed")
     named = (("temp", series.temp), ("prcp", series.precip), ("gradient", series.gradient))
     for label, values in named:
-        if values.shape != time.shape:
-            raise fail(f"{label} has {values.size} values for {time.size} times")
-        missing = ~np.isfinite(values)
+        if values.shape != (len(time),):
+            raise fail(f"{label} has {values.size} values for {len(time)} times")
+        missing = np.isnan(values)
         if missing.any():
-            day = str(time[missing][0])[:10]
+            day = time.name(int(np.argmax(missing)))
             raise fail(f"{label} is missing (NaN) on {day}: fill the gap or choose another product")
 
 
-def step_of(time: np.ndarray, fail: Fail) -> Step:
-    spacing = np.diff(time) / np.timedelta64(1, "D")
-    if (spacing <= 0).any():
-        raise fail(f"time does not increase at {str(time[1:][spacing <= 0][0])[:10]}")
-    # gaps are looked for later, so one may not hide the step
-    typical = float(np.median(spacing))
-    if 0.9 < typical < 1.1:
+def step_of(time: Times, fail: Fail) -> Step:
+    back = np.diff(time.elapsed) <= 0
+    if back.any():
+        raise fail(f"time does not increase at {time.name(int(np.argmax(back)) + 1)}")
+    if 0.9 < time.step < 1.1:
         return "daily"
-    if 27 < typical < 32:
+    if 27 < time.step < 32:
         return "monthly"
-    raise fail(f"the time step is {typical:g} days; expected daily or monthly values")
+    raise fail(f"the time step is {time.step:g} days; expected daily or monthly values")
 
 
 def daily(series: Series, fail: Fail) -> tuple[int, Series]:
-    """First month, and (months, 31) tables of the whole months of a daily series."""
-    days = series.time.astype("datetime64[D]")
-    gaps = np.diff(days).astype(int) != 1
+    """First month, and (months, 31) tables of the whole months of a daily series.
+
+    A month has the days of the series' calendar: 28 in a February without leap days, 30 with 360
+    days a year.
+    """
+    time = series.time
+    ends_month = time.day == time.days_in_month
+    next_day = np.where(ends_month, 1, time.day + 1)[:-1]
+    next_month = (time.month + ends_month)[:-1]
+    gaps = (time.day[1:] != next_day) | (time.month[1:] != next_month)
     if gaps.any():
-        raise fail(f"days are missing after {days[:-1][gaps][0]}")
-    months = _months_of(days)
-    first, last = int(months[0]), int(months[-1])
-    counts = np.bincount(months - first)
+        raise fail(f"days are missing after {time.name(int(np.argmax(gaps)))}")
+    first, last = int(time.month[0]), int(time.month[-1])
     # a month of which days are missing at an end of the series has no balance
-    if counts[0] != days_in_month(first):
+    if time.day[0] != 1:
         first += 1
-    if counts[-1] != days_in_month(last):
+    if not ends_month[-1]:
         last -= 1
     if last < first:
         raise fail("the series holds no complete month")
-    kept = (months >= first) & (months <= last)
-    row = months[kept] - first
-    day = (days - days.astype("datetime64[M]")).astype(int)[kept]
+    kept = (time.month >= first) & (time.month <= last)
+    row, column = time.month[kept] - first, time.day[kept] - 1
 
     def table(values: np.ndarray, unused: float) -> np.ndarray:
         out = np.full((last - first + 1, DAYS), unused)
-        out[row, day] = values[kept]
+        out[row, column] = values[kept]
         return out
 
     return first, Series(
-        time=series.time,
+        time=time,
         temp=table(series.temp, PADDING_TEMPERATURE),
         precip=table(series.precip, 0.0),
         gradient=table(series.gradient, 0.0),
@@ -84,13 +128,7 @@ def daily(series: Series, fail: Fail) -> tuple[int, Series]:
 
 def monthly(series: Series, fail: Fail) -> tuple[int, Series]:
     """First month, and the series as it is."""
-    months = _months_of(series.time)
-    gaps = np.diff(months) != 1
+    gaps = np.diff(series.time.month) != 1
     if gaps.any():
-        raise fail(f"months are missing after {month_name(months[:-1][gaps][0])}")
-    return int(months[0]), series
-
-
-def _months_of(time: np.ndarray) -> Int[np.ndarray, " n"]:
-    """Indices 12 · year + month − 1; NumPy counts months from 1970."""
-    return time.astype("datetime64[M]").astype(int) + 12 * 1970
+        raise fail(f"months are missing after {series.time.name(int(np.argmax(gaps)))[:7]}")
+    return int(series.time.month[0]), series

@@ -9,6 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from odinn.data.gate import in_rows
+from odinn.data.quantities import OBSERVED, POSITION, Quantity
 from odinn.dates import decimal_year
 from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier, PointThickness
@@ -16,6 +18,7 @@ from odinn.grid import Array
 
 _TIMES: Final = ("date", "start", "end")
 _VALUES: Final = ("value", "thickness", "speed", "vx", "vy", "elevation_change")
+_BY_COLUMN: Final = {**OBSERVED, "x": POSITION, "y": POSITION}
 _COLUMNS: Final[tuple[str, ...]] = ("x", "y", *_TIMES, "error", *_VALUES)
 
 
@@ -44,6 +47,8 @@ class Points(eqx.Module):
         if missing:
             wanted = " or ".join(dict.fromkeys((names[0], missing[0])))
             raise InputError(f"points: no column {wanted}; found {', '.join(self.columns)}")
+        for name, quantity in zip(found, names, strict=True):
+            _check_rows(self.columns[name], OBSERVED.get(quantity), name)
         return np.stack([self.columns[name] for name in found], axis=1)
 
 
@@ -76,6 +81,8 @@ def points_of(table: Any) -> Points:
             f"points: found {type(table).__name__}, expected a table with columns x, y and a value"
         )
     names = _names(table)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"points: column {', '.join(twice)} appears twice: remove or rename one")
     if not _has_position(table):
         raise InputError(
             "points: columns x and y (m, in the grid's projection) are missing; found "
@@ -88,13 +95,24 @@ def points_of(table: Any) -> Points:
     if len(set(lengths.values())) != 1 or not len(columns["x"]):
         raise InputError(f"points: columns of lengths {lengths}, expected one length > 0")
     for name, column in columns.items():
-        bad = int((~np.isfinite(column)).sum())
-        if bad:
-            raise InputError(
-                f"points: {bad} of {len(column)} in column {name} are not finite; leave those "
-                "points out"
-            )
+        _check_rows(column, _BY_COLUMN.get(name), name)
     return Points(columns)
+
+
+def _check_rows(column: np.ndarray, quantity: Quantity | None, name: str) -> None:
+    """Raise for values that cannot be, with their rows; those of no known quantity have to be
+    finite."""
+    low, high = (-np.inf, np.inf) if quantity is None else (quantity.smallest, quantity.largest)
+    wrong = ~np.isfinite(column) | (column < low) | (column > high)
+    if name == "error":
+        wrong |= column <= 0
+    if wrong.any():
+        expected = "a finite number" if quantity is None else quantity.range
+        expected = "an error above 0" if name == "error" else expected
+        raise InputError(
+            f"points: column {name} is {column[wrong][0]:g} {in_rows(wrong)} of {len(column)}; "
+            f"expected {expected}: leave those points out"
+        )
 
 
 def corners_of(points: Points, glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:

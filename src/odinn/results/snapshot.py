@@ -19,7 +19,7 @@ import xarray as xr
 
 from odinn.atomic import whole_or_nothing
 from odinn.constants import WATER_DENSITY
-from odinn.data.netcdf import read_dataset
+from odinn.data.reading import read_dataset
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.physics.state import State
