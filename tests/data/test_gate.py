@@ -11,23 +11,7 @@ import xarray as xr
 import odinn
 from odinn.data.quantities import table
 from odinn.errors import ClimateError, InputError
-
-NY, NX, DX = 12, 14, 50.0
-INSIDE = (slice(4, 8), slice(4, 9))
-
-
-def fields(**more):
-    """A sound dataset of 12 x 14 cells with 60 m of ice."""
-    ice = np.zeros((NY, NX))
-    ice[INSIDE] = 60.0
-    variables = {
-        "surface": (("y", "x"), 2500.0 + ice + np.arange(NX) * 10.0),
-        "thickness": (("y", "x"), ice),
-        "glacier_mask": (("y", "x"), (ice > 0).astype("int8")),
-    }
-    place = {"y": 5_200_000.0 - DX * np.arange(NY), "x": 500_000.0 + DX * np.arange(NX)}
-    attrs = {"rgi_id": "RGI60-99.00001", "crs": "EPSG:32632"}
-    return xr.Dataset(variables | more, place, attrs)
+from tests.data.made import DX, MONTHS, NX, NY, fields, weather
 
 
 def with_value(name, value, index=(5, 5)):
@@ -347,15 +331,6 @@ def test_ice_outside_the_outline_is_dropped_with_its_volume_said():
 # Climate.
 
 
-def weather(time, *, temp=-3.0, prcp=2.0, **units):
-    n = len(time)
-    variables = {
-        "temp": ("time", np.full(n, temp), {"units": units.get("temp", "degC")}),
-        "prcp": ("time", np.full(n, prcp), {"units": units.get("prcp", "kg m-2")}),
-    }
-    return xr.Dataset(variables, {"time": time}, {"ref_hgt": 2400.0})
-
-
 def dates(start, n, freq, calendar):
     return xr.date_range(start, periods=n, freq=freq, calendar=calendar, use_cftime=True)
 
@@ -373,7 +348,7 @@ def test_a_daily_series_is_read_by_its_calendar(calendar, february, tmp_path, no
 
 @pytest.mark.parametrize(("calendar", "february"), [("noleap", 28), ("360_day", 30)])
 def test_a_rate_lasts_the_days_of_its_calendar(calendar, february):
-    ds = weather(dates("2000-01-01", 36, "MS", calendar), prcp=3.0, prcp_unit=None)
+    ds = weather(dates("2000-01-01", 36, "MS", calendar), prcp=3.0)
     ds["prcp"].attrs["units"] = "kg m-2 day-1"
     assert odinn.open_climate(ds).precip[1] == 3.0 * february
 
@@ -421,9 +396,6 @@ def test_a_grid_of_cells_asks_for_one():
         odinn.open_climate(ds.expand_dims(lat=[46.0, 47.0]))
 
 
-MONTHS = np.arange("2000-01", "2003-01", dtype="datetime64[M]").astype("datetime64[ns]")
-
-
 def test_precipitation_a_packing_below_zero_is_zero_and_said_once():
     ds = weather(MONTHS)
     ds["prcp"][7:9] = -3e-18
@@ -449,6 +421,8 @@ def test_precipitation_a_packing_below_zero_is_zero_and_said_once():
         ),
         (lambda d: d.assign_coords(time=np.arange(36)), "its time is int64, expected dates"),
         (lambda d: d.drop_vars("time"), "temp has no dates along time"),
+        (lambda d: d.isel(time=slice(0)), "temp is empty: no times along time"),
+        (lambda d: d.isel(time=slice(1)), "temp has no dates|only 1 values|expected dates"),
     ],
 )
 def test_weather_that_cannot_be_is_refused_with_its_date(change, message):

@@ -122,6 +122,8 @@ def _times(ds: xr.Dataset, series: xr.DataArray, fail: Fail) -> np.ndarray:
     time = ds[axis]
     bounds = ds.get(str(time.attrs.get("bounds", time.encoding.get("bounds"))))
     times = time.values if bounds is None or bounds.ndim != 2 else bounds.values.min(axis=1)
+    if times.size == 0:
+        raise fail(f"{series.name} is empty: no times along {axis}")
     is_date = times.dtype.kind == "M" or (times.dtype == object and hasattr(times[0], "calendar"))
     if not is_date or (times.dtype.kind == "M" and np.isnat(times).any()):
         raise fail(
