@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odinn.dates import date_of, decimal_year, hydrological_year, month_index, month_name
+from odinn.dates import (
+    date_of,
+    decimal_year,
+    hydrological_year,
+    month_index,
+    month_name,
+    span_of_year,
+)
 from odinn.errors import InputError
 
 moments = st.datetimes(min_value=dt.datetime(1600, 1, 1), max_value=dt.datetime(2300, 1, 1))
@@ -36,9 +43,17 @@ def test_first_days_of_months_are_twelfths_of_a_year():
 def test_months_and_hydrological_years_are_labelled_as_in_the_field():
     assert month_index(2009.75) == 2009 * 12 + 9
     assert month_name(2009 * 12 + 9) == "2009-10"
-    assert hydrological_year(2009 * 12 + 9) == 2010
-    assert hydrological_year(2009 * 12 + 8) == 2009
+    assert hydrological_year(2009 * 12 + 9, 10) == 2010
+    assert hydrological_year(2009 * 12 + 8, 10) == 2009
     assert hydrological_year(2010 * 12 + 3, hydro_month=4) == 2011
+
+
+@pytest.mark.parametrize("month", [1, 4, 10, 12])
+def test_the_span_of_a_year_holds_the_months_that_bear_its_label(month):
+    start, end = span_of_year(2010, month)
+    labels = [hydrological_year(k, month) for k in range(12 * 2008, 12 * 2012)]
+    first = 12 * 2008 + labels.index(2010)
+    assert (month_index(start), month_index(end)) == (first, first + 12)
 
 
 @pytest.mark.parametrize("wrong", ["last spring", None, [2010], "2010-13-01", True])

@@ -53,7 +53,8 @@ has those without y and x. Names are OGGM's, but the unit of OGGM is kg: 1 m3 of
 
 `sim.annual("hydro")` and `sim.annual("calendar")` give the complete years of a run as an `xarray.Dataset`: the series above at
 the end of the year, water as sums. Hydrological years start in October in the north and in April in the south (`hydro_month=` for
-another month), and bear the label of the year in which they end. `sim.by_altitude(50.0, "hydro")` gives area and balance in bands
+another month; on the equator it is asked for), and bear the label of the year in which they end; `calibrate` and comparisons with
+measured balances take the same years. `sim.by_altitude(50.0, "hydro")` gives area and balance in bands
 of altitude. Both work on runs loaded with `odinn.load`, and need the ends of years among the saved times. Further variables:
 
 {by_year}

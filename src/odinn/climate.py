@@ -156,7 +156,7 @@ class Climate(eqx.Module):
 
         Args:
             period: (start, end) of the base, decimal years or dates, the end excluded: (1995, 2015)
-                is the 20 years 1995 to 2014, (2009.75, 2019.75) ten hydrological years.
+                is the 20 years 1995 to 2014, (2009.75, 2019.75) ten northern hydrological years.
 
         Raises:
             ClimateError: not whole years, or not covered by the series.
@@ -176,7 +176,8 @@ class Climate(eqx.Module):
 
         Args:
             period: see :meth:`constant`; a year starts with the month in which the period does, so
-                that (2009.75, 2019.75) keeps winters whole.
+                that (2009.75, 2019.75) keeps northern winters whole, and (2009.25, 2019.25)
+                southern ones.
             seed: another seed is another climate. What a year brings follows from seed and year
                 alone, wherever a run starts, and is the same for all glaciers with the same base
                 period.
@@ -255,8 +256,10 @@ class Climate(eqx.Module):
     def _covered(self) -> str:
         return f"{month_name(self.first_month)} to {month_name(self.last_month)}"
 
-    def complete_years(self, hydro_month: int = 10) -> list[int]:
-        """Hydrological years that the series covers, labelled by the year in which they end."""
+    def complete_years(self, hydro_month: int) -> list[int]:
+        """Years from a month (1 to 12) on that the series covers, labelled by the year in which
+        they end.
+        """
         years = [hydrological_year(int(k), hydro_month) for k in self.months]
         return [year for year in sorted(set(years)) if years.count(year) == 12]
 

@@ -105,8 +105,19 @@ def month_name(k: int) -> str:
     return f"{y:04d}-{month + 1:02d}"
 
 
-def hydrological_year(k: int, hydro_month: int = 10) -> int:
+def hydrological_year(k: int, hydro_month: int) -> int:
     """Hydrological year of month k, labelled by the year in which it ends."""
     y, month = divmod(int(k), 12)
     is_in_next = hydro_month > 1 and month + 1 >= hydro_month
     return y + int(is_in_next)
+
+
+def span_of_year(label: int, hydro_month: int) -> tuple[float, float]:
+    """(start, end), decimal years, of the hydrological year with a label.
+
+    >>> span_of_year(2010, 10), span_of_year(2010, 1)
+    ((2009.75, 2010.75), (2010.0, 2011.0))
+    """
+    # the calendar year is the one that does not start in the year before its label
+    start = label - int(hydro_month > 1) + (hydro_month - 1) / 12
+    return start, start + 1.0

@@ -13,6 +13,7 @@ import odinn
 from odinn.data.demo import rakaia
 from odinn.learning.calibration import annual_balance
 from odinn.model.velocities import velocity_of
+from odinn.results.years import first_month
 
 # RGI id: area of the inventory (km²), consensus volume (km³; Farinotti et al. 2019)
 PUBLISHED = {
@@ -105,10 +106,11 @@ def test_the_climate_balances_at_1860_m_and_knows_southern_seasons(glaciers):
     assert climate.precip[:12].sum() == 4484
     assert climate.temp[:12].argmax() == 1  # February
     assert climate.span == (1970.0, 2070.0)
+    assert first_month(ramsay) == rakaia.HYDRO_MONTH
     assert climate.complete_years(rakaia.HYDRO_MONTH)[0] == 1971  # April 1970 to March 1971
     flat = np.full(ramsay.grid.shape, rakaia.EQUILIBRIUM_LINE)
     level = odinn.Glacier("level", "", ramsay.grid, flat, 0 * flat, ramsay.mask, climate)
-    balance = annual_balance(odinn.demo_model(), level, (1970.25, 2050.25), rakaia.HYDRO_MONTH)
+    balance = annual_balance(odinn.demo_model(), level, (1970.25, 2050.25))
     assert len(balance) == 80
     # the mean is stored to 1e-4 K and the balance changes by 1 m w.e. per K
     assert np.mean(list(balance.values())) == pytest.approx(0.0, abs=2e-3)

@@ -144,6 +144,56 @@ def test_a_list_that_cannot_be_calibrated_names_the_glacier(three, targets, mess
         odinn.calibrate(START, three, targets, SPAN)
 
 
+def moved(glacier, y0, crs):
+    """The same glacier and weather elsewhere."""
+    grid = dataclasses.replace(glacier.grid, y0=y0, crs=crs)
+    return dataclasses.replace(glacier, grid=grid)
+
+
+def measured_from(glacier, month, model=START):
+    """A glacier whose annual balances, from a month (1 to 12) on, are those of a model."""
+    labels = np.array([2001, 2002, 2003])
+    first = 12 * 2000 + month - 1
+    months = monthly_balance(model, glacier, np.arange(first, first + 36))
+    record = MassBalanceRecord(labels, months.reshape(3, 12).sum(axis=1))
+    return glacier.replace(observations=odinn.Observations(mass_balance=record))
+
+
+@pytest.mark.parametrize(
+    ("y0", "crs", "month", "hydro_month"),
+    [
+        (5_200_000.0, "EPSG:32632", 10, None),
+        (5_220_000.0, "EPSG:32719", 4, None),
+        (5_220_000.0, "EPSG:2193", 4, None),
+        (0.0, "EPSG:32632", 7, 7),
+        (5_220_000.0, "", 2, 2),
+    ],
+    ids=["north", "Andes", "New Zealand", "equator", "no crs"],
+)
+def test_a_twin_measured_in_its_own_balance_years_is_met_exactly(slab, y0, crs, month, hydro_month):
+    twin = measured_from(moved(slab, y0, crs), month)
+    how = {"hydro_month": hydro_month}
+    comparison = compare_with_measurements(START, twin, (2000.0, 2004.0), **how)
+    assert comparison.years.tolist() == [2001, 2002, 2003]
+    assert comparison.rmse < 1e-12
+    wrong = odinn.Model(None, odinn.TemperatureIndex(melt_factor=6e-3, precip_factor=2.0))
+    found = odinn.calibrate(wrong, twin, **how).mass_balance.melt_factor
+    assert float(found) == pytest.approx(4e-3, rel=1e-7)  # Brent's tolerance
+
+
+def test_on_the_equator_measured_years_want_their_month_and_a_given_target_does_not(slab):
+    tropical = measured_from(moved(slab, 0.0, "EPSG:32632"), 1)
+    for ask in (
+        lambda: odinn.calibrate(START, tropical),
+        lambda: compare_with_measurements(START, tropical, (2000.0, 2004.0)),
+    ):
+        with pytest.raises(InputError, match="TEST-00.00001: .*on the equator.*hydro_month="):
+            ask()
+    assert odinn.calibrate(START, tropical, -0.4, SPAN)
+    bare = tropical.replace(observations=odinn.Observations())
+    assert compare_with_measurements(START, bare, (2000.0, 2004.0)) is None
+
+
 def test_a_learned_thickness_is_calibrated_at_its_present_surface(slab):
     thicker = slab.thickness + 30.0 * slab.mask
     learned = slab.replace(thickness=odinn.Parameter(thicker, per="cell"))

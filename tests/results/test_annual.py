@@ -30,9 +30,24 @@ def test_years_start_in_october_in_the_north_and_in_april_in_the_south(slab):
     assert first_month(slab) == 10
     assert first_month(_southern(slab)) == 4
     assert first_month(slab, "calendar") == 1
-    nowhere = dataclasses.replace(slab, grid=odinn.Grid(slab.grid.nx, slab.grid.ny, 100.0, 100.0))
-    with pytest.raises(InputError, match="hydro_month="):
-        first_month(nowhere)
+
+
+def _at(glacier, **grid):
+    return dataclasses.replace(glacier, grid=odinn.Grid(30, 24, 100.0, 100.0, **grid))
+
+
+@pytest.mark.parametrize(
+    ("grid", "why"),
+    [
+        ({}, "no crs"),
+        ({"x0": 500_000.0, "y0": 0.0, "crs": "EPSG:32632"}, "at latitude -0.01, on the"),
+        ({"x0": 310_000.0, "y0": 9_983_000.0, "crs": "EPSG:32737"}, "at latitude -0.16, on the"),
+    ],
+)
+def test_where_no_hemisphere_says_when_years_start_the_month_is_asked_for(slab, grid, why):
+    with pytest.raises(InputError, match=rf"TEST-00.00001: .*{why}.*give hydro_month="):
+        first_month(_at(slab, **grid))
+    assert first_month(_at(slab, **grid), hydro_month=1) == 1
 
 
 @pytest.mark.parametrize(

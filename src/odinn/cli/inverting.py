@@ -165,7 +165,8 @@ def _calibrated(model: Model, glaciers: list[Glacier], section: Values, say: Say
     model, vary = odinn.calibrate(model, glaciers, **section), section["vary"]
     for glacier in glaciers:
         number = float(getattr(model.mass_balance, vary)[glacier.rgi_id])
-        target, _ = measured_target(glacier, section["target"], section["period"])
+        asked = section["target"], section["period"], section["hydro_month"]
+        target, _ = measured_target(glacier, *asked)
         found = f"{vary} of {glacier.rgi_id} = {number:.4g}"
         say(f"  calibrated {found} for {target:+.3f} m w.e. yr-1")
     return model

@@ -16,7 +16,7 @@ from odinn.climate import months_between
 from odinn.dates import decimal_year
 from odinn.errors import InputError, OdinnError, of_glacier
 from odinn.glacier import Glacier
-from odinn.learning.calibration import compare_with_measurements, measured_target
+from odinn.learning.calibration import compare_with_measurements, measured_target, measured_years
 from odinn.model.model import Model
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Simulation
@@ -136,13 +136,14 @@ def _write(config: Values, sim: Simulation) -> None:
 
 def _calibrated(model: Model, glacier: Glacier, section: Values) -> Model:
     """The calibrated model; says what was found, and how the years compare with those measured."""
-    target, period = measured_target(glacier, section["target"], section["period"])
+    asked = section["target"], section["period"], section["hydro_month"]
+    target, period = measured_target(glacier, *asked)
     model = odinn.calibrate(model, glacier, **section | {"target": target, "period": period})
     vary, (start, end) = section["vary"], period
     number = f"{float(getattr(model.mass_balance, vary)):.4g}"
     over = f"{target:+.3f} m w.e. yr-1 over {start} to {end}"
     console.print(f"  calibrated {vary} = {number} for {over}")
-    comparison = compare_with_measurements(model, glacier, period)
+    comparison = compare_with_measurements(model, glacier, period, section["hydro_month"])
     if comparison is not None:
         console.print(
             f"  against {len(comparison.years)} measured years: correlation "
@@ -158,7 +159,10 @@ def _target(model: Model, glacier: Glacier, section: Values) -> str:
     if balance is None or balance.frequency != "monthly":
         message = "calibrate: needs a monthly mass balance such as TemperatureIndex"
         raise InputError(of_glacier(glacier.rgi_id, message))
-    target, (start, end) = measured_target(glacier, section["target"], section["period"])
+    asked = section["target"], section["period"], section["hydro_month"]
+    target, (start, end) = measured_target(glacier, *asked)
+    # The comparison that follows needs to know when measured years start.
+    measured_years(glacier, (start, end), section["hydro_month"])
     # An error where the climate does not cover the period.
     balance.forcing(glacier, months_between(decimal_year(start), decimal_year(end)))
     return f"{section['vary']} for {target:+.3f} m w.e. yr-1 over {start} to {end}"

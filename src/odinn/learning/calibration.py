@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 from odinn.climate import months_between
-from odinn.dates import Date, decimal_year, hydrological_year
+from odinn.dates import Date, decimal_year, hydrological_year, span_of_year
 from odinn.errors import CalibrationError, InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.binding import as_list
@@ -23,6 +23,7 @@ from odinn.numbers.conversion import for_glacier
 from odinn.numbers.slot import Number
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.laws.base import AbstractLaw
+from odinn.results.years import first_month
 
 Vary = Literal["melt_factor", "precip_factor", "temp_bias"]
 Target = float | None  # m w.e. yr⁻¹; None: what was measured
@@ -33,7 +34,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "precip_factor": (0.1, 10.0),
     "temp_bias": (-15.0, 15.0),
 }
-HYDRO_MONTH = 10
 
 
 def monthly_balance(
@@ -60,14 +60,15 @@ def monthly_balance(
 
 
 def annual_balance(
-    model: Model, glacier: Glacier, period: Period, hydro_month: int = HYDRO_MONTH
+    model: Model, glacier: Glacier, period: Period, hydro_month: int | None = None
 ) -> dict[int, float]:
     """Glacier-wide balance of the hydrological years inside a period, on fixed geometry, {year: m
-    w.e.}.
+    w.e.}; ``hydro_month`` as in :func:`calibrate`.
     """
+    first = first_month(glacier, hydro_month=hydro_month)
     months = months_between(*(decimal_year(t) for t in period))
     series = monthly_balance(model, glacier, months)
-    years = np.array([hydrological_year(k, hydro_month) for k in months])
+    years = np.array([hydrological_year(k, first) for k in months])
     # the first and the last may have lost months to the period
     complete = [y for y in np.unique(years) if (years == y).sum() == 12]
     return {int(y): float(series[years == y].sum()) for y in complete}
@@ -81,6 +82,7 @@ def calibrate(
     vary: Vary = "melt_factor",
     *,
     bounds: tuple[float, float] | None = None,
+    hydro_month: int | None = None,
 ) -> Model:
     """A model whose mean balance over a period, on a glacier's present geometry, is the target.
 
@@ -94,6 +96,9 @@ def calibrate(
             years that climate and measurements share.
         vary: the number to solve for. bounds: where to look; default melt_factor 0.5e-3 … 20e-3,
             precip_factor 0.1 … 10, temp_bias −15 … 15.
+        hydro_month: 1 to 12, in which the measured years start; default 10 in the north and 4 in
+            the south. A glacier on the equator, or whose grid has no crs, needs it for measured
+            years.
 
     Returns:
         The model with that number replaced; for a list by ``{rgi_id: number}``, beside what it held
@@ -119,7 +124,8 @@ def calibrate(
     # what is wrong with one of them is said before the first is solved
     for position, own in enumerate(glaciers):
         wanted = target[position] if isinstance(target, Sequence) else target
-        tasks.append(_task(own, for_glacier(wanted, own.rgi_id, "calibrate: target"), period))
+        one = for_glacier(wanted, own.rgi_id, "calibrate: target")
+        tasks.append(_task(own, one, period, hydro_month))
     low, high = bounds or BOUNDS[vary]
     found = {}
     for task in tasks:
@@ -141,8 +147,10 @@ class _Task(eqx.Module):
     months: np.ndarray
 
 
-def _task(glacier: Glacier, target: Target, period: Period | None) -> _Task:
-    target, period = measured_target(glacier, target, period)
+def _task(
+    glacier: Glacier, target: Target, period: Period | None, hydro_month: int | None
+) -> _Task:
+    target, period = measured_target(glacier, target, period, hydro_month)
     start, end = (decimal_year(t) for t in period)
     if not end > start:
         raise _error(
@@ -203,10 +211,10 @@ def _root(model: Model, task: _Task, vary: str, low: float, high: float) -> floa
 
 
 def measured_target(
-    glacier: Glacier, target: Target, period: Period | None
+    glacier: Glacier, target: Target, period: Period | None, hydro_month: int | None = None
 ) -> tuple[float, Period]:
     """Target and period, filled from the glacier's measured annual balances where they are not
-    given.
+    given; ``hydro_month`` as in :func:`calibrate`.
     """
     climate = glacier.climate
     # a scenario's years are not those in which the balance was measured
@@ -218,9 +226,9 @@ def measured_target(
             "with the series first and replace the climate then, or give target= and period=",
         )
     if period is None:
-        period = _measured_period(glacier)
+        period = _measured_period(glacier, hydro_month)
     if target is None:
-        measured = measured_years(glacier, period)
+        measured = measured_years(glacier, period, hydro_month)
         if not measured:
             raise _error(
                 glacier,
@@ -230,38 +238,39 @@ def measured_target(
     return float(target), period
 
 
-def _measured_period(glacier: Glacier) -> Period:
+def _measured_period(glacier: Glacier, hydro_month: int | None) -> Period:
     """From the first to the last hydrological year that climate and measurements share."""
     record = glacier.observations.mass_balance
     if record is None or glacier.climate is None:
         raise _error(
             glacier, "no measured balances: give target= (m w.e. yr-1) and period=(start, end)"
         )
-    covered = glacier.climate.complete_years(HYDRO_MONTH)
+    first = first_month(glacier, hydro_month=hydro_month)
+    covered = glacier.climate.complete_years(first)
     measured = np.asarray(record.years)[np.isfinite(record.annual)]
     shared = np.intersect1d(measured, covered)
     if not shared.size:
         raise _error(
             glacier, "climate and measured balances share no hydrological year: give period="
         )
-    # a hydrological year is labelled by its end and starts in the calendar year before
-    offset = (HYDRO_MONTH - 1) / 12
-    return int(shared[0]) - 1 + offset, int(shared[-1]) + offset
+    return span_of_year(int(shared[0]), first)[0], span_of_year(int(shared[-1]), first)[1]
 
 
 def measured_years(
-    glacier: Glacier, period: Period, hydro_month: int = HYDRO_MONTH
+    glacier: Glacier, period: Period, hydro_month: int | None = None
 ) -> dict[int, float]:
-    """Measured annual balances of the hydrological years inside a period, {year: m w.e.}."""
+    """Measured annual balances of the hydrological years inside a period, {year: m w.e.};
+    ``hydro_month`` as in :func:`calibrate`.
+    """
     record = glacier.observations.mass_balance
     if record is None:
         return {}
+    month = first_month(glacier, hydro_month=hydro_month)
     start, end = (decimal_year(t) for t in period)
-    # year y runs from month hydro_month of y - 1; the margins are for round-off
-    offset = (hydro_month - 1) / 12
     measured = {}
     for year, balance in zip(record.years, record.annual, strict=True):
-        is_inside = year - 1 + offset >= start - 1e-6 and year + offset <= end + 1e-6
+        first, last = span_of_year(int(year), month)
+        is_inside = first >= start - 1e-6 and last <= end + 1e-6  # margins for round-off
         if is_inside and np.isfinite(balance):
             measured[int(year)] = float(balance)
     return measured
@@ -294,12 +303,15 @@ class Comparison(eqx.Module):
         return float(np.std(self.measured))
 
 
-def compare_with_measurements(model: Model, glacier: Glacier, period: Period) -> Comparison | None:
+def compare_with_measurements(
+    model: Model, glacier: Glacier, period: Period, hydro_month: int | None = None
+) -> Comparison | None:
     """Annual balances on fixed geometry beside those measured; None where fewer than three years
-    are shared.
+    are shared. ``hydro_month`` as in :func:`calibrate`.
     """
-    modelled = annual_balance(model, glacier, period)
-    measured = measured_years(glacier, period)
+    measured = measured_years(glacier, period, hydro_month)
+    # without measurements it does not matter when years start
+    modelled = annual_balance(model, glacier, period, hydro_month) if measured else {}
     years = sorted(set(modelled) & set(measured))
     # the correlation of two is 1 or -1, whatever they are
     if len(years) < 3:

@@ -16,6 +16,7 @@ Times = Float[np.ndarray, " T"]
 OfYears = Int[np.ndarray, " years"]
 Indices = Int[np.ndarray, " N"]
 CLOSE: Final = 1e-6  # years: decimal years this close are the same
+_EQUATOR: Final = 1.0  # degrees from it within which no month starts a winter
 _DAYS: Final = 0.01  # years by which a saved time may miss the start of the year before another
 
 
@@ -38,15 +39,21 @@ class Years(NamedTuple):
 
 
 def first_month(glacier: Glacier, year: Year = "hydro", hydro_month: int | None = None) -> int:
-    """The month (1 to 12) in which years start: by default, hydrological ones in October in the
-    north, April in the south.
+    """The month (1 to 12) in which years start: hydrological ones in ``hydro_month``, by default in
+    October in the north and in April in the south.
+
+    This is the one definition of a balance year: of results, calibration and comparisons.
+
+    Raises:
+        InputError: ``hydro_month`` is needed, on the equator (within 1 degree) or where the grid
+            has no crs; or is no month.
     """
     if year not in ("calendar", "hydro"):
         raise InputError(f"year={year!r}: expected 'calendar' or 'hydro'")
     if year == "calendar":
         return 1
     if hydro_month is None:
-        return 10 if _latitude(glacier) >= 0 else 4
+        return _usual_month(glacier)
     if hydro_month not in range(1, MONTHS_PER_YEAR + 1):
         raise InputError(f"hydro_month={hydro_month!r}: expected 1 to 12")
     return hydro_month
@@ -63,7 +70,7 @@ def complete_years(
     Args:
         year: "calendar", or "hydro": from ``hydro_month`` on, labelled by the year in which it
             ends.
-        hydro_month: 1 to 12; default 10 in the north and 4 in the south.
+        hydro_month: see :func:`first_month`.
 
     Raises:
         InputError: no complete year, ends of years that were not saved, or a hemisphere that is not
@@ -125,12 +132,24 @@ def balance_between(
     return total[last] - total[first]
 
 
-def _latitude(glacier: Glacier) -> float:
+def _usual_month(glacier: Glacier) -> int:
+    """October in the north, April in the south."""
+    latitude = _latitude(glacier)
+    if latitude is not None and abs(latitude) > _EQUATOR:
+        return 10 if latitude > 0 else 4
+    why = "the grid has no crs, so its hemisphere is not known"
+    if latitude is not None:
+        why = f"at latitude {latitude:.2f}, on the equator, no hemisphere says when years start"
+    text = f"{why}: give hydro_month=, the month (1 to 12) in which balance years start"
+    raise InputError(of_glacier(glacier.rgi_id, text))
+
+
+def _latitude(glacier: Glacier) -> float | None:
+    """Degrees, of the middle of the grid; None where it has no crs."""
     import pyproj
 
     grid = glacier.grid
     if not grid.crs:
-        text = "the grid has no crs, so its hemisphere is not known: give hydro_month="
-        raise InputError(of_glacier(glacier.rgi_id, text))
+        return None
     to_degrees = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
     return to_degrees.transform(float(grid.x.mean()), float(grid.y.mean()))[1]
