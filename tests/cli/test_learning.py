@@ -26,7 +26,7 @@ from odinn.cli.learning import (
 from odinn.cli.schema import INPUTS, LAWS, arguments, resolved
 from odinn.data.demo.rakaia import FOLDER, demo_climate
 from odinn.errors import InputError
-from tests.learning.test_checkpoint import STATE
+from tests.learning.test_checkpoint import PROBLEM, STATE
 
 TEMPERATURE = {"type": "LongTermTemperature", "per": "cell"}
 CONFIG = {
@@ -420,10 +420,12 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(tmp_
     assert checkpoints.steps_to_continue(config) is None
     checkpoints.begin_checkpoint(config)
     write_checkpoint(
-        checkpoints.checkpoint_of(config), dataclasses.replace(STATE, total=4), "anything"
+        checkpoints.checkpoint_of(config), dataclasses.replace(STATE, total=4), PROBLEM
     )
     elsewhere = config | {"output": config["output"] | {"plots": False}}
     assert checkpoints.steps_to_continue(config) == checkpoints.steps_to_continue(elsewhere) == 4
+    more = read(tmp_path, CONFIG, f"output.directory={tmp_path / 'out'}", "optimizer.0.steps=99")
+    assert checkpoints.steps_to_continue(more) == 4
     other = read(
         tmp_path,
         CONFIG,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import odinn
 from odinn.errors import InputError
 from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
+from odinn.learning.fingerprint import Fingerprint
 from odinn.learning.state import InversionState
 
 STATE = InversionState(
@@ -26,11 +27,12 @@ STATE = InversionState(
     memory={"moments": [np.asarray(3), np.arange(2.0)], "scale": np.asarray(0.5)},
     records={"loss": [1 / 3, 1 / 7], "thickness": [jnp.asarray(0.1), np.inf]},
 )
+PROBLEM = Fingerprint({"model.flow.A": "1e-16", "seed": "0"}, [1, 5])
 
 
 @pytest.fixture
 def path(tmp_path):
-    write_checkpoint(tmp_path / "run.npz", STATE, "mine")
+    write_checkpoint(tmp_path / "run.npz", STATE, PROBLEM)
     return tmp_path / "run.npz"
 
 
@@ -48,10 +50,10 @@ def bits(value):
 
 
 def test_a_checkpoint_keeps_every_bit(path):
-    assert bits(read_checkpoint(path, "mine")) == bits(STATE)
+    assert bits(read_checkpoint(path, PROBLEM)) == bits(STATE)
     assert bits(read_checkpoint(path)) == bits(STATE)
     assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
-    assert read_checkpoint(path.with_name("none.npz"), "mine") is None
+    assert read_checkpoint(path.with_name("none.npz"), PROBLEM) is None
 
 
 def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(path, monkeypatch):
@@ -61,8 +63,8 @@ def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(path, monkey
 
     monkeypatch.setattr("numpy.savez", half)
     with pytest.raises(OSError, match="disk full"):
-        write_checkpoint(path, dataclasses.replace(STATE, step=3), "mine")
-    assert bits(read_checkpoint(path, "mine")) == bits(STATE)
+        write_checkpoint(path, dataclasses.replace(STATE, step=3), PROBLEM)
+    assert bits(read_checkpoint(path, PROBLEM)) == bits(STATE)
     assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
 
 
@@ -74,7 +76,7 @@ def test_a_damaged_checkpoint_is_an_input_error_or_whole(path, where, byte, cut)
     damaged = path.with_name("damaged.npz")
     damaged.write_bytes(content[:at] if cut else content[:at] + bytes([byte]) + content[at + 1 :])
     try:
-        state = read_checkpoint(damaged, "mine")
+        state = read_checkpoint(damaged, PROBLEM)
     except InputError:
         return
     assert bits(state) == bits(STATE)
@@ -110,31 +112,31 @@ def with_field(path, field, value):
 def test_what_is_wrong_in_a_checkpoint_is_named(path, field, value, message):
     with_field(path, field, value)
     with pytest.raises(InputError, match=f"run.npz: odinn.InversionState.*{message}"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
 
 
 def test_numbers_of_a_checkpoint_have_one_length_and_are_finite(path):
     crafted(path, a1=np.zeros(3))
     with pytest.raises(InputError, match=r"gradient: found an array of float64 \(3,\)"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
     crafted(path, a0=np.array([np.nan, 1.0]), a1=np.zeros(2))
     with pytest.raises(InputError, match="run.npz: .*x is not finite"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
 
 
 def test_other_files_and_earlier_checkpoints_are_refused(path):
     crafted(path, __objects__=json.dumps({"format": 2, "object": {"dict": []}}))
     with pytest.raises(InputError, match="run.npz: holds a dict, expected a checkpoint"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
     crafted(path, __objects__=None, __tree__="{}")
     with pytest.raises(InputError, match="run.npz: written by an earlier .* with odinn 0.1.0.dev0"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
     np.savez(path, a=np.zeros(3))
     with pytest.raises(InputError, match="run.npz: not a checkpoint of odinn.invert"):
-        read_checkpoint(path, "mine")
-    np.savez(path, __objects__=np.array([{"a": 1}], object), __signature__="mine")
+        read_checkpoint(path, PROBLEM)
+    np.savez(path, __objects__=np.array([{"a": 1}], object), __problem__=PROBLEM.text)
     with pytest.raises(InputError, match="run.npz: not a checkpoint of odinn.invert"):
-        read_checkpoint(path, "mine")
+        read_checkpoint(path, PROBLEM)
 
 
 class NotRegistered(odinn.laws.AbstractLaw):

@@ -66,6 +66,12 @@ def test_an_inversion_that_was_killed_ends_bit_for_bit_as_one_that_was_not(
         model(), twin, LOSS, SPAN, optimizer=stages, progress=False, checkpoint=path
     )
     whole = run(tmp_path / "whole.npz")
+    # an inversion that was over goes on where its last stage may have more steps
+    for steps in (2, 4):
+        stages[1] = LBFGS(steps)
+        longer = run(tmp_path / "longer.npz")
+    assert (longer.records["loss"] == whole.records["loss"]).all()
+    assert float(longer.model.flow.A.raw) == float(whole.model.flow.A.raw)
     calls = []
     write = driver.write_checkpoint
 
@@ -87,7 +93,8 @@ def test_an_inversion_that_was_killed_ends_bit_for_bit_as_one_that_was_not(
 def test_a_checkpoint_of_another_inversion_is_refused(twin, tmp_path):
     path = tmp_path / "run.npz"
     odinn.invert(model(), twin, LOSS, SPAN, optimizer=ADAM(0.1, 1), progress=False, checkpoint=path)
-    with pytest.raises(InputError, match="belongs to another inversion"):
+    what = "optimizer 1.learning_rate .0.1 there, 0.2 here.*remove it .*--fresh"
+    with pytest.raises(InputError, match=f"belongs to another inversion.*{what}"):
         odinn.invert(
             model(), twin, LOSS, SPAN, optimizer=ADAM(0.2, 1), progress=False, checkpoint=path
         )
@@ -96,6 +103,19 @@ def test_a_checkpoint_of_another_inversion_is_refused(twin, tmp_path):
         odinn.invert(
             model(), twin, LOSS, SPAN, optimizer=ADAM(0.1, 1), progress=False, checkpoint=path
         )
+
+
+def test_the_last_line_says_which_step_is_best_and_its_numbers_are_returned(twin, capsys):
+    # such long steps overshoot, so that the last one is not the best
+    fit = odinn.invert(model(), twin, LOSS, SPAN, optimizer=ADAM(3.0, 3), progress=True)
+    last = capsys.readouterr().err.splitlines()[-1]
+    best, loss = fit.best_step, fit.records["loss"]
+    assert best < 3
+    assert loss[best] == loss.min() < loss[-1]
+    assert last.startswith(f"best: step {best} of 3, loss {loss.min():.4e}")
+    again = odinn.misfits(fit.model, fit.glaciers, LOSS, SPAN)[twin.rgi_id]
+    assert sum(again.values()) == pytest.approx(loss[best], rel=1e-9)
+    assert f"3 steps, loss {loss[0]:.3e} to {loss.min():.3e} (best at step {best})" in str(fit)
 
 
 def test_a_step_into_the_void_is_taken_back_and_said(twin):

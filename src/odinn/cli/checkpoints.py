@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -20,10 +21,7 @@ def checkpoint_of(config: Values) -> Path:
 
 def steps_done(checkpoint: Path) -> int | None:
     """How many steps a checkpoint has, or None if there is none."""
-    try:
-        state = read_checkpoint(checkpoint)
-    except InputError as error:
-        raise InputError(f"{error} (--fresh does)") from error
+    state = read_checkpoint(checkpoint)
     return None if state is None else state.total
 
 
@@ -38,8 +36,8 @@ def steps_to_continue(config: Values) -> int | None:
     done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
     if done is None:
         return None
-    mine = yaml.safe_load(_settings(config))  # as they are read back from the file beside
-    theirs = yaml.safe_load(beside.read_text()) if beside.exists() else None
+    mine = _by_path(yaml.safe_load(_settings(config)))  # as they are read back
+    theirs = _kept(beside)
     if theirs == mine:
         return done
     what = f"{beside} is missing" if theirs is None else _difference(theirs, mine)
@@ -64,16 +62,28 @@ def _settings(config: Values) -> str:
     return to_yaml({key: config[key] for key in config if key not in ("checkpoint", "output")})
 
 
-def _difference(theirs: Values, mine: Values) -> str:
+def _kept(beside: Path) -> dict[str, object] | None:
+    """The settings in a file, by key; None if there is none."""
+    try:
+        return _by_path(yaml.safe_load(beside.read_text())) if beside.exists() else None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        message = "are damaged; start anew with --fresh"
+        raise InputError(f"{beside}: the settings of the inversion {message}") from error
+
+
+def _difference(theirs: dict[str, object], mine: dict[str, object]) -> str:
     """The first key whose values differ."""
-    old, new = _by_path(theirs), _by_path(mine)
-    keys = dict.fromkeys([*old, *new])
-    key = next(key for key in keys if old.get(key) != new.get(key))
-    return f"{key}: {old.get(key)!r} there, {new.get(key)!r} here"
+    keys = dict.fromkeys([*theirs, *mine])
+    key = next(key for key in keys if theirs.get(key) != mine.get(key))
+    return f"{key}: {theirs.get(key)!r} there, {mine.get(key)!r} here"
 
 
 def _by_path(settings: object, path: str = "") -> dict[str, object]:
-    """Values by key, such as "loss.0.error"."""
+    """Values by key, such as "loss.0.error"; without the steps of optimisers, which may be more:
+    the checkpoint itself is asked about them.
+    """
+    if re.fullmatch(r"\.optimizer(\.\d+)?\.steps", path):
+        return {}
     inside = dict(enumerate(settings)) if isinstance(settings, list) else settings
     if not isinstance(inside, dict):
         return {path[1:]: settings}

@@ -19,6 +19,7 @@ from odinn.errors import InputError, OdinnError, SolverError
 from odinn.glacier import Glacier
 from odinn.learning.bounds import AtBound, advice, at_bounds
 from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
+from odinn.learning.fingerprint import fingerprint
 from odinn.learning.gradients import misfits_at
 from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
 from odinn.learning.pure_objective import objective
@@ -57,6 +58,13 @@ class Inversion(eqx.Module):
         return xr.Dataset({name: ("step", column) for name, column in self.records.items()})
 
     @property
+    def best_step(self) -> int:
+        """The step whose numbers ``model`` and ``glaciers`` hold: that of the lowest loss; 0 is the
+        start.
+        """
+        return int(np.argmin(self.records["loss"]))
+
+    @property
     def at_bounds(self) -> list[AtBound]:
         """What was learned and ended within 1 % of a bound (slot, end, bound, share, of): there the
         data do not speak.
@@ -76,7 +84,9 @@ class Inversion(eqx.Module):
     def __str__(self) -> str:
         loss = self.records["loss"]
         seconds = self.records["seconds"].sum()
-        return f"{len(loss)} steps, loss {loss[0]:.3e} to {loss.min():.3e}, {seconds:.0f} s"
+        best = f"best at step {self.best_step}"
+        change = f"loss {loss[0]:.3e} to {loss.min():.3e}"
+        return f"{len(loss) - 1} steps, {change} ({best}), {seconds:.0f} s"
 
 
 def invert(
@@ -99,8 +109,10 @@ def invert(
         optimizer: a stage or several, each starting where the last one ended; default adam(1e-2,
             50), then lbfgs(30).
         checkpoint: a file; written after every step, and continued from if it exists: a run that
-            was killed ends bit for bit as one that was not (same machine, same arguments). Classes
-            of your own have to be registered (:func:`odinn.register`).
+            was killed ends bit for bit as one that was not (same machine, same arguments). All
+            arguments have to be the same, to the last datum, but that the stage at hand and those
+            to come may have more steps. Classes of your own have to be registered
+            (:func:`odinn.register`).
         seed: of the draws of mini-batches.
         progress: a line per step; by default when a terminal is there.
         options: stepper, coupling, dtype, max_steps as of :func:`odinn.simulate`.
@@ -110,7 +122,8 @@ def invert(
         about.
 
     Raises:
-        InputError: nothing to learn, data missing, or a checkpoint of what a file would not keep.
+        InputError: nothing to learn, data missing, a checkpoint of what a file would not keep, or
+            one of another inversion: the message names what differs.
         SolverError: the first evaluation already fails.
     """
     stages = _stages(optimizer)
@@ -166,39 +179,32 @@ def _run(
     progress: bool | None,
 ) -> InversionState:
     """The state after all stages, begun anew or continued from a checkpoint."""
-    signature = _signature(search, stages, seed)
+    problem = None if path is None else fingerprint(search.objective, stages, seed)
     shown = sys.stderr.isatty() if progress is None else progress
     steps = sum(stage.steps for stage in stages)
-    state = None if path is None else read_checkpoint(path, signature)
+    state = None if path is None else read_checkpoint(path, problem)
     if state is None:
         state = _first_state(search, stages[0])
-    elif state.x.size != search.start.size:
-        raise InputError(
-            f"{path}: holds {state.x.size} numbers, expected {search.start.size}; remove it to "
-            "start anew"
-        )
     if shown:
         _report(state, steps)
-    while state.stage < len(stages):
-        began = clock.perf_counter()
+    while True:
         stage = stages[state.stage]
+        # a checkpoint is of a step, so that a stage whose steps have become more goes on from it
+        if state.step > 0 and stage.done(state):
+            if state.stage == len(stages) - 1:
+                break
+            state = _next_stage(search, stages, state)
+            continue
+        began = clock.perf_counter()
         move = stage.step(search, state, seed)
         state = _moved(state, move, clock.perf_counter() - began)
-        if stage.done(state):
-            state = _next_stage(search, stages, state)
-        if path is not None:
-            write_checkpoint(path, state, signature)
+        if path is not None and problem is not None:
+            write_checkpoint(path, state, problem)
         if shown:
             _report(state, steps)
+    if shown:
+        _report_best(state)
     return state
-
-
-def _signature(search: Search, stages: list[AbstractOptimizer], seed: int) -> str:
-    """What a checkpoint has to agree with."""
-    whole = search.objective
-    ids = ",".join(glacier.rgi_id for glacier in whole.glaciers)
-    terms = [(name, weight) for name, weight, _ in whole.loss.named]
-    return f"{ids}|{search.start.size}|{whole.settings.span}|{terms}|{stages}|{seed}"
 
 
 def _first_state(search: Search, stage: AbstractOptimizer) -> InversionState:
@@ -244,11 +250,7 @@ def _next_stage(
 ) -> InversionState:
     """The next stage starts from the best point."""
     number = state.stage + 1
-    state = dataclasses.replace(
-        state, x=state.best, value=state.best_value, memory={}, stage=number, step=0
-    )
-    if number == len(stages):
-        return state
+    state = dataclasses.replace(state, x=state.best, stage=number, step=0)
     # evaluated anew, for a stage of mini-batches knows no gradient of all glaciers
     at, memory = stages[number].init(search, state.x)
     return dataclasses.replace(state, value=at.value, gradient=at.gradient, memory=memory)
@@ -271,6 +273,11 @@ def _report(state: InversionState, steps: int) -> None:
         file=sys.stderr,
         flush=True,
     )
+
+
+def _report_best(state: InversionState) -> None:
+    """The last line on standard error: which step it is whose numbers are returned."""
+    print(f"best: {state.described_best}; its numbers are the result", file=sys.stderr, flush=True)
 
 
 def _warn_of_bounds(fit: Inversion) -> None:

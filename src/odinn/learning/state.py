@@ -55,6 +55,12 @@ class InversionState(eqx.Module):
         """The terms of the loss at the last step, by name."""
         return {k: column[-1] for k, column in self.records.items() if k not in _NOT_TERMS}
 
+    @property
+    def described_best(self) -> str:
+        """The step of the lowest loss in a few words."""
+        losses = self.records["loss"]
+        return f"step {int(np.argmin(losses))} of {self.total}, loss {self.best_value:.4e}"
+
     def recorded(
         self, terms: dict[str, float], seconds: float, *, rejected: bool
     ) -> InversionState:
