@@ -25,7 +25,10 @@ from odinn.learning.pure_objective import Objective
 from odinn.learning.state import InversionState
 
 # What is kept for the record and changes no result.
-_RECORDS: Final = {Glacier: ("rgi_id", "name", "provenance"), Climate: ("name", "source")}
+_RECORDS: Final[dict[type, tuple[str, ...]]] = {
+    Glacier: ("rgi_id", "name", "provenance"),
+    Climate: ("name", "source"),
+}
 _NAMED: Final = 4  # of the parts that differ, in a message
 _LONG: Final = 60  # letters of a value that is shown as it is
 _DIGEST: Final = "sha256 "
@@ -153,16 +156,19 @@ def _function(function: Any) -> str:
     if isinstance(function, type):
         return function.__qualname__
     if isinstance(function, functools.partial):
-        held = "; ".join(f"{n}={v}" for n, v in _parts("", [function.args, function.keywords]))
-        return _digest(_function(function.func).encode(), held.encode())
+        given = [function.args, function.keywords]
+        return _digest(_function(function.func).encode(), _text(given))
     plain = inspect.unwrap(function)
     code = getattr(plain, "__code__", None)
     if code is None:
         return getattr(plain, "__qualname__", type(plain).__qualname__)
     cells = [cell.cell_contents for cell in getattr(plain, "__closure__", None) or ()]
     held = [cells, getattr(plain, "__defaults__", None), getattr(plain, "__kwdefaults__", None)]
-    seen = "; ".join(f"{name}={one}" for name, one in _parts("", held))
-    return _digest(_instructions(code).encode(), seen.encode())
+    return _digest(_instructions(code).encode(), _text(held))
+
+
+def _text(values: list) -> bytes:
+    return "; ".join(f"{name}={part}" for name, part in _parts("", values)).encode()
 
 
 def _instructions(code: types.CodeType) -> str:
