@@ -17,6 +17,7 @@ import xarray as xr
 from odinn.dates import Date
 from odinn.errors import InputError, OdinnError, SolverError
 from odinn.glacier import Glacier
+from odinn.learning import determined
 from odinn.learning.bounds import AtBound, advice, at_bounds
 from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
 from odinn.learning.fingerprint import fingerprint
@@ -41,7 +42,8 @@ class Inversion(eqx.Module):
     glacier, but for those it is left out of. ``covariance`` (after Gauss–Newton, at its last
     linearisation) is that of the unconstrained numbers to first order, if every datum errs
     independently by its error, and what a prior or a smoothness says by its sigma (1 for a
-    smoothness); weights shape it as they shape the fit.
+    smoothness); weights shape it as they shape the fit. The variance of a number that the loss does
+    not determine is infinite, and NaN stands beside it.
     """
 
     model: Model
@@ -118,8 +120,8 @@ def invert(
         options: stepper, coupling, dtype, max_steps as of :func:`odinn.simulate`.
 
     Returns:
-        :class:`Inversion`, with the best parameters found. What of them ended at a bound is warned
-        about.
+        :class:`Inversion`, with the best parameters found. What of them ended at a bound, or is not
+        determined by the loss, is warned about.
 
     Raises:
         InputError: nothing to learn, data missing, a checkpoint of what a file would not keep, or
@@ -145,6 +147,7 @@ def invert(
         covariance=state.covariance,
         options={name: value for name, value in options.items() if value is not None},
     )
+    _warn_of_undetermined(search, state, stages[-1])
     _warn_of_bounds(fit)
     return fit
 
@@ -278,6 +281,14 @@ def _report(state: InversionState, steps: int) -> None:
 def _report_best(state: InversionState) -> None:
     """The last line on standard error: which step it is whose numbers are returned."""
     print(f"best: {state.described_best}; its numbers are the result", file=sys.stderr, flush=True)
+
+
+def _warn_of_undetermined(search: Search, state: InversionState, last: AbstractOptimizer) -> None:
+    gradient = state.gradient
+    if getattr(last, "batch", None) is not None:  # that of some glaciers only
+        gradient = search.value_and_gradient(state.best).gradient
+    for found in determined.undetermined(search, state, gradient):
+        warnings.warn(f"invert: {determined.advice(*found)}", stacklevel=3)
 
 
 def _warn_of_bounds(fit: Inversion) -> None:

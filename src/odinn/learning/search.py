@@ -15,6 +15,7 @@ from jaxtyping import Float, PyTree
 from odinn.errors import SolverError
 from odinn.glacier import Glacier
 from odinn.grid import Array
+from odinn.learning.covariance import covariance
 from odinn.learning.evaluation import Sizes, gradient_of, value_of
 from odinn.learning.misfit import GlacierMisfit, compiled_jacobian
 from odinn.learning.pure_objective import Objective
@@ -37,7 +38,7 @@ class Evaluation(NamedTuple):
 
 class Quadratic(NamedTuple):
     """The Gauss–Newton model of the loss: half its Hessian, and the covariance of the numbers when
-    the residuals have unit variance.
+    the residuals have unit variance (infinite variances where they do not determine a number).
     """
 
     normal: Float[np.ndarray, "n n"]
@@ -123,12 +124,10 @@ class Search:
         if not np.isfinite(normal).all():
             nothing = np.full_like(normal, np.nan)
             return Evaluation(np.inf, np.full_like(x, np.nan), {}), Quadratic(nothing, nothing)
-        inverse = np.linalg.pinv(normal)
-        # weights shape the fit, but data err by their errors alone: N⁻¹ (Jᵀ W² J) N⁻¹
-        covariance = inverse @ (weighted.T @ weighted) @ inverse
+        eps = float(np.finfo(self.objective.settings.dtype).eps)
         named = self._named(terms) | self._penalties(params)
         at = Evaluation(float(weights @ residuals**2), 2.0 * weighted.T @ residuals, named)
-        return at, Quadratic(normal, covariance)
+        return at, Quadratic(normal, covariance(jacobian, weights, x, eps))
 
     def _linear_penalties(self, x: Vector) -> list[tuple[Array, Array, Array]]:
         """Of each regularisation: residuals (N,), derivatives (N, n), weights (N,)."""
