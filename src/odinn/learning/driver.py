@@ -16,7 +16,7 @@ import xarray as xr
 
 from odinn.dates import Date
 from odinn.errors import InputError, OdinnError, SolverError
-from odinn.glacier import Glacier
+from odinn.glacier import Glacier, geometry
 from odinn.learning import determined
 from odinn.learning.bounds import AtBound, advice, at_bounds
 from odinn.learning.checkpoint import read_checkpoint, write_checkpoint
@@ -31,6 +31,7 @@ from odinn.model.model import Model
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
+from odinn.run.ranges import ranges_left
 
 
 class Inversion(eqx.Module):
@@ -149,6 +150,7 @@ def invert(
     )
     _warn_of_undetermined(search, state, stages[-1])
     _warn_of_bounds(fit)
+    _warn_of_ranges(fit)
     return fit
 
 
@@ -289,6 +291,13 @@ def _warn_of_undetermined(search: Search, state: InversionState, last: AbstractO
         gradient = search.value_and_gradient(state.best).gradient
     for found in determined.undetermined(search, state, gradient):
         warnings.warn(f"invert: {determined.advice(*found)}", stacklevel=3)
+
+
+def _warn_of_ranges(fit: Inversion) -> None:
+    for glacier in fit.glaciers:
+        ice = np.asarray(geometry(glacier)[1])
+        for sentence in ranges_left(fit.model, glacier, [ice], fit.period):
+            warnings.warn(f"invert: {sentence}", stacklevel=3)
 
 
 def _warn_of_bounds(fit: Inversion) -> None:

@@ -30,6 +30,7 @@ from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
 from odinn.run.checks import Replays, check_replay, check_run, failure, replay_of
 from odinn.run.plan import CHUNK, Chunk, plan_run
+from odinn.run.ranges import ranges_left
 from odinn.run.recorders import Recorders
 from odinn.run.settings import Coupling, Precision, Settings, settings_of
 from odinn.stepping.integrate import integrate
@@ -165,7 +166,10 @@ def run_one(
             bar.advance(chunk.end)
             if chunk.first == 0:
                 _warn_about_balance(model, glacier, report, chunk)
-    return records.simulation(state, clock.perf_counter() - began)
+    sim = records.simulation(state, clock.perf_counter() - began)
+    for sentence in ranges_left(model, glacier, list(sim.thickness), settings.span):
+        warnings.warn(sentence, stacklevel=3)
+    return sim
 
 
 @eqx.filter_jit

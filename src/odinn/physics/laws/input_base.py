@@ -22,13 +22,26 @@ Range = Float[Array, "2"] | tuple[float, float] | None
 
 
 def as_range(value: Sequence[float] | Array | None) -> Range:
-    """(low, high) as an array, so that other ends compile nothing; None stays None."""
+    """(low, high) as an array, so that other ends compile nothing; None stays None.
+
+    Raises:
+        InputError: no two finite numbers, the first below the second.
+    """
     if value is None:
         return None
-    ends = jnp.asarray(value, float)
+    try:
+        ends = np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"range={value!r}: expected (low, high) or None") from error
     if ends.shape != (2,):
         raise InputError(f"range={value!r}: expected (low, high) or None")
-    return ends
+    if not (np.isfinite(ends).all() and ends[0] < ends[1]):
+        low, high = ends.tolist()
+        raise InputError(
+            f"range=({low:g}, {high:g}): expected finite low < high, since values are divided by "
+            "the width"
+        )
+    return jnp.asarray(ends)
 
 
 class AbstractInput(eqx.Module):
@@ -153,9 +166,9 @@ def range_over(item: AbstractInput, glaciers: Sequence[Glacier], name: str) -> t
     """The range by which an input is scaled: its own, or that of its values on glaciers, and a
     twentieth beyond.
     """
-    if item.range is not None:
-        low, high = item.range
-        return float(low), float(high)
+    given = as_range(item.range)  # one's own class may not have looked at it
+    if given is not None:
+        return float(given[0]), float(given[1])
     if item.frequency == "state":
         raise InputError(
             f"{name}: the input '{item.label}' changes with the state; give its range=(low, high)"

@@ -17,7 +17,7 @@ from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.numbers.slot import Scale
 from odinn.physics.laws.base import AbstractLaw, Ranges, scaled
-from odinn.physics.laws.input_base import AbstractInput
+from odinn.physics.laws.input_base import AbstractInput, as_range
 from odinn.physics.laws.pretraining import Formula, fitted, misfit
 
 Law = TypeVar("Law", bound="AbstractLearnedLaw")
@@ -120,6 +120,7 @@ def checked_inputs(
             raise InputError(
                 f"{name}: found {item!r} among the inputs, expected such as odinn.inputs.Altitude()"
             )
+        as_range(item.range)
     if most is not None and not 1 <= len(listed) <= most:
         raise InputError(f"{name}: {len(listed)} inputs, expected one or two; use Neural for more")
     if not listed:
