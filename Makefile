@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check
 STAMP  := $(VENV)/.installed
+TOOLS  := $(VENV)/.installed-tools
 OGGM   := .venv-oggm
 
 .PHONY: help setup demo test slow check docs format verify bench bench-oggm experiments clean
@@ -10,36 +12,42 @@ OGGM   := .venv-oggm
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
 
-setup: $(STAMP)  ## make a virtual environment with pinned versions
+setup: $(STAMP)  ## make a virtual environment with what running needs, versions pinned
 
+# Not --quiet: what takes minutes shows that it moves.
 $(STAMP): pyproject.toml requirements.txt
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	$(PYTHON) -c 'import sys; sys.exit("odinn needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
 	@touch $(STAMP)
+
+$(TOOLS): $(STAMP) requirements-dev.txt
+	@echo "Installing the tools of development into $(VENV) ..."
+	$(PIP) -r requirements-dev.txt
+	@touch $(TOOLS)
 
 demo: $(STAMP)   ## two glaciers, fifty years, a learned law: pictures in demo/
 	$(BIN)/odinn demo --output demo
 
-test: $(STAMP)   ## the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests src/odinn
+test: $(TOOLS)   ## the test suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow" tests src/odinn
 
-slow: $(STAMP)   ## the long tests
+slow: $(TOOLS)   ## the long tests
 	$(BIN)/python -m pytest -m slow tests
 
-check: $(STAMP) docs  ## format, lint, types, and the documentation
+check: $(TOOLS) docs  ## format, lint, types, and the documentation
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 
 # Not --quiet: it hides warnings from --strict.
-docs: $(STAMP)   ## the documentation as a site in site/; what is wrong in it is an error
+docs: $(TOOLS)   ## the documentation as a site in site/; what is wrong in it is an error
 	$(BIN)/python tools/write_docs.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-format: $(STAMP) ## rewrite the code in the house format
+format: $(TOOLS) ## rewrite the code in the house format
 	$(BIN)/ruff format src tests tools benchmarks
 	$(BIN)/ruff check --fix src tests tools benchmarks
 

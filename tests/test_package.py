@@ -4,10 +4,14 @@ import ast
 import pickle
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import odinn
 
@@ -105,3 +109,46 @@ def test_every_public_name_has_a_docstring():
     ]
     silent = [n for n in names if not (getattr(odinn, n).__doc__ or "").strip()]
     assert silent == []
+
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_running_installs_what_it_needs_and_nothing_else():
+    """`make demo` waits for no tool of development."""
+    assert pinned("requirements.txt") == needed(PROJECT["dependencies"])
+
+
+def test_the_tools_of_development_are_pinned_beside():
+    extras = PROJECT["optional-dependencies"]
+    tools = needed(extras["dev"] + extras["docs"])
+    assert tools - pinned("requirements.txt") - pinned("requirements-dev.txt") == set()
+    assert pinned("requirements.txt") & pinned("requirements-dev.txt") == set()
+
+
+def pinned(file):
+    """The packages of a list of requirements, each with one version."""
+    lines = (ROOT / file).read_text().split()
+    assert all(line.count("==") == 1 for line in lines)
+    return {canonicalize_name(line.split("==")[0]) for line in lines}
+
+
+def needed(requirements):
+    """Packages that are installed for these requirements, and for what they require."""
+    found, open_ends = {}, [Requirement(text) for text in requirements]
+    while open_ends:
+        one = open_ends.pop()
+        name, extras = canonicalize_name(one.name), one.extras | {""}
+        known = found.setdefault(name, set())
+        if extras <= known:
+            continue
+        known |= extras
+        for text in distribution(name).requires or []:
+            further = Requirement(text)
+            asked = further.marker is None or any(
+                further.marker.evaluate({"extra": extra}) for extra in extras
+            )
+            if asked:
+                open_ends.append(further)
+    return set(found)
