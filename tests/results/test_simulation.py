@@ -86,7 +86,7 @@ def test_a_dataset_can_be_copied_and_sent_before_its_fields_are_computed(run):
 
 def test_area_is_that_of_the_file(run):
     np.testing.assert_array_equal(run.area, run.dataset.area_m2)
-    np.testing.assert_array_equal(run.area, (run.thickness >= 1).sum(axis=(1, 2)) * 1e4)
+    np.testing.assert_array_equal(run.area, run.is_glacier.sum(axis=(1, 2)) * 1e4)
 
 
 def test_balance_between_times_is_the_sum_of_the_intervals_in_between():

@@ -11,7 +11,6 @@ from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, of_glacier
 from odinn.model.velocities import velocity_of
 from odinn.plot import maps
@@ -101,7 +100,7 @@ def writer_for(path: Path, fps: int = 10) -> AbstractMovieWriter:
 def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The field at the chosen times, (T, ny, nx), and where it is drawn."""
     thickness = sim.thickness[chosen]
-    ice = thickness >= AREA_THRESHOLD
+    ice = sim.is_glacier[chosen]
     match what:
         case "thickness":
             return thickness, ice

@@ -175,7 +175,7 @@ def draw_run(
 def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, np.ndarray]:
     """A field of a run, (ny, nx), in the unit of :data:`STYLES`, and where it is drawn."""
     thickness = sim.thickness[index]
-    ice = thickness >= AREA_THRESHOLD
+    ice = sim.is_glacier[index]
     match what:
         case "thickness":
             return thickness, ice
@@ -188,7 +188,7 @@ def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, 
         case "bed":
             return np.asarray(sim.glacier.bed), ice
         case "change":
-            return thickness - sim.thickness[0], ice | (sim.thickness[0] >= AREA_THRESHOLD)
+            return thickness - sim.thickness[0], ice | sim.is_glacier[0]
         case "smb":
             return mean_balance(sim), ever_ice(sim)
     raise _unknown(sim.glacier, what)
@@ -198,7 +198,7 @@ def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
     """Ice thickness and surface speed side by side, at one of the saved times (``index`` of
     ``sim.times``).
     """
-    view = view_of(sim.glacier, sim.thickness[index] >= AREA_THRESHOLD)
+    view = view_of(sim.glacier, sim.is_glacier[index])
     fig, axes = panels(1, 2, view, f"{name_of(sim.glacier)}, {date_label(sim.times[index])}")
     draw_run(sim, "thickness", index, axes[0, 0], view=view, title=None)
     draw_run(sim, "speed", index, axes[0, 1], view=view, title=None)
@@ -233,8 +233,8 @@ def ice_of(glacier: Glacier) -> Mask:
 
 
 def ever_ice(sim: Simulation) -> Mask:
-    """Where there was at least 1 m of ice at the start or at the end of a run."""
-    return np.any(sim.thickness[[0, -1]] >= AREA_THRESHOLD, axis=0)
+    """Where there was glacier at the start or at the end of a run."""
+    return np.any(sim.is_glacier[[0, -1]], axis=0)
 
 
 def view_of(glacier: Glacier, ice: Mask) -> View:

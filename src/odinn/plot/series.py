@@ -15,7 +15,6 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import ArrayLike
 
-from odinn.constants import AREA_THRESHOLD
 from odinn.dates import date_of
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -28,7 +27,7 @@ _BLUE, _RED, _GREY, _ORANGE = "#1f4e79", "#b03a2e", "#c8ccd0", "#c26a10"
 
 
 def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
-    """Ice volume (left axis) and area with at least 1 m of ice (right axis) in time.
+    """Ice volume (left axis) and area (right axis) in time.
 
     Returns:
         The axes of the volume; its title has the change of both over the run.
@@ -55,15 +54,15 @@ def volume_and_area(sim: Simulation, ax: Axes | None = None) -> Axes:
 def balance_by_altitude(sim: Simulation, ax: Axes | None = None, *, band: float = BAND) -> Axes:
     """Mean balance by altitude, and beside it the area at each altitude.
 
-    A cell counts in the intervals between saved times at both ends of which it had at least 1 m of
-    ice, so that melt was not limited by the ice there was; its altitude is that of the interval's
-    start. The area is the mean in time.
+    A cell counts in the intervals between saved times at both ends of which it was glacier
+    (:attr:`odinn.Simulation.is_glacier`), so that melt was not limited by the ice there was; its
+    altitude is that of the interval's start. The area is the mean in time.
 
     Args:
         band: width of the altitude bands, m.
     """
     ax = _axes() if ax is None else ax
-    ice = sim.thickness >= AREA_THRESHOLD
+    ice = sim.is_glacier
     years = np.diff(sim.times)[:, None, None] * (ice[:-1] & ice[1:])
     height, balance, weight = _profile_of(sim.surface[:-1], sim.smb[1:], years, band)
     area = weight * sim.glacier.grid.cell_area / np.ptp(sim.times) / 1e6
@@ -88,7 +87,7 @@ def thickness_change_by_altitude(
         band: width of the altitude bands, m.
     """
     ax = ax or _axes()
-    there = sim.thickness[0] >= AREA_THRESHOLD
+    there = sim.is_glacier[0]
     change = sim.thickness[-1] - sim.thickness[0]
     height, mean, count = _profile_of(sim.surface[0], change, there, band)
     area = count * sim.glacier.grid.cell_area / 1e6

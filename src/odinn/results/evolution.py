@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.glacier import Glacier
 from odinn.results.altitude import equilibrium_lines
-from odinn.results.years import Indices, balance_between, years_before
+from odinn.results.years import Indices, balance_between, settled, years_before
 
 Series = Float[np.ndarray, " T"]
 Fields = Float[np.ndarray, "T ny nx"]
@@ -45,8 +45,13 @@ class Evolution:
 
     @cached_property
     def is_glacier(self) -> Bool[np.ndarray, "T ny nx"]:
-        """Cells that count as area: those with at least 1 m of ice."""
-        return self.thickness >= AREA_THRESHOLD
+        """Cells that count as area: those with at least 1 m of ice, now and at the last end of a
+        balance year (else at the last saved time before it, or at the start of the run).
+
+        The snow of a winter on bare ground is ice in the model; it counts when it has lasted.
+        """
+        ice = self.thickness >= AREA_THRESHOLD
+        return ice & ice[settled(self.glacier, self.times)]
 
     @property
     def volume(self) -> Series:
@@ -63,7 +68,7 @@ class Evolution:
 
     @property
     def area(self) -> Series:
-        """Area with at least 1 m of ice, m²."""
+        """Area of the cells that count, m²: see :attr:`is_glacier`."""
         return self.is_glacier.sum(axis=(1, 2)) * self.glacier.grid.cell_area
 
     @property

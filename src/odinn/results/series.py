@@ -64,8 +64,7 @@ def annual(
 def by_altitude(run: Evolution, years: Years, width: float = 50.0) -> xr.Dataset:
     """Area and mean balance of complete years in bands of altitude, (year, altitude).
 
-    Cells and altitudes are those with at least 1 m of ice at the start of the year; a band without
-    is NaN.
+    Cells and altitudes are those of the area at the start of the year; a band without is NaN.
 
     Args:
         width: of the bands, m.
@@ -79,7 +78,7 @@ def by_altitude(run: Evolution, years: Years, width: float = 50.0) -> xr.Dataset
     shape = (len(years.labels), -1)
     ice = run.is_glacier[years.first].reshape(shape)
     if not ice.any():
-        text = "by_altitude: no cell has 1 m of ice at the start of a year"
+        text = "by_altitude: no ice at the start of a year"
         raise InputError(of_glacier(run.glacier.rgi_id, text))
     surface = run.surface[years.first].reshape(shape)
     bands = in_bands(surface, run.balance(years.first, years.last), ice, width)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
@@ -87,8 +87,20 @@ class Simulation(eqx.Module):
         return self._evolution.volume
 
     @property
+    def is_glacier(self) -> Bool[np.ndarray, "T ny nx"]:
+        """Cells that count as area, (T, ny, nx): those with at least 1 m of ice, now and at the
+        last end of a balance year (October in the north, April in the south).
+
+        Snow that falls on bare ground becomes area when it has outlasted a balance year, as ice
+        that advances does; what is there at the start of the run is area at once. Where an end was
+        not saved, the last saved time before it counts; where the hemisphere is not known, balance
+        years are those of the run.
+        """
+        return self._evolution.is_glacier
+
+    @property
     def area(self) -> Series:
-        """Area with at least 1 m of ice, m²."""
+        """Area, m², of the cells of :attr:`is_glacier`."""
         return self._evolution.area
 
     @property
@@ -230,8 +242,8 @@ class Simulation(eqx.Module):
         """Area and mean balance of each complete year in bands of surface altitude, with dimensions
         (year, altitude).
 
-        Cells and altitudes are those with at least 1 m of ice at the start of the year; a band
-        without is NaN.
+        Cells and altitudes are those of the area (:attr:`is_glacier`) at the start of the year; a
+        band without is NaN.
 
         Args:
             band: width, m. ``altitude`` is the middle of the band.

@@ -59,16 +59,16 @@ _IN_TIME: Final[dict[str, Variable]] = {
     "glacier_mask": Variable("y x", "1", "1 inside the glacier outline", dtype="int8"),
     "volume_m3": _series("m3", "ice volume"),
     "volume_bsl_m3": _series("m3", "ice volume below sea level (altitude 0)"),
-    "area_m2": _series("m2", "area with at least 1 m of ice"),
+    "area_m2": _series(
+        "m2", "area with at least 1 m of ice, now and at the last end of a balance year"
+    ),
     "ela_m": Variable(
         "time",
         "m",
         "equilibrium-line altitude of the year before "
         "(NaN before a full year, or where there is none)",
     ),
-    "terminus_altitude_m": Variable(
-        "time", "m", "lowest surface altitude with at least 1 m of ice"
-    ),
+    "terminus_altitude_m": Variable("time", "m", "lowest surface altitude of the area"),
 }
 _BY_WINDOW: Final[dict[str, Variable]] = {
     "accumulation": _of_window("accumulation on the glacier in each window, water equivalent"),
@@ -120,9 +120,7 @@ BY_YEAR: Final[dict[str, Variable]] = {
     "specific_balance": Variable(
         "year", "kg m-2 yr-1", "balance of the year over the area at its start"
     ),
-    "band_area_m2": Variable(
-        "year altitude", "m2", "area with at least 1 m of ice at the start of the year"
-    ),
+    "band_area_m2": Variable("year altitude", "m2", "area at the start of the year"),
     "band_balance": Variable(
         "year altitude", "kg m-2 yr-1", "mean balance of the year on that area"
     ),

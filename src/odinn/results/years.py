@@ -113,6 +113,20 @@ def years_before(
     return first[whole], last[whole]
 
 
+def settled(glacier: Glacier, times: Times) -> Int[np.ndarray, " T"]:
+    """For each saved time the index of the last one by which a balance year had ended; before the
+    first such end, that of the start of the run.
+
+    Where the hemisphere is not known, balance years are those of the run: from its start on.
+    """
+    try:
+        offset = (first_month(glacier) - 1) / MONTHS_PER_YEAR
+    except InputError:
+        offset = float(times[0])
+    ends = np.floor(times - offset + CLOSE) + offset
+    return np.maximum(np.searchsorted(times, ends + CLOSE, side="right") - 1, 0)
+
+
 def balance_between(
     times: Times,
     smb: Float[np.ndarray, "T cells"],
