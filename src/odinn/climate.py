@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from odinn.dates import Date, decimal_year, hydrological_year, month_index, month_name
 from odinn.errors import ClimateError, InputError, of_glacier
+from odinn.notebook import table
 from odinn.printing import printed_as_call
 
 Step = Literal["daily", "monthly"]
@@ -262,6 +263,17 @@ class Climate(eqx.Module):
         """
         years = [hydrological_year(int(k), hydro_month) for k in self.months]
         return [year for year in sorted(set(years)) if years.count(year) == 12]
+
+    def _repr_html_(self) -> str:
+        years = len(self.temp) / 12
+        rows = {
+            "series": f"{self.step}, {self._covered}",
+            "height": f"{self.ref_height:.0f} m",
+            "mean temperature": f"{self.temp[self.used].mean():.1f} °C",
+            "precipitation": f"{self.precip[self.used].sum() / years:.0f} kg m⁻² per year",
+            "scenario": self if self.scenario is not None or self.shifted != (0.0, 1.0) else "none",
+        }
+        return table(f"Climate {self.name}", rows)
 
     def __str__(self) -> str:
         rule = "" if self.scenario is None else f"{self.scenario} from "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -17,10 +17,14 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.dates import Date
 from odinn.errors import ClimateError, InputError, of_glacier, refuse_traced
 from odinn.grid import Array, Grid, block_mean
+from odinn.notebook import drawing, table
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
 from odinn.numbers.slot import slot
 from odinn.printing import printed_as_call
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Field = Array | Parameter  # (ny, nx), or learned on each cell
 Keep = Literal["bed", "surface", "thickness"]
@@ -137,6 +141,12 @@ class Observations(eqx.Module):
 
     FIELDS: ClassVar[tuple[str, ...]] = ("thickness", "speed", "vx", "vy", "elevation_change")
 
+    @property
+    def names(self) -> list[str]:
+        """What was measured."""
+        everything = (*self.FIELDS, "mass_balance", "geodetic", "points")
+        return [name for name in everything if getattr(self, name) is not None]
+
     def coarsened(self, k: int) -> Observations:
         """Fields and their errors averaged over the measured cells of k x k blocks."""
 
@@ -227,6 +237,11 @@ class Glacier(eqx.Module):
     def is_learned(self) -> bool:
         """Whether bed or thickness is a :class:`Parameter`."""
         return isinstance(self.bed, Parameter) or isinstance(self.thickness, Parameter)
+
+    def plot(self) -> Figure:
+        """Surface and thickness with the outline; a notebook shows the figure."""
+        figure: Figure = drawing("glance").glacier(self)
+        return figure
 
     def replace(
         self,
@@ -352,6 +367,21 @@ class Glacier(eqx.Module):
 
     def _error(self, message: str) -> InputError:
         return InputError(of_glacier(self.rgi_id, message))
+
+    def _repr_html_(self) -> str:
+        present, observed = self.without_parameters(), self.observations
+        thickness = np.asarray(present.thickness)
+        ground = np.asarray(present.surface)[self.mask | (thickness > 0)]
+        rows = {
+            "grid": self.grid,
+            "area": f"{present.area / 1e6:.2f} km²",
+            "volume": f"{present.volume / 1e9:.4g} km³, up to {thickness.max():.0f} m thick",
+            "altitude": f"{ground.min():.0f} to {ground.max():.0f} m" if ground.size else "no ice",
+            "climate": "none" if self.climate is None else self.climate,
+            "observed": ", ".join(observed.names) or "nothing",
+        }
+        title = f"{self.rgi_id} {self.name}".strip()
+        return table(title, rows, drawing("glance").beside(self))
 
     def __str__(self) -> str:
         present = self.without_parameters()

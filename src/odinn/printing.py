@@ -37,6 +37,17 @@ def on_one_line(module: eqx.Module) -> str:
     return wl.pformat(module, width=1_000_000)
 
 
+def in_short(value: Any) -> str:
+    """What stands for a value inside a call, without line breaks; of a parameter its present
+    numbers.
+
+    >>> in_short(np.linspace(0.0, 2.0, 6).reshape(2, 3))
+    '<field 2x3, 0 to 2>'
+    """
+    now: dict[str, Any] = getattr(value, "printed_values", dict)()  # a parameter has them
+    return wl.pformat(now.get("now", value), width=1_000_000, custom=_shown)
+
+
 def _call(module: Any, **_: Any) -> wl.AbstractDoc:
     """A module as a call, in the form that equinox prints (its hook is the name ``__pdoc__``)."""
     arguments = wl.named_objs(_arguments(module).items(), custom=_shown, indent=2)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time as clock
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,11 @@ from odinn.learning.optimizers import AbstractOptimizer, Move, adam, lbfgs
 from odinn.learning.pure_objective import objective
 from odinn.learning.search import Search
 from odinn.learning.state import InversionState
-from odinn.model.binding import as_list
+from odinn.model.binding import as_list, learned_slots
 from odinn.model.model import Model
+from odinn.notebook import drawing, table
+from odinn.printing import in_short
+from odinn.progress import is_watched, teller
 from odinn.results.codec import require_registered
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.driver import simulate
@@ -91,6 +93,26 @@ class Inversion(eqx.Module):
         change = f"loss {loss[0]:.3e} to {loss.min():.3e}"
         return f"{len(loss) - 1} steps, {change} ({best}), {seconds:.0f} s"
 
+    def __repr__(self) -> str:
+        names = ", ".join(glacier.rgi_id for glacier in self.glaciers[:3])
+        more = ", ..." if len(self.glaciers) > 3 else ""
+        learned = ", ".join(learned_slots(self.model, self.glaciers))
+        return f"Inversion({names}{more}; learned {learned}; {self})"
+
+    def _repr_html_(self) -> str:
+        loss, seconds = self.records["loss"], self.records["seconds"].sum()
+        rows = {
+            "period": f"{self.period[0]:.2f} to {self.period[1]:.2f}",
+            "steps": f"{len(loss)}, {seconds:.0f} s",
+            "loss": f"{loss[0]:.3e} to {loss.min():.3e}",
+        }
+        for path, slot in learned_slots(self.model, self.glaciers).items():
+            rows[f"learned {path}"] = in_short(slot.value)
+        for rgi_id, terms in self.misfits.items():
+            shares = [f"{name} {value:.3g}" for name, value in terms.items()]
+            rows[f"misfit of {rgi_id}"] = ", ".join(shares)
+        return table("Inversion", rows, drawing("learned").history(self))
+
 
 def invert(
     model: Model,
@@ -117,7 +139,7 @@ def invert(
             to come may have more steps. Classes of your own have to be registered
             (:func:`odinn.register`).
         seed: of the draws of mini-batches.
-        progress: a line per step; by default when a terminal is there.
+        progress: a line per step; by default when a terminal or a notebook is there.
         options: stepper, coupling, dtype, max_steps as of :func:`odinn.simulate`.
 
     Returns:
@@ -185,13 +207,13 @@ def _run(
 ) -> InversionState:
     """The state after all stages, begun anew or continued from a checkpoint."""
     problem = None if path is None else fingerprint(search.objective, stages, seed)
-    shown = sys.stderr.isatty() if progress is None else progress
+    say = teller() if (is_watched() if progress is None else progress) else None
     steps = sum(stage.steps for stage in stages)
     state = None if path is None else read_checkpoint(path, problem)
     if state is None:
         state = _first_state(search, stages[0])
-    if shown:
-        _report(state, steps)
+    if say is not None:
+        _report(state, steps, say)
     while True:
         stage = stages[state.stage]
         # a checkpoint is of a step, so that a stage whose steps have become more goes on from it
@@ -205,10 +227,10 @@ def _run(
         state = _moved(state, move, clock.perf_counter() - began)
         if path is not None and problem is not None:
             write_checkpoint(path, state, problem)
-        if shown:
-            _report(state, steps)
-    if shown:
-        _report_best(state)
+        if say is not None:
+            _report(state, steps, say)
+    if say is not None:
+        say(f"best: {state.described_best}; its numbers are the result")
     return state
 
 
@@ -261,10 +283,10 @@ def _next_stage(
     return dataclasses.replace(state, value=at.value, gradient=at.gradient, memory=memory)
 
 
-def _report(state: InversionState, steps: int) -> None:
-    """A line on standard error about the latest step: loss, terms, gradient norm, time left."""
+def _report(state: InversionState, steps: int, say: Callable[[str], None]) -> None:
+    """A line about the latest step: loss, terms, gradient norm, time left."""
     # a file of output need not hold every line that a terminal shows
-    if not sys.stderr.isatty() and state.total % 10 and state.total != steps:
+    if not is_watched() and state.total % 10 and state.total != steps:
         return
     last = {name: column[-1] for name, column in state.records.items()}
     terms = "  ".join(f"{name} {value:.3e}" for name, value in state.terms.items())
@@ -272,17 +294,10 @@ def _report(state: InversionState, steps: int) -> None:
     latest = (state.records["seconds"][1:] or state.records["seconds"])[-10:]
     left = (steps - state.total) * sum(latest) / len(latest)
     note = "  (trial rejected)" if last["rejected"] else ""
-    print(
+    say(
         f"step {state.total:4d}/{steps}  loss {last['loss']:.4e}  {terms}  |gradient| "
-        f"{last['gradient_norm']:.1e}  {last['seconds']:.2f} s, {left:.0f} s left{note}",
-        file=sys.stderr,
-        flush=True,
+        f"{last['gradient_norm']:.1e}  {last['seconds']:.2f} s, {left:.0f} s left{note}"
     )
-
-
-def _report_best(state: InversionState) -> None:
-    """The last line on standard error: which step it is whose numbers are returned."""
-    print(f"best: {state.described_best}; its numbers are the result", file=sys.stderr, flush=True)
 
 
 def _warn_of_undetermined(search: Search, state: InversionState, last: AbstractOptimizer) -> None:

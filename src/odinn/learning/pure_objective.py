@@ -29,6 +29,7 @@ from odinn.learning.misfit import (
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, for_one_glacier, learned_leaves, trainable
 from odinn.model.model import Model
+from odinn.notebook import table
 from odinn.numbers.parameter import cast_floats
 from odinn.run.checks import Replays, replay_of
 from odinn.run.settings import Settings, settings_of
@@ -79,6 +80,18 @@ class Objective:
             f"Objective({numbers} numbers, {len(self.glaciers)} glaciers, steps={self.steps!r}, "
             f"{state})"
         )
+
+    def _repr_html_(self) -> str:
+        learned = jax.tree.leaves(self.params)
+        t0, t1 = self.settings.span
+        rows = {
+            "numbers to learn": sum(leaf.size for leaf in learned),
+            "glaciers": ", ".join(glacier.rgi_id for glacier in self.glaciers),
+            "period": f"{t0:.2f} to {t1:.2f}",
+            "steps": self.steps,
+            "prepared": "no" if self.ready is None else "yes",
+        }
+        return table("Objective", rows)
 
     def prepare(self, params: PyTree | None = None) -> Objective:
         """The objective after one run at ``params`` (default: its own), on the host: it records the

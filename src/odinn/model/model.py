@@ -8,11 +8,12 @@ import equinox as eqx
 
 from odinn.constants import ICE_DENSITY
 from odinn.errors import InputError
+from odinn.notebook import table
 from odinn.numbers.slot import LocatedSlot, Slot, declared, slots_of
 from odinn.physics.balance.base import AbstractMassBalance
 from odinn.physics.flow.base import AbstractFlow
 from odinn.physics.flow.sia import SIA2D
-from odinn.printing import printed_as_call
+from odinn.printing import in_short, printed_as_call
 
 
 @printed_as_call
@@ -49,6 +50,14 @@ class Model(eqx.Module):
             if owner is not None:
                 slots |= {slot.path: slot for slot in slots_of(owner, part)}
         return slots
+
+    def _repr_html_(self) -> str:
+        parts = [type(part).__name__ for part in (self.flow, self.mass_balance) if part is not None]
+        rows = {
+            f"{path}: {slot.slot.label} ({slot.slot.unit})": in_short(slot.value)
+            for path, slot in self.slots().items()
+        }
+        return table(f"Model: {', '.join(parts)}", rows)
 
     @property
     def ice_density(self) -> float:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from odinn.errors import InputError, of_glacier
 from odinn.model.velocities import velocity_of
 from odinn.plot import maps
-from odinn.plot.parts import evenly, replacing
+from odinn.plot.parts import Picture, evenly, replacing
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
 from odinn.results.simulation import Simulation
@@ -155,6 +155,6 @@ def _laid_out(view: maps.View) -> tuple[Figure, Axes, Axes]:
     west, east, south, north = view
     height = 4.6 * np.clip((north - south) / (east - west), 0.5, 1.6)
     # Even numbers of pixels, which the codecs of MP4 want.
-    fig = Figure(figsize=(6.0, round(height + 2.2, 1)), layout="constrained")
+    fig = Picture(figsize=(6.0, round(height + 2.2, 1)), layout="constrained")
     ax, below = fig.subplots(2, 1, height_ratios=(height, 1.5))
     return fig, ax, below

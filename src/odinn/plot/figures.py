@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from odinn.errors import InputError
-from odinn.plot import animation, maps, page, section, series
+from odinn.plot import animation, glance, maps, page, section, series
 from odinn.plot.parts import replacing
 from odinn.results.simulation import Simulation
 
@@ -48,6 +48,7 @@ FIGURES: Final[dict[str, Kind]] = {
     "summary": Kind(
         "one page: maps, curves, the section and the numbers of the run", page.summary, True
     ),
+    "glance": Kind("thickness and its change, volume and area in time", glance.run),
     "thickness_speed": Kind(
         "thickness and speed at the end, side by side", maps.thickness_and_speed
     ),
@@ -70,6 +71,14 @@ FIGURES: Final[dict[str, Kind]] = {
     ),
 }
 MOVING: Final = {"gif": "moving picture as GIF", "mp4": "moving picture as MP4 (needs ffmpeg)"}
+
+
+def figure(sim: Simulation, what: str) -> Figure:
+    """A figure of :data:`FIGURES` by name."""
+    check([what])
+    if what in MOVING:
+        raise InputError(f"plot({what!r}) moves: odinn.plot.animate writes it to a file")
+    return FIGURES[what].draw(sim)
 
 
 def check(what: Iterable[str], format: str = "png", field: str = "thickness") -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from cmcrameri import cm
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from scipy.ndimage import gaussian_filter
@@ -23,6 +22,7 @@ from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.pretraining import Formula
 from odinn.physics.laws.samples import samples
+from odinn.plot.parts import Picture
 
 _BLUE, _RED, _GREY, _PALE = "#1f4e79", "#b03a2e", "#8a9096", "#eceef0"
 _POINTS: Final = {1: 401, 2: 121}  # along each input
@@ -88,7 +88,7 @@ def law(
         label = slots[label].axis_label
     if ax is None:
         size = (5.6, 4.2) if count == 1 else (6.0 if truth is None else 11.0, 4.6)
-        ax = Figure(figsize=size, layout="constrained").subplots()
+        ax = Picture(figsize=size, layout="constrained").subplots()
     if count == 1:
         _curves(ax, law, truth, initial, ranges[0], values[0], label)
     else:

@@ -26,6 +26,7 @@ from odinn.numbers.slot import LocatedSlot
 from odinn.physics.laws.base import AbstractLaw
 from odinn.plot import maps
 from odinn.plot.laws import law as draw_law
+from odinn.plot.parts import Picture, Pictures
 from odinn.plot.series import name_of
 from odinn.plot.surroundings import limits_of
 from odinn.run.driver import simulate
@@ -67,7 +68,7 @@ def inversion(
     >>> fit = odinn.load("results/invert_law")  # doctest: +SKIP
     >>> odinn.plot.inversion(fit)["history"].savefig("history.png")  # doctest: +SKIP
     """
-    figures = {"history": history(fit)}
+    figures = Pictures(history=history(fit))
     settled = [glacier.without_parameters() for glacier in fit.glaciers]
     for path, slot in learned_slots(fit.model).items():
         if isinstance(slot.value, AbstractLaw) and len(slot.value.inputs) <= 2:
@@ -136,7 +137,7 @@ def _of_glacier(
 def history(fit: Inversion) -> Figure:
     """The loss and its terms against steps, with a line where a stage begins."""
     records = fit.records
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Picture(figsize=(6.4, 4.0), layout="constrained")
     ax = figure.subplots()
     steps = np.arange(len(records["loss"]))
     terms = [name for name in records if name not in _NOT_TERMS]

@@ -19,7 +19,7 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.velocities import velocity_of
-from odinn.plot.parts import remark
+from odinn.plot.parts import Picture, remark
 from odinn.plot.series import date_label, mean_balance, name_of, period
 from odinn.plot.surroundings import (
     Field,
@@ -296,7 +296,7 @@ def panels(
     # A long and narrow glacier still needs the width of a colour bar's label.
     width = columns * (max((east - west) / longest * side, 2.0) + room[0])
     height = rows * (max((north - south) / longest * side, 1.8) + room[1])
-    fig = Figure(figsize=(width, height + (0.4 if title else 0.0)), layout="compressed")
+    fig = Picture(figsize=(width, height + (0.4 if title else 0.0)), layout="compressed")
     if title:
         fig.suptitle(title, fontsize=12)
     return fig, fig.subplots(rows, columns, squeeze=False)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from odinn.constants import WATER_DENSITY
 from odinn.data.products import note
 from odinn.plot import maps, section
-from odinn.plot.parts import remark
+from odinn.plot.parts import Picture, remark
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
 from odinn.printing import on_one_line
 from odinn.results.simulation import Simulation
@@ -33,7 +33,7 @@ def summary(sim: Simulation, line: ArrayLike | None = None) -> Figure:
     Args:
         line: of the section, (N, 2), m; default: the central line.
     """
-    fig = Figure(figsize=_A4, layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.02))
+    fig = Picture(figsize=_A4, layout=ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.02))
     ever = maps.ever_ice(sim)
     west, east, south, north = maps.view_of(sim.glacier, ever)
     # The maps take the height that their shape needs, the curves and the section share the rest.

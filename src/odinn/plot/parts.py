@@ -1,5 +1,5 @@
-"""What figures share: a remark where nothing can be drawn, the times that are chosen, and files
-that are replaced whole.
+"""What figures share: that a notebook shows them, a remark where nothing can be drawn, the times
+that are chosen, and files that are replaced whole.
 """
 
 from __future__ import annotations
@@ -7,11 +7,48 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from odinn.notebook import image, png
+
+
+class _Panel(Axes):
+    """Axes that a notebook shows as the figure they are on."""
+
+    def _repr_png_(self) -> bytes:
+        figure = self.get_figure(root=True)
+        assert figure is not None
+        return png(figure)
+
+
+class Picture(Figure):
+    """A figure that a notebook shows where it is the result of a cell, whatever matplotlib's
+    backend is.
+    """
+
+    def add_subplot(self, *args: Any, **options: Any) -> Axes:
+        """As that of matplotlib, with axes that a notebook shows."""
+        if "projection" not in options:
+            options.setdefault("axes_class", _Panel)
+        return super().add_subplot(*args, **options)
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+class Pictures(dict[str, Figure]):
+    """Figures by name, which a notebook shows one below the other."""
+
+    def _repr_html_(self) -> str:
+        shown = [f"<h4>{escape(name)}</h4>{image(png(one), name)}" for name, one in self.items()]
+        return "".join(shown)
 
 
 def remark(ax: Axes, text: str) -> None:

@@ -23,7 +23,7 @@ from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.plot import maps
-from odinn.plot.parts import evenly
+from odinn.plot.parts import Picture, evenly
 from odinn.plot.series import name_of, period
 from odinn.results.simulation import Simulation
 
@@ -125,7 +125,7 @@ def cross_section(
     Raises:
         InputError: for a line that has no two points or leaves the grid.
     """
-    ax = ax or Figure(figsize=(8.0, 4.8), layout="constrained").subplots()
+    ax = ax or Picture(figsize=(8.0, 4.8), layout="constrained").subplots()
     grid = sim.glacier.grid
     points = line_of(sim, line)
     along, bed = distance(points) / 1000, sample(np.asarray(sim.glacier.bed), grid, points)
@@ -186,7 +186,7 @@ def draw_line(line: Line, ax: Axes) -> None:
 def map_and_section(sim: Simulation, line: ArrayLike | None = None) -> Figure:
     """The thickness at the end with the line on it, and the section along the line."""
     points = line_of(sim, line)
-    fig = Figure(figsize=(12.0, 4.6), layout="constrained")
+    fig = Picture(figsize=(12.0, 4.6), layout="constrained")
     fig.suptitle(f"{name_of(sim.glacier)}, {period(sim)}", fontsize=12)
     left, right = fig.subplots(1, 2, width_ratios=(2, 3))
     draw_line(points, maps.draw_run(sim, "thickness", ax=left))

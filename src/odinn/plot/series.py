@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from odinn.dates import date_of
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.plot.parts import remark
+from odinn.plot.parts import Picture, remark
 from odinn.results.altitude import in_bands, zero_crossing
 from odinn.results.simulation import Simulation
 
@@ -164,7 +164,7 @@ def named(source: Simulation | xr.Dataset, *names: str, ax: Axes | None = None) 
 
 def summary(sim: Simulation) -> Figure:
     """Volume and area, balance by altitude, thickness change by altitude: one figure."""
-    fig = Figure(figsize=(15.0, 4.4), layout="constrained")
+    fig = Picture(figsize=(15.0, 4.4), layout="constrained")
     fig.suptitle(name_of(sim.glacier), fontsize=12)
     left, middle, right = fig.subplots(1, 3)
     volume_and_area(sim, left)
@@ -281,4 +281,4 @@ def _time_axis(ax: Axes, years: np.ndarray) -> None:
 
 
 def _axes() -> Axes:
-    return Figure(figsize=(5.6, 4.2), layout="constrained").subplots()
+    return Picture(figsize=(5.6, 4.2), layout="constrained").subplots()

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 
 from odinn.constants import WATER_DENSITY
 from odinn.errors import InputError
-from odinn.results.notebook import table
+from odinn.notebook import table
 
 SUMS: Final = ("snowfall", "rain", "melt")  # fields that are added up over a month
 
@@ -116,6 +116,11 @@ class Hydrology(eqx.Module):
             self._cubic_metres * np.sum(field, axis=(1, 2), where=on),
             self._cubic_metres * np.sum(field, axis=(1, 2), where=off),
         )
+
+    def __repr__(self) -> str:
+        months, ny, nx = self.melt.shape
+        span = f"{self.start[0]:.2f} to {self.end[-1]:.2f}"
+        return f"Hydrology({span}, {months} months, {ny} x {nx} cells)"
 
     def _repr_html_(self) -> str:
         rows = {

@@ -15,16 +15,17 @@ from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
+from odinn.notebook import drawing, table
 from odinn.physics.flow.base import VelocityKind
 from odinn.physics.state import State
 from odinn.results.evolution import Evolution, Fields, Series, surface_of
 from odinn.results.hydrology import Hydrology
-from odinn.results.notebook import table
 from odinn.results.years import Year, complete_years
 from odinn.stepping.steps import Steps
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 BUDGET = ("accumulation", "ablation", "unmet_melt", "withheld", "clipped", "lost_at_border")
 
@@ -301,6 +302,20 @@ class Simulation(eqx.Module):
             attrs["water_relative_residual"] = self.relative_water_residual
         return attrs
 
+    def plot(self, what: str = "glance") -> Figure:
+        """A figure of the run; a notebook shows it.
+
+        Args:
+            what: one of those that ``odinn plot --list`` names, such as "summary", "before_after"
+                or "section"; default: thickness at the end, its change, and volume and area in
+                time.
+
+        Raises:
+            InputError: no figure of that name.
+        """
+        figure: Figure = drawing("figures").figure(self, what)
+        return figure
+
     def _repr_html_(self) -> str:
         area = self.area / 1e6
         rows = {
@@ -311,7 +326,12 @@ class Simulation(eqx.Module):
             "steps": f"{self.steps}, {self.seconds:.1f} s",
         }
         title = f"{self.glacier.rgi_id} {self.glacier.name}".strip()
-        return table(title, rows) + self.dataset._repr_html_()
+        return table(title, rows, drawing("glance").beside(self))
+
+    def __repr__(self) -> str:
+        _, ny, nx = self.thickness.shape
+        times = f"{len(self.times)} saved times of {ny} x {nx} cells"
+        return f"Simulation({self}, {times})"
 
     def __str__(self) -> str:
         span = f"{self.times[0]:.2f} to {self.times[-1]:.2f}"
