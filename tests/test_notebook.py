@@ -119,7 +119,7 @@ def test_a_run_shows_a_bar_that_ends_full(outputs):
 def test_an_inversion_shows_its_last_step_in_one_place(outputs):
     shown = [out.data["text/html"] for out in outputs["fit"] if out.output_type == "display_data"]
     (line,) = [html for html in shown if "step" in html]
-    assert re.search(r"step\s+1/1  loss", line)
+    assert re.search(r"best: step 1 of 1, loss", line)
 
 
 def test_nothing_is_written_to_standard_error(outputs):
