@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from odinn.model.binding import for_one_glacier
 from odinn.model.model import Model
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.coverage import beyond_ranges
+
+
+_ADVICE: Final = "Give the input a range= that covers it, and let it learn from data there."
 
 
 def ranges_left(
@@ -28,6 +32,6 @@ def ranges_left(
     for path, slot in for_one_glacier(model, glacier.rgi_id).slots().items():
         if isinstance(slot.value, AbstractLaw):
             for beyond in beyond_ranges(slot.value, glacier, thickness, months_between(*span)):
-                text = f"the law in {path} is used {beyond}"
+                text = f"the law in {path} is used {beyond}. {_ADVICE}"
                 sentences.append(of_glacier(glacier.rgi_id, text))
     return sentences

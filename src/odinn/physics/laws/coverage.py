@@ -12,7 +12,7 @@ from odinn.glacier import Glacier, geometry
 from odinn.grid import corner_mean
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.input_base import AbstractInput
-from odinn.physics.laws.samples import on_ice_corners, slope_of
+from odinn.physics.laws.samples import slope_of
 
 _STATES: Final = 12  # of a run that are looked at, its first and last among them
 _MONTHS: Final = 120  # the last ten years
@@ -70,16 +70,27 @@ def beyond_ranges(
 def _values(
     item: AbstractInput, glacier: Glacier, states: list[np.ndarray], months: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Values of an input where there is ice, some at a time."""
-    corners = [np.asarray(corner_mean(thickness)) for thickness in states]
+    """Values of an input where there is ice, some at a time: on corners if it is of the state, else
+    on cells, as ranges are made.
+    """
     if item.frequency == "state":
         bed = np.asarray(geometry(glacier)[0])
-        for ice, thickness in zip(corners, states, strict=True):
+        for thickness in states:
+            ice = np.asarray(corner_mean(thickness))
             slope = slope_of(bed + thickness, glacier)
             yield np.asarray(item.at_state(ice, slope))[ice >= AREA_THRESHOLD]
         return
-    ever = np.any([ice >= AREA_THRESHOLD for ice in corners], axis=0)
+    ever = np.any([thickness >= AREA_THRESHOLD for thickness in states], axis=0)
+    if item.frequency == "fixed":
+        yield _on_ice(np.asarray(item.field(glacier)), ever)
+        return
     # a year at a time: all months of cells would not fit into memory
-    years = [months[i : i + 12] for i in range(0, len(months), 12)]
-    for year in years if item.frequency == "monthly" else [months[:0]]:
-        yield on_ice_corners(item, glacier, ever, year)
+    for first in range(0, len(months), 12):
+        yield _on_ice(np.asarray(item.in_months(glacier, months[first : first + 12])), ever)
+
+
+def _on_ice(values: np.ndarray, ice: np.ndarray) -> np.ndarray:
+    """Of a field, or one for each month, what is on ice; numbers of the whole glacier as they
+    are.
+    """
+    return values[..., ice] if values.shape[-2:] == ice.shape else values

@@ -37,14 +37,6 @@ def slope_of(surface: np.ndarray, glacier: Glacier) -> np.ndarray:
     return np.sqrt(np.asarray(gx) ** 2 + np.asarray(gy) ** 2 + SLOPE_EPSILON)
 
 
-def on_ice_corners(
-    item: AbstractInput, glacier: Glacier, ice: np.ndarray, months: np.ndarray
-) -> np.ndarray:
-    """Values of a fixed or monthly input on the corners where ``ice`` is True, in these months."""
-    value = _fixed(item, glacier) if item.frequency == "fixed" else _monthly(item, glacier, months)
-    return np.broadcast_to(value, (*value.shape[:-2], *ice.shape))[..., ice]
-
-
 def _on_corners(
     item: AbstractInput, glacier: Glacier, ice: np.ndarray, slope: np.ndarray
 ) -> np.ndarray:
@@ -52,15 +44,8 @@ def _on_corners(
     if item.frequency == "state":
         return np.asarray(item.at_state(ice, slope))
     if item.frequency == "fixed":
-        return _fixed(item, glacier)
-    return _monthly(item, glacier, usual_months(glacier, item.label)[-_MONTHS:])
-
-
-def _fixed(item: AbstractInput, glacier: Glacier) -> np.ndarray:
-    value = np.asarray(item.field(glacier), float)
-    return on_corners(item, value) if value.ndim == 2 else value
-
-
-def _monthly(item: AbstractInput, glacier: Glacier, months: np.ndarray) -> np.ndarray:
+        value = np.asarray(item.field(glacier), float)
+        return on_corners(item, value) if value.ndim == 2 else value
+    months = usual_months(glacier, item.label)[-_MONTHS:]
     value = np.asarray(item.in_months(glacier, months), float)
     return on_corners(item, value) if value.ndim == 3 else value[:, None, None]
