@@ -15,7 +15,6 @@ from odinn.model.model import Model
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.coverage import beyond_ranges
 
-
 _ADVICE: Final = "Give the input a range= that covers it, and let it learn from data there."
 
 
