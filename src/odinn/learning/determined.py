@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.learning.search import Search, Vector
+from odinn.learning.search import Search
 from odinn.learning.state import InversionState
 from odinn.model.binding import learned_slots
 
@@ -17,22 +17,26 @@ _EPS: Final = float(np.finfo(float).eps)
 
 
 def undetermined(
-    search: Search, state: InversionState, gradient: Vector
+    search: Search, state: InversionState, *, in_batches: bool = False
 ) -> list[tuple[str, int, int]]:
     """(what is learned, how many of its numbers are not determined, how many it has), of an
     inversion that has ended.
 
     After Gauss–Newton they are those without a finite standard error. Else a slot is looked at as a
     whole: where its gradient is below round-off of the loss, a run with all its numbers moved by 1
-    shows whether the loss changes.
+    shows whether the loss changes. In batches, what a glacier has of its own is not looked at: it
+    may not have been drawn.
     """
     slots = _numbers_of_slots(search)
     if state.covariance is not None:
         unknown = ~np.isfinite(np.diag(state.covariance))
         counts = [(title, int(unknown[at].sum()), len(at)) for title, at in slots.items()]
         return [entry for entry in counts if entry[1]]
-    flat = np.abs(gradient) <= _EPS * abs(state.best_value)
+    flat = np.abs(state.gradient) <= _EPS * abs(state.best_value)
     still = [(title, at) for title, at in slots.items() if flat[at].all()]
+    if in_batches:
+        ends = tuple(f" of {rgi_id}" for rgi_id in _ids(search))
+        still = [(title, at) for title, at in still if not title.endswith(ends)]
     if not still:
         return []
     here = search.value(state.best)

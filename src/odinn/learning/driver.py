@@ -301,10 +301,9 @@ def _report(state: InversionState, steps: int, say: Callable[[str], None]) -> No
 
 
 def _warn_of_undetermined(search: Search, state: InversionState, last: AbstractOptimizer) -> None:
-    gradient = state.gradient
-    if getattr(last, "batch", None) is not None:  # that of some glaciers only
-        gradient = search.value_and_gradient(state.best).gradient
-    for found in determined.undetermined(search, state, gradient):
+    # the gradient of a batch is that of some glaciers only
+    in_batches = getattr(last, "batch", None) is not None
+    for found in determined.undetermined(search, state, in_batches=in_batches):
         warnings.warn(f"invert: {determined.advice(*found)}", stacklevel=3)
 
 
