@@ -20,6 +20,13 @@ integrate with `decimal_year`, not with `time`. `xr.open_dataset(path, decode_co
 projection. `sim.smb` in Python is in m w.e. per year, `smb` in the file in kg m-2 yr-1. The equilibrium line
 needs a saved state exactly one year before.
 
+**Area** (`area_m2`, `sim.area`, bands, curves, maps) is that of the cells of `sim.is_glacier`: at least 1 m of ice, now and at
+the last end of a balance year (1 October in the north, 1 April in the south). The snow of a winter on bare ground, which is ice in
+the model at once, is area when it has outlasted a balance year, and so is ice that advances; the ice of the start of a run is area
+from the start. If ends of balance years are not among the saved times, the last saved time before one stands for it: a run saved
+each January may count snow that lay there a January before, so save months, or start in October (April). Where the hemisphere is
+not known (a grid without CRS, a glacier on the equator), balance years are those of the run. The volume has all ice.
+
 The group
 `odinn` in the same file holds what `odinn.load` and `odinn.restart` need.
 
@@ -37,14 +44,14 @@ has those without y and x. Names are OGGM's, but the unit of OGGM is kg: 1 m3 of
   month, snowfall = melt + balance of the ice + change of the snowpack, so the water agrees with the ice budget to round-off:
   over the whole grid, precipitation − runoff − stored snow − stored ice is the attribute `water_residual_m3`, with
   `water_relative_residual` below 1e-12. In Python: `sim.water`. `ice_balance` is what the ice of the domain gained.
-- **On the glacier** are cells with at least 1 m of ice at the start of the month, as for `area_m2`; **off** is the rest of a
+- **On the glacier** are cells with at least 1 m of ice at the start of the month, fresh snow among it (unlike in `area_m2`); **off** is the rest of a
   domain that stays the same in time (`hydrology_domain`): the cells inside the outline, those with 1 m of ice some time in the
   run, and those where 1 m of ice melted in it. `sim.series(domain=mask)` takes another one: a catchment, or the domain of
   several runs or parts of a run, which makes them comparable.
 - **Snow beside the ice.** Outside the outline, on bare ground and on ice thinner than 10 m, snow does not turn into ice. It
   lies in a snowpack (`snow_amount`; its sum is `snow_bucket`), melted by the degree-days that are left after the month's own
   snow. Thin ice beneath melts as if it were bare. High up, the pack may last and grow, for it does not flow. Inside the
-  outline, snow on bare ground is ice at once: a metre of it in spring counts as glacier, and in `area_m2`.
+  outline, snow on bare ground is ice at once: a metre of it in spring is on the glacier here, but no area yet.
 - **Runoff** is melt and rain of the domain in the month. Nothing refreezes, evaporates, or is held back on its way.
 - The snowpack is part of the state: parts of a run, joined by `initial=`, give the series of the whole. A glacier's own file,
   or a state of a run without hydrology, starts without snow beside the ice.

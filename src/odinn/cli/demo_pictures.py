@@ -20,6 +20,7 @@ from odinn.model.velocities import velocity_of
 from odinn.numbers.slot import declared
 from odinn.physics.flow.sia import SIA2D
 from odinn.physics.laws.base import AbstractLaw
+from odinn.plot.parts import Picture
 from odinn.results.simulation import Simulation
 
 CAPTION: Final = (
@@ -43,7 +44,7 @@ _WINDOW: Final = 10  # years over which months are averaged
 
 def maps_of(glaciers: list[Glacier], model: Model) -> Figure:
     """Thickness and surface speed of each glacier, side by side."""
-    fig = Figure(figsize=(9.6, 4.3 * len(glaciers)), layout="constrained")
+    fig = Picture(figsize=(9.6, 4.3 * len(glaciers)), layout="constrained")
     draw_maps(fig, glaciers, model)
     return _captioned(fig, CAPTION)
 
@@ -62,7 +63,7 @@ def futures(runs: Mapping[str, Mapping[str, Simulation]], climates: Mapping[str,
     """For each glacier its thickness at the start and at the end of the runs, in the same colours,
     and volume in time.
     """
-    fig = Figure(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
+    fig = Picture(figsize=(16.0, 4.2 * len(runs)), layout="constrained")
     rows = fig.subplots(len(runs), 4, squeeze=False)
     for (name, sims), (start, *ends, volumes) in zip(runs.items(), rows, strict=True):
         first = sims["constant"]
@@ -93,7 +94,7 @@ def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str
     """For each glacier the runoff of its years, and of the months in the first and the last
     years.
     """
-    fig = Figure(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
+    fig = Picture(figsize=(11.0, 3.9 * len(yearly)), layout="constrained")
     rows = fig.subplots(len(yearly), 2, squeeze=False, width_ratios=(1.5, 1.0))
     for (name, datasets), (left, right) in zip(yearly.items(), rows, strict=True):
         first = datasets["constant"]
@@ -123,7 +124,7 @@ def runoff(yearly: Mapping[str, Mapping[str, xr.Dataset]], climates: Mapping[str
 
 def measured(comparison: Comparison, melt_factor: float) -> Figure:
     """Annual balances of Argentière."""
-    fig = Figure(figsize=(7.4, 4.6), layout="constrained")
+    fig = Picture(figsize=(7.4, 4.6), layout="constrained")
     series = comparison.years, comparison.modelled, comparison.measured
     plot.series.annual_balance(*series, fig.subplots())
     fig.suptitle("Argentière (RGI60-11.03638), a real glacier", fontsize=11)
@@ -140,7 +141,7 @@ def learned(
     law: AbstractLaw, truth: AbstractLaw, before: AbstractLaw, glaciers: list[Glacier]
 ) -> Figure:
     """The learned law beside the truth, and what it makes of the first glacier."""
-    fig = Figure(figsize=(11.0, 5.0), layout="constrained")
+    fig = Picture(figsize=(11.0, 5.0), layout="constrained")
     left, right = fig.subplots(1, 2, width_ratios=(1.25, 1.0))
     plot.law(law, glaciers, truth, left, initial=before, label="flow.A")
     glacier = glaciers[0]
@@ -161,6 +162,7 @@ def _time_axis(ax: Axes, label: str, title: str) -> None:
     ax.legend(frameon=False, fontsize=8, loc="lower left")
 
 
-def _captioned(fig: Figure, text: str) -> Figure:
-    fig.supxlabel(text, fontsize=8, color="0.35", x=0.01, ha="left")
+def _captioned(fig: Picture, text: str) -> Figure:
+    # letters of one size on a screen, however wide the picture is
+    fig.caption(text, 8 if fig.get_figwidth() < 12 else 10)
     return fig

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from odinn.errors import InputError, of_glacier
-from odinn.model.velocities import velocity_of
 from odinn.plot import maps
 from odinn.plot.parts import Picture, evenly, replacing
 from odinn.plot.series import date_label, name_of, volume_and_area
@@ -97,20 +96,6 @@ def writer_for(path: Path, fps: int = 10) -> AbstractMovieWriter:
     return FFMpegWriter(fps=fps, bitrate=2500)
 
 
-def _fields(sim: Simulation, what: Moving, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The field at the chosen times, (T, ny, nx), and where it is drawn."""
-    thickness = sim.thickness[chosen]
-    ice = sim.is_glacier[chosen]
-    match what:
-        case "thickness":
-            return thickness, ice
-        case "speed":
-            months = sim.months[chosen]
-            return velocity_of(sim.model, sim.glacier, thickness, months=months)[2], ice
-        case "change":
-            return thickness - thickness[0], ice | ice[0]
-
-
 def _stage(
     sim: Simulation, what: Moving, chosen: np.ndarray
 ) -> tuple[Figure, Callable[[int], None]]:
@@ -118,7 +103,7 @@ def _stage(
     moves but the ice.
     """
     glacier = sim.glacier
-    fields, ice = _fields(sim, what, chosen)
+    fields, ice = maps.fields_of(sim, what, chosen)
     ever = np.any(ice, axis=0)
     view = maps.view_of(glacier, ever)
     fig, ax, below = _laid_out(view)

@@ -199,7 +199,7 @@ def slot_map(slot: LocatedSlot, field: np.ndarray, glacier: Glacier) -> Figure:
     limits = None
     if log and shown.size and shown.max() > 1.001 * shown.min():
         limits = float(shown.min()), float(shown.max())
-    figure, (ax,) = _panels(1, glacier)
+    figure, (ax,) = _panels(1, glacier, name_of(glacier))
     maps.draw(
         glacier,
         field,
@@ -207,7 +207,6 @@ def slot_map(slot: LocatedSlot, field: np.ndarray, glacier: Glacier) -> Figure:
         what="speed" if log else "bed",  # for their colours, by logarithm and not
         label=slot.slot.axis_label,
         limits=limits,
-        title=name_of(glacier),
     )
     return figure
 

@@ -6,10 +6,11 @@ The axes are in projected metres, so that points, profiles and outlines can be d
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, Final, Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from cmcrameri import cm
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -63,11 +64,14 @@ _MARGIN: Final = 0.07  # of the longer side of the glacier, around it
 _EXTEND: Final = ("neither", "min", "max", "both")  # of a colour bar: 1 below it, 2 above it
 
 
+Limits = tuple[float, float] | Literal["shared"]
+
+
 class Drawing(TypedDict, total=False):
     """Options of :func:`draw` that :func:`draw_run` chooses unless they are given."""
 
     label: str | None
-    limits: tuple[float, float] | None
+    limits: Limits | None
     ice: Mask | None
     title: str | None
     view: View | None
@@ -156,9 +160,16 @@ def draw_run(
     Args:
         what: "change" is since the start of the run, "smb" the mean of the whole run whatever the
             index.
-        options: of :func:`draw`.
+        options: of :func:`draw`. ``limits="shared"`` are those of all saved times, so that the
+            colours of maps of several dates mean the same.
     """
     field, ice = field_of(sim, what, index)
+    limits = options.get("limits")
+    if isinstance(limits, str):
+        if limits != "shared":
+            message = f"draw_run(limits={limits!r}): expected (low, high) or 'shared'"
+            raise InputError(of_glacier(sim.glacier.rgi_id, message))
+        options["limits"] = shared_limits(sim, what)
     title = date_label(sim.times[index])
     if what == "change":
         title = f"{date_label(sim.times[0])} to {title}"
@@ -166,42 +177,64 @@ def draw_run(
         title = f"mean of {period(sim)}"
     # The same cut-out at every time, so that maps of a run can be compared.
     view = view_of(sim.glacier, ever_ice(sim))
-    chosen: Drawing = {"view": view, "title": title, "ice": ice}
+    chosen: dict[str, Any] = {"view": view, "title": title, "ice": ice}
     # The hillshade is that of the surface at that time.
     glacier = sim.glacier.replace(thickness=sim.thickness[index], keep="bed")
-    return draw(glacier, field, ax, what=what, **(chosen | options))
+    return draw(glacier, field, ax, what=what, **{**chosen, **options})
 
 
 def field_of(sim: Simulation, what: What, index: int = -1) -> tuple[np.ndarray, np.ndarray]:
     """A field of a run, (ny, nx), in the unit of :data:`STYLES`, and where it is drawn."""
-    thickness = sim.thickness[index]
-    ice = sim.is_glacier[index]
+    fields, ice = fields_of(sim, what, np.array([index]))
+    return fields[0], ice[0]
+
+
+def fields_of(
+    sim: Simulation, what: What, chosen: Int[np.ndarray, " N"]
+) -> tuple[Float[np.ndarray, "N ny nx"], Bool[np.ndarray, "N ny nx"]]:
+    """A field of a run at some of its saved times, given by index, and where it is drawn."""
+    thickness, ice = sim.thickness[chosen], sim.is_glacier[chosen]
     match what:
         case "thickness":
             return thickness, ice
         case "speed":
-            # A stack of one: the laws of the flow may be renewed each month.
-            months = sim.months[[index]]
-            return velocity_of(sim.model, sim.glacier, thickness[None], months=months)[2][0], ice
+            # The laws of the flow may be renewed each month.
+            months = sim.months[chosen]
+            return velocity_of(sim.model, sim.glacier, thickness, months=months)[2], ice
         case "surface":
-            return sim.surface[index], ice
+            return sim.surface[chosen], ice
         case "bed":
-            return np.asarray(sim.glacier.bed), ice
+            return np.broadcast_to(np.asarray(sim.glacier.bed), ice.shape), ice
         case "change":
             return thickness - sim.thickness[0], ice | sim.is_glacier[0]
         case "smb":
-            return mean_balance(sim), ever_ice(sim)
+            mean, ever = mean_balance(sim), ever_ice(sim)
+            return np.broadcast_to(mean, ice.shape), np.broadcast_to(ever, ice.shape)
     raise _unknown(sim.glacier, what)
 
 
-def thickness_and_speed(sim: Simulation, index: int = -1) -> Figure:
+def shared_limits(sim: Simulation, what: What) -> tuple[float, float] | None:
+    """Limits of the colours that suit a field at all saved times; None where there is no ice."""
+    fields, ice = fields_of(sim, what, np.arange(len(sim.times)))
+    drawn = fields[ice & np.isfinite(fields)]
+    return limits_of(drawn, STYLES[what].scale) if drawn.size else None
+
+
+def thickness_and_speed(
+    sim: Simulation, index: int = -1, *, limits: Literal["shared"] | None = None
+) -> Figure:
     """Ice thickness and surface speed side by side, at one of the saved times (``index`` of
     ``sim.times``).
+
+    Args:
+        limits: "shared": colours and cut-out are those of all saved times, for figures of several
+            dates.
     """
-    view = view_of(sim.glacier, sim.is_glacier[index])
+    ice = np.any(sim.is_glacier if limits else sim.is_glacier[[index]], axis=0)
+    view = view_of(sim.glacier, ice)
     fig, axes = panels(1, 2, view, f"{name_of(sim.glacier)}, {date_label(sim.times[index])}")
-    draw_run(sim, "thickness", index, axes[0, 0], view=view, title=None)
-    draw_run(sim, "speed", index, axes[0, 1], view=view, title=None)
+    draw_run(sim, "thickness", index, axes[0, 0], view=view, title=None, limits=limits)
+    draw_run(sim, "speed", index, axes[0, 1], view=view, title=None, limits=limits)
     return fig
 
 
@@ -296,9 +329,10 @@ def panels(
     # A long and narrow glacier still needs the width of a colour bar's label.
     width = columns * (max((east - west) / longest * side, 2.0) + room[0])
     height = rows * (max((north - south) / longest * side, 1.8) + room[1])
-    fig = Picture(figsize=(width, height + (0.4 if title else 0.0)), layout="compressed")
+    fig = Picture(figsize=(width, height), layout="compressed")
     if title:
-        fig.suptitle(title, fontsize=12)
+        lines = fig.suptitle(title, fontsize=12).get_text().count("\n")
+        fig.set_figheight(height + 0.4 + 0.2 * lines)
     return fig, fig.subplots(rows, columns, squeeze=False)
 
 

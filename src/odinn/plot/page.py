@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from importlib.metadata import version
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
@@ -14,16 +13,16 @@ from numpy.typing import ArrayLike
 from odinn.constants import WATER_DENSITY
 from odinn.data.products import note
 from odinn.plot import maps, section
-from odinn.plot.parts import Picture, remark
+from odinn.plot.parts import Picture, remark, wrapped
 from odinn.plot.series import balance_by_altitude, name_of, percent, period, volume_and_area
 from odinn.printing import on_one_line
 from odinn.results.simulation import Simulation
 
 _A4: Final = (8.27, 11.69)  # inches
-_HEAD: Final = 1.9  # inches, of the numbers
-_WIDTH: Final = 112  # letters of the model's numbers on a line
-_LINES: Final = 5  # of the model's numbers
-_NOTE: Final = (140, 3, 0.14)  # letters of a note on a line, lines at most, inches of each
+_MARGIN: Final = 0.08  # inches, on either side
+_COLUMNS: Final = (_MARGIN, 4.13)  # where headings stand, inches from the left
+_INDENT: Final = 1.08  # inches, of what stands beside a heading
+_LINE: Final = 1.26 / 72  # inches that a line takes for each point of its letters
 
 
 def summary(sim: Simulation, line: ArrayLike | None = None) -> Figure:
@@ -38,12 +37,12 @@ def summary(sim: Simulation, line: ArrayLike | None = None) -> Figure:
     west, east, south, north = maps.view_of(sim.glacier, ever)
     # The maps take the height that their shape needs, the curves and the section share the rest.
     maps_height = 0.3 + 1.9 * float(np.clip((north - south) / (east - west), 0.5, 1.7))
-    remarks = _wrapped(note(sim.glacier.provenance), *_NOTE[:2])
-    head_height = _HEAD + _NOTE[2] * len(remarks)
+    words, head_height = _words(sim)
     rest = _A4[1] - head_height - maps_height
     heights = (head_height, maps_height, 0.46 * rest, 0.54 * rest)
     head, upper, middle, lower = fig.subfigures(4, 1, height_ratios=heights)
-    _numbers(sim, head, remarks, head_height)
+    for word in words:
+        word.write(head, head_height)
     thickness, change, speed = upper.subplots(1, 3)
     maps.draw_run(sim, "thickness", ax=thickness, title=None)
     maps.draw_run(sim, "change", ax=change, title=None)
@@ -92,28 +91,55 @@ def _mean_balance(sim: Simulation, area: np.ndarray) -> str:
     return f"{gained / WATER_DENSITY / square_years:+.2f} m w.e. yr⁻¹".replace("-", "−")
 
 
-def _numbers(sim: Simulation, head: SubFigure, remarks: list[str], height: float) -> None:
-    """Write them, and the remarks below, on a part of the page that is so many inches high."""
+class _Words(NamedTuple):
+    """Lines on the page, whose upper left corner is so many inches from that of the page."""
 
-    def write(x: float, inches: float, text: str, fontsize: float = 8, **options: str) -> None:
-        head.text(x, 1.0 - inches / height, text, options, fontsize=fontsize, va="top")
+    x: float
+    y: float
+    lines: list[str]
+    size: float = 8.0  # points
+    look: dict[str, str] = {}  # noqa: RUF012 - read only
 
+    @property
+    def bottom(self) -> float:
+        """Where they end, inches from the top."""
+        return self.y + len(self.lines) * self.size * _LINE
+
+    def write(self, head: SubFigure, height: float) -> None:
+        """Write them on a part of the page that is so many inches high."""
+        place = self.x / _A4[0], 1.0 - self.y / height
+        text = "\n".join(self.lines)
+        head.text(*place, text, self.look, fontsize=self.size, va="top", parse_math=False)
+
+
+def _words(sim: Simulation) -> tuple[list[_Words], float]:
+    """The name, the numbers, the remarks and the model, none cut off; and the inches they take."""
+    width = _A4[0] - 2 * _MARGIN
     rows = numbers(sim)
     model = rows.pop("model")
-    write(0.01, 0.06, name_of(sim.glacier), 14, weight="bold")
-    write(0.99, 0.06, f"odinn {version('odinn-model')}", color="0.4", ha="right")
+    program = _Words(
+        _A4[0] - _MARGIN,
+        0.06,
+        [f"odinn {version('odinn-model')}"],
+        8,
+        {"color": "0.4", "ha": "right"},
+    )
+    bold = wrapped(name_of(sim.glacier), width - 1.3, 14, weight="bold")
+    title = _Words(_MARGIN, 0.06, bold, 14, {"weight": "bold"})
+    words, under = [title, program], title.bottom
     half = -(-len(rows) // 2)  # rounded up: the first column may be the longer
-    for i, (key, text) in enumerate(rows.items()):
-        column, row = divmod(i, half)
-        x, y = (0.01, 0.5)[column], 0.42 + 0.18 * row
-        write(x, y, key, color="0.4")
-        write(x + 0.13, y, textwrap.shorten(text, 62, placeholder=" …"))
-    under = 0.46 + 0.18 * half
-    write(0.01, under, "\n".join(remarks), style="italic")
-    if remarks:
-        under += _NOTE[2] * len(remarks) + 0.04
-    write(0.01, under, "\n".join(_wrapped(model, _WIDTH, _LINES)), 7, family="monospace")
-
-
-def _wrapped(text: str, width: int, lines: int) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=lines, placeholder=" …")
+    listed = list(rows.items())
+    for x, column in zip(_COLUMNS, (listed[:half], listed[half:]), strict=True):
+        y = title.bottom + 0.1
+        for key, text in column:
+            beside = wrapped(text, _COLUMNS[1] - _COLUMNS[0] - _INDENT - 0.1, 8)
+            words += [_Words(x, y, [key], 8, {"color": "0.4"}), _Words(x + _INDENT, y, beside)]
+            y = words[-1].bottom + 0.04
+        under = max(under, y)
+    remarks = wrapped(note(sim.glacier.provenance), width, 8, style="italic")
+    if remarks != [""]:
+        words.append(_Words(_MARGIN, under + 0.02, remarks, 8, {"style": "italic"}))
+        under = words[-1].bottom
+    typed = {"family": "monospace"}
+    words.append(_Words(_MARGIN, under + 0.04, wrapped(model, width, 7, **typed), 7, typed))
+    return words, words[-1].bottom + 0.1

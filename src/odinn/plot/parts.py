@@ -9,14 +9,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 from odinn.notebook import image, png
+
+_POINTS: Final = 72 / 1.03  # in an inch; on a screen letters are up to 3 % wider than on paper
+
+
+def wrapped(text: str, inches: float, size: float, **font: Any) -> list[str]:
+    """A text in lines that are no wider than so many inches in letters of a size (points); a word
+    that alone is wider is broken.
+
+    >>> wrapped("Glacier de la Plaine Morte", 1.5, 12)
+    ['Glacier de la', 'Plaine Morte']
+    """
+    letters = FontProperties(size=size, **font)
+
+    def fits(line: str) -> bool:
+        width, _, _ = text_to_path.get_text_width_height_descent(line, letters, ismath=False)
+        return bool(width <= _POINTS * inches)
+
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if fits(longer):
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        lines[-1] = word
+        while not fits(lines[-1]) and len(lines[-1]) > 1:
+            whole = lines.pop()
+            # at least a letter on each line, however narrow it is
+            most = max([1, *(n for n in range(2, len(whole)) if fits(whole[:n]))])
+            lines += [whole[:most], whole[most:]]
+    return lines
 
 
 class _Panel(Axes):
@@ -38,6 +73,18 @@ class Picture(Figure):
         if "projection" not in options:
             options.setdefault("axes_class", _Panel)
         return super().add_subplot(*args, **options)
+
+    def suptitle(self, t: str, **options: Any) -> Text:
+        """The title in as many lines as the width asks for, its letters as they are."""
+        inches = 0.96 * self.get_figwidth()
+        lines = wrapped(t, inches, options.get("fontsize", 12))
+        return super().suptitle("\n".join(lines), **({"parse_math": False} | options))
+
+    def caption(self, text: str, size: float = 8) -> None:
+        """Words below all panels, in as many lines as the width asks for."""
+        lines = wrapped(text, 0.98 * self.get_figwidth(), size)
+        look = {"fontsize": size, "color": "0.35", "x": 0.01, "ha": "left", "parse_math": False}
+        self.supxlabel("\n".join(lines), **look)
 
     def _repr_png_(self) -> bytes:
         return png(self)

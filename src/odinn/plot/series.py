@@ -276,7 +276,8 @@ def _readable(unit: str, largest: float) -> tuple[float, str]:
 
 def _time_axis(ax: Axes, years: np.ndarray) -> None:
     # Whole years, unless that would leave two ticks; never as an offset from a number above.
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=bool(np.ptp(years) > 3)))
+    whole = bool(np.ptp(years) > 3)
+    ax.xaxis.set_major_locator(MaxNLocator(6 if whole else 4, integer=whole))
     ax.ticklabel_format(axis="x", useOffset=False)
 
 
