@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
@@ -134,3 +135,21 @@ def test_outside_of_a_notebook_none_is_open():
 def test_names_of_pictures_are_text():
     pictures = Pictures({"<b>": odinn.plot.series.annual_balance([2000], [1.0], [1.1]).figure})
     assert "<b>" not in pictures._repr_html_()
+
+
+def test_a_bare_glacier_and_a_run_without_ice_show_themselves():
+    grid, flat = odinn.Grid(8, 8, 100.0, 100.0), np.full((8, 8), 2000.0)
+    bare = odinn.Glacier("bare", "", grid, flat, 0.0 * flat, flat < 0)
+    run = odinn.simulate(odinn.Model(None, None), bare, 2000, 2001, save_every=1.0)
+    for shown in (bare, run):
+        assert "0.00" in shown._repr_html_()
+        shown.plot().draw_without_rendering()
+
+
+def test_a_run_is_drawn_by_the_name_of_a_figure(slab):
+    run = odinn.simulate(odinn.Model(None, None), slab, 2000, 2001, save_every=1.0)
+    assert run.plot("before_after").get_suptitle() == "Slab (TEST-00.00001)"
+    with pytest.raises(odinn.InputError, match=r"'maps': choose from .*glance"):
+        run.plot("maps")
+    with pytest.raises(odinn.InputError, match=r"odinn\.plot\.animate"):
+        run.plot("gif")

@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -125,6 +126,18 @@ def test_the_tools_of_development_are_pinned_beside():
     tools = needed(extras["dev"] + extras["docs"])
     assert tools - pinned("requirements.txt") - pinned("requirements-dev.txt") == set()
     assert pinned("requirements.txt") & pinned("requirements-dev.txt") == set()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not there")
+@pytest.mark.parametrize(
+    ("target", "tools"), [("demo", 0), ("setup", 0), ("test", 1), ("check", 1)]
+)
+def test_make_installs_tools_only_where_they_are_used(target, tools, tmp_path):
+    run = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}"]
+    said = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.count("-r requirements.txt") == 1
+    assert said.count("-r requirements-dev.txt") == tools
+    assert "--quiet" not in said
 
 
 def pinned(file):
