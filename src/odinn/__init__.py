@@ -16,8 +16,7 @@ else:
 if TYPE_CHECKING:
     from odinn import plot, verification
     from odinn.climate import Climate
-    from odinn.data.demo.rakaia import demo_glaciers
-    from odinn.data.opening import open_glacier, open_glaciers
+    from odinn.data.opening import demo_glaciers, open_glacier, open_glaciers
     from odinn.data.series import open_climate
     from odinn.dates import date_of, decimal_year
     from odinn.errors import (
@@ -95,7 +94,7 @@ _HOMES = {
     "combine": "odinn.model.binding",
     "date_of": "odinn.dates",
     "decimal_year": "odinn.dates",
-    "demo_glaciers": "odinn.data.demo.rakaia",
+    "demo_glaciers": "odinn.data.opening",
     "demo_model": "odinn.model.examples",
     "inputs": "odinn.physics.laws.inputs",
     "invert": "odinn.learning.driver",

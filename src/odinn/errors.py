@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -85,6 +86,14 @@ def one_of(name: str, value: T, choices: Sequence[T], *, of: str = "", about: st
         *first, last = map(repr, choices)
         raise _unexpected(name, value, f"{', '.join(first)} or {last}", of, about)
     return value
+
+
+def unknown(name: object, known: Iterable[str], what: str = "") -> str:
+    """That a name is unknown, the nearest known one if one is near, and all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{what or f'{name!r} is unknown'}{near}; known: {', '.join(names)}"
 
 
 def positive(name: str, value: N, what: str = "number", *, of: str = "", about: str = "") -> N:

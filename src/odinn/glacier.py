@@ -26,6 +26,7 @@ from odinn.printing import printed_as_call
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LONGEST_ID = 200  # characters; file systems take 255 with what is added
 Field = Array | Parameter  # (ny, nx), or learned on each cell
 Keep = Literal["bed", "surface", "thickness"]
 When = Date | tuple[Date, Date] | list[Date] | list[tuple[Date, Date]]
@@ -45,6 +46,19 @@ class Ground(Protocol):
     def mask(self) -> Array: ...
     @property
     def kept_surface(self) -> Array | None: ...
+
+
+def check_id(rgi_id: str) -> None:
+    """Raise :class:`InputError` for an id that cannot stand in a file's name: results are kept
+    under it.
+    """
+    wrong = not rgi_id or rgi_id.startswith(".") or len(rgi_id) > LONGEST_ID
+    wrong = wrong or any(c in "/\\" or not c.isprintable() for c in rgi_id)
+    if wrong:
+        raise InputError(
+            f"rgi_id={rgi_id[:80]!r}: expected 1 to {LONGEST_ID} characters, without separators of "
+            "paths and control characters, not beginning with a dot: results are kept under it"
+        )
 
 
 def climate_of(glacier: Glacier, what: str) -> Climate:
@@ -204,6 +218,7 @@ class Glacier(eqx.Module):
     kept_surface: Array | None = None
 
     def __check_init__(self) -> None:
+        check_id(self.rgi_id)
         for label, field in (("bed", self.bed), ("thickness", self.thickness), ("mask", self.mask)):
             if not isinstance(field, Parameter) and np.shape(field) != self.grid.shape:
                 raise self._error(

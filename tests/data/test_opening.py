@@ -1,6 +1,8 @@
 """Opening real glaciers, and refusing bad ones."""
 
+import io
 import json
+import tarfile
 import warnings
 
 import numpy as np
@@ -278,3 +280,97 @@ def test_errors_come_with_their_field_and_are_coarsened_with_it():
     assert coarse.speed[1, 0, 0] == pytest.approx(2 * np.mean([1.0, 6.0, 7.0]))
     np.testing.assert_array_equal(coarse.errors["speed"], 2.0)
     assert coarse.dates == several.dates
+
+
+# Ids, embedded glaciers, lists.
+
+
+@pytest.mark.parametrize(
+    "rgi_id", ["../../x", "a/b", "..", ".hidden", "a\\b", "a\nb", "a\x00b", "x" * 300]
+)
+def test_an_id_is_no_path(small, rgi_id):
+    with pytest.raises(InputError, match="without separators of paths"):
+        odinn.open_glacier(small.assign_attrs(rgi_id=rgi_id))
+
+
+@pytest.mark.parametrize("rgi_id", ["my glacier", "[bold]", "Glaciär 3", 17])
+def test_an_id_may_be_any_other_text(small, rgi_id):
+    assert odinn.open_glacier(small.assign_attrs(rgi_id=rgi_id)).rgi_id == str(rgi_id)
+
+
+def test_an_id_of_rgi_7_is_found_in_the_name_of_a_file(small, tmp_path):
+    path = tmp_path / "hef_RGI2000-v7.0-G-11-00897_2003.nc"
+    small.drop_attrs(deep=False).assign_attrs(pyproj_srs="EPSG:32632").to_netcdf(path)
+    assert odinn.open_glacier(path).rgi_id == "RGI2000-v7.0-G-11-00897"
+
+
+@pytest.mark.parametrize("wanted", ["RGI60-18.03156", "Ramsay Glacier", "ramsay"])
+def test_an_embedded_glacier_opens_by_its_id_or_name_under_its_climate(wanted):
+    ramsay = odinn.open_glacier(f"demo:{wanted}")
+    assert (ramsay.rgi_id, ramsay.climate.name) == ("RGI60-18.03156", "idealised")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [("Aletsch", "no such embedded glacier"), ("glacier", "several embedded glaciers")],
+)
+def test_an_embedded_glacier_that_is_not_one_is_named(wanted, message):
+    with pytest.raises(InputError, match=f"demo:{wanted}: {message}.*RGI60-18.03156"):
+        odinn.open_glacier(f"demo:{wanted}")
+
+
+@pytest.mark.parametrize("rgi_id", ["RGI60-11.03638", "RGI2000-v7.0-G-11-00897"])
+def test_an_id_alone_says_how_to_get_its_directory(rgi_id, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"{rgi_id}: is an RGI id.*init_glacier_directories"):
+        odinn.open_glacier(rgi_id)
+
+
+def test_a_list_takes_patterns_and_one_file_is_one_file(small, tmp_path):
+    for rgi_id in ("b", "a"):
+        small.assign_attrs(rgi_id=rgi_id).to_netcdf(tmp_path / f"{rgi_id}.nc")
+    assert [g.rgi_id for g in odinn.open_glaciers(f"{tmp_path}/*.nc")] == ["a", "b"]
+    assert [g.rgi_id for g in odinn.open_glaciers(str(tmp_path / "b.nc"))] == ["b"]
+    assert [g.rgi_id for g in odinn.open_glaciers([small, tmp_path / "b.nc"])][1] == "b"
+    with pytest.raises(InputError, match="no file or folder matches this pattern"):
+        odinn.open_glaciers(f"{tmp_path}/*.tif")
+    with pytest.raises(InputError, match=r"a: appears twice, the second time in .*a.nc"):
+        odinn.open_glaciers([tmp_path / "a.nc", str(tmp_path / "a.nc")])
+
+
+# Directories of OGGM with odd members.
+
+
+def oggm_directory(small, folder, table):
+    """A directory whose outline's table has this content (None: no outline)."""
+    folder.mkdir()
+    small.to_netcdf(folder / "gridded_data.nc")
+    if table is not None:
+        with tarfile.open(folder / "outlines.tar.gz", "w:gz") as archive:
+            info = tarfile.TarInfo("outlines.dbf")
+            info.size = len(table)
+            archive.addfile(info, io.BytesIO(table))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "table",
+    [b"", b"\x03", b"\x03" * 40, bytes(1000), b"text, not a table", bytes(20_000_000)],
+    ids=["empty", "short", "odd", "zeros", "text", "large"],
+)
+def test_an_odd_outline_in_a_directory_is_an_error_that_names_file_and_member(
+    small, tmp_path, table
+):
+    folder = oggm_directory(small, tmp_path / "RGI60-11.00897", table)
+    with pytest.raises(InputError, match=r"outlines.tar.gz: the outline .outlines.dbf in it"):
+        odinn.open_glacier(folder)
+
+
+def test_an_archive_that_is_cut_or_of_another_kind_is_an_error_that_names_it(small, tmp_path):
+    folder = oggm_directory(small, tmp_path / "RGI60-11.00897", b"\x03" * 400)
+    archive = folder / "outlines.tar.gz"
+    whole = archive.read_bytes()
+    for content in (whole[: len(whole) // 2], b"PK\x03\x04", b""):
+        archive.write_bytes(content)
+        with pytest.raises(InputError, match=r"outlines.tar.gz: the outline"):
+            odinn.open_glacier(folder)

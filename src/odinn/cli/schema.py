@@ -7,11 +7,10 @@ its key, what was found there, what is known, and the nearest of it.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, Never, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 import odinn
-from odinn.errors import InputError
+from odinn.errors import InputError, unknown
 from odinn.numbers.slot import declared
 from odinn.physics.laws.base import AbstractInput, AbstractLaw
 
@@ -148,14 +147,6 @@ def at(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"{place}: {error}") from error
-
-
-def unknown(name: object, known: Iterable[str], what: str = "") -> str:
-    """That a name is unknown, the nearest known one if one is near, and all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    near = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{what or f'{name!r} is unknown'}{near}; known: {', '.join(names)}"
 
 
 def _section(keys: Section, section: Yaml, place: str) -> Values:

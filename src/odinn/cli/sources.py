@@ -5,29 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from typing import TypeVar
 
 import odinn
-from odinn.cli.schema import Values, at, unknown
-from odinn.data.demo.rakaia import FOLDER, demo_climate
+from odinn.cli.schema import Values, at
+from odinn.data.opening import each_source
 from odinn.data.series import is_series
 from odinn.errors import InputError, of_glacier
+
+Paths = TypeVar("Paths", str, list)
 
 
 def opened(section: Values) -> Iterator[Callable[[], odinn.Glacier]]:
     """Of each source of a section, how to open it."""
-    listed = section["source"]
-    for source in listed if isinstance(listed, list) else [listed]:
-        kind, _, rgi_id = source.partition(":")
-        if kind != "demo":
-            yield partial(_open, _filled_in(source), section)
-            continue
-        known = sorted(path.stem for path in FOLDER.glob("*.nc"))
-        if rgi_id and rgi_id not in known:
-            raise InputError(unknown(rgi_id, known, f"demo:{rgi_id}: no such embedded glacier"))
-        for name in [rgi_id] if rgi_id else known:
-            # Under their idealised climate unless another is named.
-            yield partial(_open, FOLDER / f"{name}.nc", section, demo_climate())
+    for source in each_source(_filled_in(section["source"])):
+        yield partial(_open, source, section)
 
 
 def wanted_climate(section: Values) -> str | odinn.Climate | None:
@@ -62,18 +54,17 @@ def in_scenario(glacier: odinn.Glacier, section: Values) -> odinn.Glacier:
         return glacier.replace(climate=climate.shift(*change))
 
 
-def _filled_in(path: str) -> str:
+def _filled_in(path: Paths) -> Paths:
+    if isinstance(path, list):
+        return [_filled_in(one) for one in path]
     # Variables first: one may hold a path that begins with ~.
     return os.path.expanduser(os.path.expandvars(path))
 
 
-def _open(
-    path: str | Path, section: Values, otherwise: odinn.Climate | None = None
-) -> odinn.Glacier:
-    climate = wanted_climate(section)  # None leaves the choice to open_glacier
+def _open(source: str, section: Values) -> odinn.Glacier:
     return odinn.open_glacier(
-        path,
-        climate=otherwise if climate is None else climate,
+        source,
+        climate=wanted_climate(section),  # None leaves the choice to open_glacier
         thickness=section["thickness"],
         coarsen=section["coarsen"],
     )

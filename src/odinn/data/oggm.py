@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tarfile
 from pathlib import Path
 from typing import Protocol, TypeGuard, runtime_checkable
@@ -15,11 +14,14 @@ import yaml
 from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.climate_series import climate_from_oggm_form
+from odinn.data.identity import rgi_id_in
 from odinn.data.netcdf import glacier_from_dataset
 from odinn.data.reading import read_dataset
 from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 
+# bytes, as packed and of the table in it: an outline has some thousand, and zeros pack a thousandfold
+_PACKED, _LARGEST = 1_000_000, 10_000_000
 _CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
 _DEFAULTS = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
 
@@ -125,19 +127,36 @@ def _outline_attributes(folder: Path) -> dict[str, object]:
     if not path.exists():
         return {}
     try:
+        if path.stat().st_size > _PACKED:
+            raise ValueError(f"{path.stat().st_size} bytes, more than {_PACKED}")
         with tarfile.open(path) as archive:
-            member = archive.extractfile("outlines.dbf")
-            assert member is not None
-            table = shapefile.Reader(
-                dbf=io.BytesIO(member.read()), encoding="utf-8", encodingErrors="replace"
-            )
-            return dict(table.record(0).as_dict())
-    except (tarfile.TarError, KeyError, OSError, shapefile.ShapefileException) as error:
+            content = _member(archive, "outlines.dbf")
+        table = shapefile.Reader(
+            dbf=io.BytesIO(content), encoding="utf-8", encodingErrors="replace"
+        )
+        return dict(table.record(0).as_dict())
+    except Exception as error:  # gzip, tar and the table's reader have a dozen between them
+        reason = f"{type(error).__name__}: {error}"[:160]
         raise InputError(
-            f"{path}: the outline cannot be read ({error}); remove the file or prepare it again"
+            f"{path}: the outline (outlines.dbf in it) cannot be read ({reason}); remove the file "
+            "or prepare it again"
         ) from error
 
 
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    """A file in an archive, of a size that such a file has."""
+    for member in archive:
+        if member.name.removeprefix("./") != name:
+            continue
+        if not member.isfile():
+            raise ValueError(f"{name} is no file")
+        if member.size > _LARGEST:
+            raise ValueError(f"{name} has {member.size} bytes, more than {_LARGEST}")
+        held = archive.extractfile(member)
+        assert held is not None  # of a file there is one
+        return held.read(_LARGEST)
+    raise ValueError(f"no {name} in it")
+
+
 def _rgi_id_of(folder: Path) -> str:
-    match = re.search(r"RGI\d\d-\d\d\.\d{5}|RGI2000-v7\.0-[GC]-\d\d-\d{5}", str(folder))
-    return match[0] if match else folder.name
+    return rgi_id_in(str(folder)) or folder.name

@@ -1,9 +1,9 @@
-"""``open_glacier``: whatever a user has, as a :class:`Glacier`."""
+"""``open_glacier``: whatever a user has, as a :class:`Glacier`; and the embedded glaciers."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,11 +11,15 @@ import xarray as xr
 
 from odinn.climate import Climate
 from odinn.data import oggm
+from odinn.data.demo import rakaia
+from odinn.data.identity import is_rgi_id, rgi_id_in
 from odinn.data.netcdf import glacier_from_dataset
 from odinn.data.reading import read_dataset
 from odinn.data.series import is_series, open_climate
 from odinn.errors import InputError
 from odinn.glacier import Glacier
+
+_DEMO: Final = "demo:"
 
 # What has these suffixes is no glacier, and what it is.
 _OTHERS: Final = {
@@ -56,7 +60,8 @@ def open_glacier(
 
     Args:
         source: a NetCDF file, an ``xarray.Dataset`` with surface or bed on projected (y, x) and a
-            CRS, an OGGM glacier directory or a ``GlacierDirectory``.
+            CRS, an OGGM glacier directory or a ``GlacierDirectory``; or ``"demo:..."`` with the RGI
+            id or name of an embedded glacier, such as "demo:Ramsay".
         climate: a product's name ("w5e5", "era5", "era5land", "cru", "histalp"), a Dataset in
             OGGM's form (time, temp, prcp[, gradient]; attribute ref_hgt), a CSV or NetCDF file for
             :func:`odinn.open_climate`, or a :class:`Climate`. Default: for NetCDF the first of
@@ -76,6 +81,11 @@ def open_glacier(
     Raises:
         InputError: naming the glacier, the variable, what was found and what to do.
     """
+    if isinstance(source, str) and source.startswith(_DEMO):
+        source = rakaia.path_of(source.removeprefix(_DEMO))
+        climate = rakaia.demo_climate() if climate is None else climate
+    if isinstance(source, str | Path):
+        source = Path(source).expanduser()
     if is_series(climate):
         climate = open_climate(climate)
     assert not isinstance(climate, Path)
@@ -83,17 +93,10 @@ def open_glacier(
         return oggm.open_directory(source, climate=climate, thickness=thickness, coarsen=coarsen)
     if isinstance(source, xr.Dataset):
         ds, rgi_id, provenance = source, "glacier", {"format": "Dataset"}
-    elif isinstance(source, str | Path):
-        path = Path(source)
-        what = no_glacier(path) if path.exists() else None
-        if what is not None:
-            raise InputError(
-                f"{path}: is {what}. Expected a NetCDF file or an OGGM glacier directory"
-            )
-        ds = read_dataset(path)
-        match = re.search(r"RGI\d\d-\d\d\.\d{5}", path.name)
-        rgi_id = match[0] if match else path.stem
-        provenance = {"source": path.name, "format": "NetCDF"}
+    elif isinstance(source, Path):
+        ds = _read(source)
+        rgi_id = rgi_id_in(source.name) or source.stem
+        provenance = {"source": source.name, "format": "NetCDF"}
     else:
         raise InputError(
             f"open_glacier: found {type(source).__name__}; expected a path, an xarray.Dataset or "
@@ -101,8 +104,8 @@ def open_glacier(
         )
     return glacier_from_dataset(
         ds,
-        rgi_id=str(ds.attrs.get("rgi_id") or rgi_id),
-        name=str(ds.attrs.get("name", "")),
+        rgi_id=_text(ds.attrs.get("rgi_id")) or rgi_id,
+        name=_text(ds.attrs.get("name")),
         climate=climate,
         thickness=thickness,
         coarsen=coarsen,
@@ -110,9 +113,93 @@ def open_glacier(
     )
 
 
-def open_glaciers(sources: Sequence[Any], **options: Any) -> list[Glacier]:
-    """Open several glaciers; the arguments are those of :func:`open_glacier`."""
-    sources = list(sources)
-    if not sources:
+def _read(path: Path) -> xr.Dataset:
+    """The dataset of a file, or an error that says what the path is instead."""
+    if not path.exists() and is_rgi_id(str(path)):
+        raise InputError(
+            f"{path}: is an RGI id, and no file or folder of that name is here. Prepare its OGGM "
+            f"directory first, for example with oggm.workflow.init_glacier_directories(['{path}'], "
+            "from_prepro_level=3), and open the directory (gdir or gdir.dir)"
+        )
+    what = no_glacier(path) if path.exists() else None
+    if what is not None:
+        raise InputError(f"{path}: is {what}. Expected a NetCDF file or an OGGM glacier directory")
+    return read_dataset(path)
+
+
+def _text(value: object) -> str:
+    """An attribute as text; nothing where there is none."""
+    return "" if value is None else str(value).strip()
+
+
+def open_glaciers(sources: str | Path | Sequence[Any], **options: Any) -> list[Glacier]:
+    """Open several glaciers.
+
+    Args:
+        sources: what :func:`open_glacier` takes, one or a list; patterns of files such as
+            ``"glaciers/*.nc"`` stand for all that match, in the order of their names, and "demo:"
+            for the embedded glaciers.
+        options: those of :func:`open_glacier`.
+
+    Raises:
+        InputError: nothing to open, or two glaciers of one id.
+    """
+    listed = list(each_source(sources))
+    if not listed:
         raise InputError("open_glaciers: the list is empty")
-    return [open_glacier(source, **options) for source in sources]
+    opened: dict[str, Glacier] = {}
+    for source in listed:
+        glacier = open_glacier(source, **options)
+        if glacier.rgi_id in opened:
+            raise InputError(
+                f"{glacier.rgi_id}: appears twice, the second time in {source}; results are kept "
+                "by id: leave one out"
+            )
+        opened[glacier.rgi_id] = glacier
+    return list(opened.values())
+
+
+def each_source(sources: Any) -> Iterator[Any]:
+    """Every single source of one or several, patterns filled in."""
+    single = isinstance(sources, str | Path | xr.Dataset) or oggm.is_directory(sources)
+    for source in [sources] if single else sources:
+        if not isinstance(source, str):
+            yield source
+        elif source in (_DEMO, _DEMO.rstrip(":")):
+            yield from (f"{_DEMO}{rgi_id}" for rgi_id in rakaia.ids())
+        elif glob.has_magic(source) and not Path(source).exists():
+            yield from _matching(source)
+        else:
+            yield source
+
+
+def _matching(pattern: str) -> list[str]:
+    found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    if not found:
+        raise InputError(f"{pattern}: no file or folder matches this pattern")
+    return found
+
+
+def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
+    """The embedded glaciers, largest outline first: nine at the head of the Rakaia, New Zealand
+    (RGI 6.0, EPSG:2193, 50 m).
+
+    Neither a reconstruction nor a forecast: outlines (1978) and precipitation are real, the
+    thickness is an estimate, the surface a state of :func:`odinn.demo_model`, the temperature
+    idealised; debris and lakes are left out (see ``NOTICE``). All share one climate, 1970 to 2070,
+    whose years are alike; the ice is that of 1 April, the start of the southern balance year.
+
+    Args:
+        coarsen: average blocks of k x k cells, as in :func:`odinn.open_glacier`.
+
+    Returns:
+        Nine glaciers, 0.3 to 11.6 km², 1.8 km³ together. No network.
+
+    >>> import odinn
+    >>> ramsay = odinn.demo_glaciers()[0]
+    >>> ramsay.rgi_id, ramsay.name
+    ('RGI60-18.03156', 'Ramsay Glacier')
+    >>> sim = odinn.simulate(odinn.demo_model(), ramsay, "2000-04-01", "2000-05-01")
+    """
+    glaciers = open_glaciers(_DEMO, coarsen=coarsen)
+    return sorted(glaciers, key=lambda g: (-int(g.mask.sum()), g.rgi_id))

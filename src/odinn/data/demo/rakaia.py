@@ -14,12 +14,13 @@ import numpy as np
 
 from odinn.climate import Climate
 from odinn.constants import DEFAULT_LAPSE_RATE
-from odinn.data.opening import open_glacier
-from odinn.glacier import Glacier
+from odinn.errors import InputError, unknown
 
 FOLDER: Final = Path(__file__).parent
 HYDRO_MONTH: Final = 4  # the balance year of the south: April to March
 YEARS: Final = (1970, 2070)  # covered by the climate, the second not included
+
+NAMES: Final = {"RGI60-18.03066": "Lyell Glacier", "RGI60-18.03156": "Ramsay Glacier"}
 
 # Monthly normals at Aoraki/Mount Cook village, kg m⁻², January to December; their sum is 4484.
 PRECIPITATION: Final = (
@@ -68,29 +69,26 @@ def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
     )
 
 
-def demo_glaciers(*, coarsen: int = 1) -> list[Glacier]:
-    """The embedded glaciers, largest outline first: nine at the head of the Rakaia, New Zealand
-    (RGI 6.0, EPSG:2193, 50 m).
+def ids() -> list[str]:
+    """RGI ids of the embedded glaciers."""
+    return sorted(path.stem for path in FOLDER.glob("*.nc"))
 
-    Neither a reconstruction nor a forecast: outlines (1978) and precipitation are real, the
-    thickness is an estimate, the surface a state of :func:`odinn.demo_model`, the temperature
-    idealised; debris and lakes are left out (see ``NOTICE``). All share one climate, 1970 to 2070,
-    whose years are alike; the ice is that of 1 April, the start of the southern balance year.
+
+def path_of(wanted: str) -> Path:
+    """The file of an embedded glacier.
 
     Args:
-        coarsen: average blocks of k x k cells, as in :func:`odinn.open_glacier`.
+        wanted: RGI id, or name or a part of it, in any case.
 
-    Returns:
-        Nine glaciers, 0.3 to 11.6 km², 1.8 km³ together. No network.
-
-    >>> import odinn
-    >>> ramsay = odinn.demo_glaciers()[0]
-    >>> ramsay.rgi_id, ramsay.name
-    ('RGI60-18.03156', 'Ramsay Glacier')
-    >>> sim = odinn.simulate(odinn.demo_model(), ramsay, "2000-04-01", "2000-05-01")
+    Raises:
+        InputError: none of them, or several.
     """
-    climate = demo_climate()
-    glaciers = [
-        open_glacier(path, climate=climate, coarsen=coarsen) for path in FOLDER.glob("*.nc")
-    ]
-    return sorted(glaciers, key=lambda g: (-int(g.mask.sum()), g.rgi_id))
+    known = {rgi_id: NAMES.get(rgi_id, "unnamed") for rgi_id in ids()}
+    word = wanted.strip().lower()
+    found = [i for i, name in known.items() if word in (i.lower(), name.lower())]
+    found = found or [i for i, name in known.items() if word and word in name.lower()]
+    if len(found) == 1:
+        return FOLDER / f"{found[0]}.nc"
+    if found:
+        raise InputError(f"demo:{wanted}: several embedded glaciers; one of {', '.join(found)}")
+    raise InputError(unknown(wanted, known, f"demo:{wanted}: no such embedded glacier"))
