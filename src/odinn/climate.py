@@ -85,6 +85,7 @@ class Climate(eqx.Module):
         source: where the series comes from, for the record.
         scenario: None for a series that ends; else the series is the base period, and every month
             there is has a climate.
+        others: series beside it where it comes from, for errors.
         shifted: K and factor that :meth:`shift` has put into the series, for the record.
     """
 
@@ -98,6 +99,7 @@ class Climate(eqx.Module):
     source: str = eqx.field(static=True, default="")
     scenario: Scenario | None = None
     shifted: tuple[float, float] = eqx.field(static=True, default=(0.0, 1.0))
+    others: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self) -> None:
         for label, series in (("precip", self.precip), ("gradient", self.gradient)):
@@ -137,6 +139,8 @@ class Climate(eqx.Module):
                 f"climate '{self.name}' covers {self._covered}, but {missing} is needed: shorten "
                 "the run or choose another climate product"
             )
+            if self.others:
+                message += f"; beside it there are {', '.join(self.others)} (climate='name')"
             raise ClimateError(of_glacier(rgi_id, message))
         return positions
 

@@ -17,6 +17,7 @@ from odinn.constants import AREA_THRESHOLD
 from odinn.dates import Date
 from odinn.errors import ClimateError, InputError, of_glacier, refuse_traced
 from odinn.grid import Array, Grid, block_mean
+from odinn.identity import check_id
 from odinn.notebook import drawing, table
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
@@ -26,7 +27,6 @@ from odinn.printing import printed_as_call
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LONGEST_ID = 200  # characters; file systems take 255 with what is added
 Field = Array | Parameter  # (ny, nx), or learned on each cell
 Keep = Literal["bed", "surface", "thickness"]
 When = Date | tuple[Date, Date] | list[Date] | list[tuple[Date, Date]]
@@ -46,19 +46,6 @@ class Ground(Protocol):
     def mask(self) -> Array: ...
     @property
     def kept_surface(self) -> Array | None: ...
-
-
-def check_id(rgi_id: str) -> None:
-    """Raise :class:`InputError` for an id that cannot stand in a file's name: results are kept
-    under it.
-    """
-    wrong = not rgi_id or rgi_id.startswith(".") or len(rgi_id) > LONGEST_ID
-    wrong = wrong or any(c in "/\\" or not c.isprintable() for c in rgi_id)
-    if wrong:
-        raise InputError(
-            f"rgi_id={rgi_id[:80]!r}: expected 1 to {LONGEST_ID} characters, without separators of "
-            "paths and control characters, not beginning with a dot: results are kept under it"
-        )
 
 
 def climate_of(glacier: Glacier, what: str) -> Climate:

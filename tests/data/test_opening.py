@@ -282,6 +282,18 @@ def test_errors_come_with_their_field_and_are_coarsened_with_it():
     assert coarse.dates == several.dates
 
 
+def test_a_climate_that_ends_too_early_names_those_beside_it(small):
+    months = np.arange("1990-01", "1995-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    ds = small.assign_coords(other=months).assign(
+        temp_monthly_cru=("other", np.full(60, -3.0), {"ref_hgt": 2400.0}),
+        prcp_monthly_cru=("other", np.full(60, 80.0)),
+    )
+    glacier = odinn.open_glacier(ds)
+    model = odinn.Model(odinn.SIA2D(), odinn.TemperatureIndex())
+    with pytest.raises(ClimateError, match=r"1995-01 is needed.* there are cru .1990-01 to 1994-1"):
+        odinn.simulate(model, glacier, 1995.0, 1996.0)
+
+
 # Ids, embedded glaciers, lists.
 
 

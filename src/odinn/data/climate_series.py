@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Final
 
@@ -45,7 +46,9 @@ def climate_from_dataset(
         raise ClimateError(of_glacier(rgi_id, message))
     suffix = f"_{present[product]}_{product}"
     source = str(ds[f"temp{suffix}"].attrs.get("source", ""))
-    return _climate(ds, suffix, rgi_id, product, source)
+    climate = _climate(ds, suffix, rgi_id, product, source)
+    others = {p: ds[f"temp_{step}_{p}"] for p, step in present.items() if p != product}
+    return dataclasses.replace(climate, others=tuple(map(_described, others, others.values())))
 
 
 def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None) -> Climate:
@@ -60,6 +63,15 @@ def climate_from_oggm_form(ds: xr.Dataset, rgi_id: str, name: str | None = None)
     source = str(ds.attrs.get("climate_source", ds.attrs.get("source", "")))
     product = products.climate_name(name or (source.split() or ["climate"])[0])
     return _climate(ds, "", rgi_id, product, source)
+
+
+def _described(product: str, series: xr.DataArray) -> str:
+    """A product and the span of its series, such as "histalp (1850-01 to 2003-12)"."""
+    axis = series.coords.get(series.dims[0]) if series.ndim else None
+    if axis is None or axis.size == 0:
+        return product
+    first, last = (str(t)[:7] for t in axis.values[[0, -1]])
+    return f"{product} ({first} to {last})"
 
 
 def has_weather(ds: xr.Dataset) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -14,13 +15,13 @@ import yaml
 from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.climate_series import climate_from_oggm_form
-from odinn.data.identity import rgi_id_in
 from odinn.data.netcdf import glacier_from_dataset
 from odinn.data.reading import read_dataset
 from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
+from odinn.identity import rgi_id_in
 
-# bytes, as packed and of the table in it: an outline has some thousand, and zeros pack a thousandfold
+# Bytes, as packed and of the table in it: an outline has some thousand, zeros pack a thousandfold.
 _PACKED, _LARGEST = 1_000_000, 10_000_000
 _CALIBRATION = ("melt_f", "prcp_fac", "temp_bias")
 _DEFAULTS = {"temp_melt": -1.0, "temp_all_solid": 0.0, "temp_all_liq": 2.0}
@@ -76,11 +77,24 @@ def open_directory(
 
 
 def _climate(folder: Path, wanted: str | None, rgi_id: str) -> Climate | None:
-    """``climate_historical.nc`` named by its source, or the file of a product."""
+    """The series of a product, or the directory's own, which knows of the files beside it."""
     files = {
         p.stem.removeprefix("climate_historical").strip("_"): p
-        for p in folder.glob("climate_historical*.nc")
+        for p in sorted(folder.glob("climate_historical*.nc"))
     }
+    climate = _chosen(files, wanted, rgi_id)
+    if climate is None:
+        return None
+    others = tuple(suffix for suffix in files if suffix and climate.name not in suffix.lower())
+    return dataclasses.replace(climate, others=others)
+
+
+def _chosen(files: dict[str, Path], wanted: str | None, rgi_id: str) -> Climate | None:
+    """``climate_historical.nc`` named by its source, or the file of a product.
+
+    Args:
+        files: by what follows ``climate_historical`` in their names.
+    """
     if wanted is None:
         return climate_from_oggm_form(read_dataset(files[""]), rgi_id) if "" in files else None
     product = products.climate_name(wanted)

@@ -12,12 +12,12 @@ import xarray as xr
 from odinn.climate import Climate
 from odinn.data import oggm
 from odinn.data.demo import rakaia
-from odinn.data.identity import is_rgi_id, rgi_id_in
 from odinn.data.netcdf import glacier_from_dataset
 from odinn.data.reading import read_dataset
 from odinn.data.series import is_series, open_climate
 from odinn.errors import InputError
 from odinn.glacier import Glacier
+from odinn.identity import is_rgi_id, rgi_id_in
 
 _DEMO: Final = "demo:"
 
