@@ -32,7 +32,7 @@ def test_the_curve_is_the_law_and_the_axes_say_so(learned, slab):
     np.testing.assert_allclose(y, learned(x))
     np.testing.assert_allclose(true.get_ydata(), truth(x))
     np.testing.assert_allclose(before.get_ydata(), 2e-17)
-    assert ax.get_xlabel() == "long-term air temperature (°C)"  # not that of the ice
+    assert ax.get_xlabel() == "long-term air temperature, raw series (°C)"  # not that of the ice
     assert ax.get_ylabel() == "rate factor A (Pa⁻ⁿ yr⁻¹)"
     assert ax.get_yscale() == "log"
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [
@@ -116,7 +116,8 @@ def test_what_cannot_be_drawn_is_an_error(slab):
     with pytest.raises(odinn.InputError, match="has 3 inputs; laws of one or two"):
         law(three)
     with pytest.raises(
-        odinn.InputError, match=r"range of 'long-term air temperature' is not known: give glaciers="
+        odinn.InputError,
+        match=r"range of 'long-term air temperature, raw series' is not known: give glaciers=",
     ):
         law(odinn.laws.CuffeyPaterson())
     with pytest.raises(odinn.InputError, match="one input"):

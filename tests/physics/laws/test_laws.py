@@ -1,5 +1,7 @@
 """Published laws, networks, inputs."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -214,3 +216,27 @@ def test_a_synthetic_sliding_law_of_degree_days_and_roughness_runs(slab):
     )
     assert sim.relative_residual < 1e-12
     assert np.abs(sim.velocity("basal")[2][-1]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["LongTermTemperature", "MonthlyTemperature"])
+def test_a_temperature_is_that_of_the_raw_series_unless_more_is_asked_for(slab, name):
+    make = getattr(odinn.inputs, name)
+    steep = dataclasses.replace(slab.climate, gradient=np.full_like(slab.climate.temp, -0.02))
+    glacier = slab.replace(climate=steep)
+
+    def mean_of(**options):
+        item = make(**options)
+        if name == "LongTermTemperature":
+            return float(item.field(glacier)), item.label
+        return float(item.in_months(glacier, steep.months).mean()), item.label
+
+    raw, label = mean_of()
+    assert label.endswith("temperature, raw series")
+    warmer, label = mean_of(bias=1.5)
+    assert warmer == pytest.approx(raw + 1.5)
+    assert label.endswith("temperature, +1.5 K")
+    clipped, label = mean_of(clip=True)
+    height = np.asarray(glacier.surface)[glacier.mask].mean() - steep.ref_height
+    # The lapse rate that the balance takes is at most 9 K per km.
+    assert clipped == pytest.approx(raw + (0.02 - 0.009) * height)
+    assert label.endswith("temperature, lapse rate clipped")

@@ -90,7 +90,8 @@ def test_a_fit_that_cannot_be_made_says_why():
     with pytest.raises(InputError, match=r"the range of 'altitude' is not known: give glaciers="):
         odinn.laws.Basis([odinn.inputs.Altitude()], bounds=(1e-18, 1e-16)).fit_to(FORMULA)
     with pytest.raises(
-        InputError, match=r"the formula is 2e-16 at long-term air temperature -10 °C, outside"
+        InputError,
+        match=r"the formula is 2e-16 at long-term air temperature, raw series -10 °C, outside",
     ):
         law.fit_to(lambda T: 2e-16 + 0 * T)
     with pytest.raises(InputError, match=r"the formula is nan .* has to be finite"):
@@ -117,7 +118,8 @@ def test_a_law_is_called_with_numbers_and_with_arrays_that_broadcast():
 
 def test_a_law_called_amiss_says_what_it_takes():
     with pytest.raises(
-        InputError, match=r"takes 1 values \(long-term air temperature \(°C\)\), found 2"
+        InputError,
+        match=r"takes 1 values \(long-term air temperature, raw series \(°C\)\), found 2",
     ):
         FORMULA(-5.0, 1.0)
     with pytest.raises(InputError, match=r"call odinn.bind\(model, glaciers\) first"):

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import equinox as eqx
 import numpy as np
 
+from odinn.constants import LAPSE_RATE_LIMITS
 from odinn.errors import InputError
 from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array
@@ -50,14 +51,30 @@ __all__ = [
 ]
 
 
+def _of_series(label: str, bias: float, clip: bool) -> str:
+    """A label that says what has been done to the series: nothing, unless asked for."""
+    done = [f"{bias:+g} K"] if bias else []
+    done += ["lapse rate clipped"] if clip else []
+    return f"{label}, {', '.join(done) or 'raw series'}"
+
+
+def _lapse_rate(gradient: np.ndarray, clip: bool) -> np.ndarray:
+    """K m⁻¹, as given, or within the limits of the balance."""
+    return np.clip(gradient, *LAPSE_RATE_LIMITS) if clip else gradient
+
+
 class LongTermTemperature(FixedInput):
     """Mean air temperature, °C: a stand-in for the temperature of the ice, which it is not.
+
+    The series is taken as it is, without the ``temp_bias`` of a balance and with its own lapse
+    rates, unless ``bias`` or ``clip`` ask for more; the label says which.
 
     Args:
         per: "glacier" (at the mean surface altitude inside the outline) or "cell" (at each cell's
             initial surface).
         period: (start, end), decimal years; None takes all whole calendar years of the supplied
             series, never the run's span.
+        bias: K, added. clip: lapse rates within −9 … −3 K km⁻¹, as the balance takes them.
 
     The mean of the series plus the mean lapse rate times the height above the series' own.
     """
@@ -65,9 +82,15 @@ class LongTermTemperature(FixedInput):
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
     range: Range = eqx.field(default=None, converter=as_range)
+    bias: float = eqx.field(static=True, default=0.0)
+    clip: bool = eqx.field(static=True, default=False)
 
-    label: ClassVar[str] = "long-term air temperature"
     unit: ClassVar[str] = "°C"
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """See :class:`AbstractInput`."""
+        return _of_series("long-term air temperature", self.bias, self.clip)
 
     def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
@@ -76,10 +99,10 @@ class LongTermTemperature(FixedInput):
         temp, gradient = climate.temp[rows], climate.gradient[rows]
         used = temp > -999  # days that a month does not have are far below
         mean = temp[used].mean()
-        lapse = gradient[used].mean()
+        lapse = _lapse_rate(gradient[used], self.clip).mean()
         surface = np.asarray(glacier.surface)
         height = surface if self.per == "cell" else surface[glacier.mask].mean()
-        return np.asarray(mean + lapse * (height - climate.ref_height))
+        return np.asarray(mean + self.bias + lapse * (height - climate.ref_height))
 
 
 class DegreeDays(FixedInput):
@@ -92,7 +115,8 @@ class DegreeDays(FixedInput):
             number of such periods in a year.
 
     Daily series are summed day by day with their lapse rates; monthly ones by the expectation over
-    normally distributed days (Calov & Greve 2005), as in :class:`odinn.TemperatureIndex`.
+    normally distributed days (Calov & Greve 2005), as in :class:`odinn.TemperatureIndex`; lapse
+    rates within −9 … −3 K km⁻¹ as there, but without its ``temp_bias``.
     """
 
     period: tuple[float, float] | None = eqx.field(static=True, default=None)
@@ -113,19 +137,27 @@ class MonthlyTemperature(MonthlyInput):
     Args:
         per: "glacier" (at the mean surface altitude inside the outline) or "cell" (at each cell's
             initial surface).
+        bias, clip: as for :class:`LongTermTemperature`.
     """
 
     per: Literal["glacier", "cell"] = eqx.field(static=True, default="glacier")
     range: Range = eqx.field(default=None, converter=as_range)
+    bias: float = eqx.field(static=True, default=0.0)
+    clip: bool = eqx.field(static=True, default=False)
 
-    label: ClassVar[str] = "monthly air temperature"
     unit: ClassVar[str] = "°C"
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """See :class:`AbstractInput`."""
+        return _of_series("monthly air temperature", self.bias, self.clip)
 
     def in_months(self, glacier: Glacier, months: np.ndarray) -> np.ndarray:
         """See :class:`AbstractInput`."""
         climate = climate_of(glacier, f"the {self.label} of a law")
         rows = climate.drawn(months, glacier.rgi_id)
-        temp, gradient = climate.temp[rows], climate.gradient[rows]
+        temp = climate.temp[rows] + self.bias
+        gradient = _lapse_rate(climate.gradient[rows], self.clip)
         if climate.step == "daily":
             temp = _mean_over_days(temp, climate.used[rows])
             gradient = _mean_over_days(gradient, climate.used[rows])
