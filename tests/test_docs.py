@@ -163,7 +163,9 @@ def test_the_code_of_the_five_minute_start_runs(data, tmp_path, monkeypatch):
 
 
 def test_the_code_of_the_page_on_data_runs(monkeypatch, tmp_path):
-    glacier = run_page("data.md", tmp_path, monkeypatch, count=1)["glacier"]
+    scope = run_page("data.md", tmp_path, monkeypatch, count=2)
+    glacier, cone = scope["glacier"], scope["cone"]
+    assert cone.grid.dx == round(14 * 3**0.5 + 10)  # 3 km²
     assert glacier.rgi_id == "my-glacier"
     assert glacier.thickness.max() == pytest.approx(99.8, abs=0.5)
 

@@ -16,6 +16,7 @@ else:
 if TYPE_CHECKING:
     from odinn import plot, verification
     from odinn.climate import Climate
+    from odinn.data.building import glacier_from
     from odinn.data.opening import demo_glaciers, open_glacier, open_glaciers
     from odinn.data.series import open_climate
     from odinn.dates import date_of, decimal_year
@@ -96,6 +97,7 @@ _HOMES = {
     "decimal_year": "odinn.dates",
     "demo_glaciers": "odinn.data.opening",
     "demo_model": "odinn.model.examples",
+    "glacier_from": "odinn.data.building",
     "inputs": "odinn.physics.laws.inputs",
     "invert": "odinn.learning.driver",
     "laws": "odinn.physics.laws",
@@ -156,6 +158,7 @@ __all__ = [
     "decimal_year",
     "demo_glaciers",
     "demo_model",
+    "glacier_from",
     "inputs",
     "invert",
     "laws",

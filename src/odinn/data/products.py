@@ -21,7 +21,7 @@ CLIP_NEGATIVE_PRECIP: Final = ("histalp",)
 
 # Thickness that was inverted from other data and models, so that a flow model does not keep it as
 # it is.
-ESTIMATES: Final = ("consensus", "millan", "oggm")
+ESTIMATES: Final = ("consensus", "millan", "oggm", "slab")
 
 
 def note(provenance: Mapping[str, str]) -> str:
