@@ -132,7 +132,9 @@ def test_laws_start_from_formulas_and_losses_take_tables_and_laws(tmp_path):
     np.testing.assert_array_equal(thickness.points.columns["thickness"], [30.0, 40.0])
     assert thickness.error == {"RGI60-18.03141": 3.0}
     assert isinstance(prior.guess, odinn.laws.CuffeyPaterson)
-    glacier = odinn.open_glacier(FOLDER / "RGI60-18.03141.nc", climate=demo_climate(), coarsen=4)
+    glacier = odinn.open_glacier(
+        FOLDER / "RGI60-18.03141.nc", climate=demo_climate("RGI60-18.03141"), coarsen=4
+    )
     started = build_model(checked["model"], "c: model", [glacier]).flow.A
     assert started.misfit(odinn.laws.CuffeyPaterson()) < 0.1
     wrong = law | {"fit_to": {"formula": {"type": "Cufey"}}}
@@ -160,7 +162,8 @@ def test_every_argument_of_what_may_be_named_is_a_key(calls):
 def test_what_may_be_named_has_its_name_in_python():
     assert LOSSES.calls == {name: getattr(odinn.losses, name) for name in LOSSES.calls}
     assert set(OPTIMIZERS.calls) == {"adam", "lbfgs", "gauss_newton"}
-    assert {"Neural", "Basis", "CuffeyPaterson", "SyntheticSliding"} == set(LAWS)
+    known = {"Neural", "Basis", "CuffeyPaterson", "DebrisCover", "SyntheticSliding"}
+    assert known == set(LAWS)
 
 
 def test_the_resolved_configuration_has_every_default_and_reads_back(tmp_path):

@@ -18,7 +18,7 @@ def short(tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("demo"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ODINN_DATA", str(folder / "nowhere"))
-        return folder, run_demo(folder, said.append, years=2, coarsen=4, count=1, steps=8), said
+        return folder, run_demo(folder, said.append, years=2, coarsen=4, count=1, steps=14), said
 
 
 def test_pictures_come_first_and_in_order_and_every_file_is_named(short):

@@ -1,8 +1,8 @@
 """The embedded glaciers and their idealised climate.
 
-Nine glaciers at the head of the Rakaia, New Zealand. Outlines and precipitation are real; thickness
-is an estimate, the surface a model state, temperature idealised; debris and lakes are left out.
-``NOTICE`` beside the files says more.
+Nine glaciers at the head of the Rakaia, New Zealand. Outlines and precipitation are real; the ice
+is a model state near balance, temperature idealised; debris is an assumption of the model, and
+lakes are left out. ``NOTICE`` beside the files says more.
 """
 
 from __future__ import annotations
@@ -40,17 +40,24 @@ PRECIPITATION: Final = (
 REFERENCE_HEIGHT: Final = 765.0  # m, of the village
 AMPLITUDE: Final = 6.5  # K, half the range of the year
 WARMEST: Final = 1  # February, counted from 0
-EQUILIBRIUM_LINE: Final = 1860.0  # m, where the demo's balance is 0
-# °C at 765 m: what puts the equilibrium line there (tools/build_demo_data.py solves for it).
-MEAN_TEMPERATURE: Final = 8.2014
+# °C at 765 m in the mean of the year: under it the ice of each is near balance, with about the
+# volume of the consensus estimate (tools/build_demo_data.py checks both).
+MEAN_TEMPERATURE: Final = {
+    "RGI60-18.03156": 8.8,
+    "RGI60-18.03066": 8.8,
+    "RGI60-18.03098": 8.0,
+    "RGI60-18.03095": 8.6,
+    "RGI60-18.03141": 8.2,
+    "RGI60-18.03145": 9.0,
+    "RGI60-18.03091": 8.8,
+    "RGI60-18.03339": 8.25,
+    "RGI60-18.03168": 8.45,
+}
 
 
-def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
-    """One idealised climate for all nine glaciers: monthly, 1970 to 2070, every year like the
-    others.
-
-    Args:
-        mean: °C, temperature of the year at 765 m.
+def demo_climate(rgi_id: str = "RGI60-18.03156") -> Climate:
+    """The idealised climate of an embedded glacier: monthly, 1970 to 2070, every year like the
+    others. Glaciers differ by the mean temperature alone.
 
     >>> round(float(demo_climate().precip[:12].sum()))
     4484
@@ -62,7 +69,7 @@ def demo_climate(mean: float = MEAN_TEMPERATURE) -> Climate:
         step="monthly",
         ref_height=REFERENCE_HEIGHT,
         first_month=12 * YEARS[0],
-        temp=mean + AMPLITUDE * np.cos(2 * np.pi * (month - WARMEST) / 12.0),
+        temp=MEAN_TEMPERATURE[rgi_id] + AMPLITUDE * np.cos(2 * np.pi * (month - WARMEST) / 12.0),
         precip=np.array(PRECIPITATION)[month],
         gradient=np.full(months, DEFAULT_LAPSE_RATE),
         source="precipitation normals of Aoraki/Mount Cook; temperature idealised",

@@ -4,6 +4,7 @@ formulas.
 
 from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.laws.basis import Basis
+from odinn.physics.laws.debris import DebrisCover
 from odinn.physics.laws.input_base import AbstractInput
 from odinn.physics.laws.learned import AbstractLearnedLaw
 from odinn.physics.laws.neural import Neural
@@ -16,6 +17,7 @@ __all__ = [
     "AbstractLearnedLaw",
     "Basis",
     "CuffeyPaterson",
+    "DebrisCover",
     "Function",
     "Neural",
     "SyntheticSliding",

@@ -48,6 +48,7 @@ __all__ = [
     "TopographicAspect",
     "TopographicRoughness",
     "TopographicSlope",
+    "WithinOutline",
 ]
 
 
@@ -215,6 +216,18 @@ class Altitude(FixedInput):
     def field(self, glacier: Glacier) -> np.ndarray:
         """See :class:`AbstractInput`."""
         return np.asarray(glacier.surface)
+
+
+class WithinOutline(FixedInput):
+    """1 inside the outline, 0 outside."""
+
+    range: Range = eqx.field(default=(0.0, 1.0), converter=as_range)
+    label: ClassVar[str] = "within the outline"
+    unit: ClassVar[str] = "1"
+
+    def field(self, glacier: Glacier) -> np.ndarray:
+        """See :class:`AbstractInput`."""
+        return np.asarray(glacier.mask, float)
 
 
 class IceThickness(StateInput):
