@@ -9,18 +9,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 # From the bottom to the top: a name may import what stands before it, and itself.
 LAYERS = (
-    *(
-        "errors",
-        "identity",
-        "constants",
-        "dates",
-        "grid",
-        "cache",
-        "notebook",
-        "progress",
-        "atomic",
-    ),
-    *("printing", "numbers", "registry", "climate", "glacier", "data"),
+    *("errors", "identity", "constants", "dates", "grid"),
+    *("cache", "notebook", "progress", "atomic"),
+    *("printing", "numbers", "registry", "warming", "climate", "glacier", "data"),
     *("stepping", "physics", "model", "results", "run", "learning"),
     # "" is odinn itself, which only the command line may import
     *("plot", "verification", "", "cli", "__main__"),

@@ -12,7 +12,7 @@ import odinn
 GROUPS = {
     "Glaciers and climate": (
         "open_glacier open_glaciers glacier_from demo_glaciers open_climate Glacier Observations "
-        "Grid Climate decimal_year date_of"
+        "Grid Climate Ramp decimal_year date_of"
     ),
     "Models": (
         "Model SIA2D HybridSIA2D DiffusiveSIA2D TemperatureIndex LinearBalance PrescribedBalance "

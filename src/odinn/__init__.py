@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from odinn.stepping.rkc import RKC2
     from odinn.stepping.steps import Steps
     from odinn.stepping.tableau import SSPRK3, Euler
+    from odinn.warming import Ramp
 
 # Where each name lives: in a module, or it is that module.
 _HOMES = {
@@ -85,6 +86,7 @@ _HOMES = {
     "OdinnError": "odinn.errors",
     "Parameter": "odinn.numbers.parameter",
     "PrescribedBalance": "odinn.physics.balance.temperature_index",
+    "Ramp": "odinn.warming",
     "Simulation": "odinn.results.simulation",
     "SolverError": "odinn.errors",
     "State": "odinn.physics.state",
@@ -146,6 +148,7 @@ __all__ = [
     "OdinnError",
     "Parameter",
     "PrescribedBalance",
+    "Ramp",
     "Simulation",
     "SolverError",
     "State",

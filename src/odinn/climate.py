@@ -5,8 +5,8 @@ scenarios without end.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import equinox as eqx
 import numpy as np
@@ -16,6 +16,7 @@ from odinn.dates import Date, decimal_year, hydrological_year, month_index, mont
 from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.notebook import table
 from odinn.printing import printed_as_call
+from odinn.warming import AbstractWarming, Ramp, warming_of
 
 Step = Literal["daily", "monthly"]
 
@@ -87,6 +88,8 @@ class Climate(eqx.Module):
             there is has a climate.
         others: series beside it where it comes from, for errors.
         shifted: K and factor that :meth:`shift` has put into the series, for the record.
+        warmed: what it has added that is no one number, in words.
+        warming: of that, what a scenario adds by the date of the months that are drawn.
     """
 
     name: str = eqx.field(static=True)
@@ -99,6 +102,8 @@ class Climate(eqx.Module):
     source: str = eqx.field(static=True, default="")
     scenario: Scenario | None = None
     shifted: tuple[float, float] = eqx.field(static=True, default=(0.0, 1.0))
+    warmed: tuple[str, ...] = eqx.field(static=True, default=())
+    warming: tuple[AbstractWarming, ...] = ()
     others: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self) -> None:
@@ -124,7 +129,10 @@ class Climate(eqx.Module):
     def span(self) -> tuple[float, float]:
         """Decimal years (start, end) covered; a scenario has no end."""
         if self.scenario is not None:
-            return -np.inf, np.inf
+            spans = [change.span for change in self.warming]
+            return max((a for a, _ in spans), default=-np.inf), min(
+                (b for _, b in spans), default=np.inf
+            )
         return self.first_month / 12, (self.last_month + 1) / 12
 
     def rows(self, months: Sequence[int] | np.ndarray, rgi_id: str) -> Int[np.ndarray, " n"]:
@@ -150,6 +158,23 @@ class Climate(eqx.Module):
         if self.scenario is None:
             return self.rows(months, rgi_id)
         return self.scenario.rows(np.asarray(months, int), self.first_month, len(self.temp) // 12)
+
+    def temperature(
+        self, months: Sequence[int] | np.ndarray, rows: Int[np.ndarray, "n ..."], rgi_id: str
+    ) -> Float[np.ndarray, "n ..."]:
+        """°C that months bring, from the positions that :meth:`drawn` gives, with what a scenario
+        adds by date.
+        """
+        temp = self.temp[rows]
+        if not self.warming:
+            return temp
+        try:
+            kelvin = sum(change.at(np.asarray(months)) for change in self.warming)
+        except ClimateError as error:
+            raise ClimateError(of_glacier(rgi_id, f"climate '{self.name}': {error}")) from error
+        by_month = np.reshape(kelvin, (-1, *(1,) * (temp.ndim - 1)))
+        # days that a month does not have stay as cold as they are
+        return np.where(self.used[rows], temp + by_month, temp)
 
     def constant(self, period: tuple[Date, Date]) -> Climate:
         """A climate without end and without variability: each month's balance is the mean of that
@@ -204,30 +229,55 @@ class Climate(eqx.Module):
             )
         return out
 
-    def shift(self, temp: float = 0.0, precip: float = 1.0) -> Climate:
+    def shift(
+        self,
+        temp: float | Ramp | Sequence[float] | Mapping[str, Date] | Any = 0.0,
+        precip: float = 1.0,
+    ) -> Climate:
         """The same climate, warmer by ``temp`` (K), with precipitation times ``precip``; it covers
         the same span.
 
         Shifts add up, and may stand before or after :meth:`constant`, :meth:`repeat` and
         :meth:`random`.
+
+        Args:
+            temp: K; or an :class:`odinn.Ramp` (K per decade from a year on), or a mapping of its
+                arguments; or 12 numbers, January to December; or a monthly series with dates
+                (pandas, or xarray with ``time``), which has to cover every month that is used.
+                A ramp and a series go by the date: put before a scenario they become part of the
+                series that it is made from, put after it they go by the years of the run.
+            precip: factor.
+
+        >>> import odinn
+        >>> base = odinn.demo_glaciers()[-1].climate.repeat((2000, 2010))
+        >>> print(base.shift(temp=odinn.Ramp(per_decade=0.3, start=2020)))
+        idealised (monthly, repeat from 2000-01 to 2009-12, +0.3 K per decade from 2020, 765 m)
         """
-        if not np.isfinite(temp) or abs(temp) > 50:
-            raise InputError(
-                f"climate '{self.name}': shift(temp={temp!r}): expected K that are added, such as "
-                "2.0"
-            )
+        change = warming_of(temp, f"climate '{self.name}': shift(temp=)")
         if not np.isfinite(precip) or precip < 0:
             raise InputError(
                 f"climate '{self.name}': shift(precip={precip!r}): expected a factor >= 0, such "
                 "as 1.1"
             )
-        # days that a month does not have stay as cold as they are
-        return dataclasses.replace(
+        shifted = dataclasses.replace(
             self,
-            temp=np.where(self.used, self.temp + temp, self.temp),
             precip=self.precip * precip,
-            shifted=(self.shifted[0] + float(temp), self.shifted[1] * float(precip)),
+            shifted=(self.shifted[0], self.shifted[1] * float(precip)),
         )
+        if isinstance(change, float):
+            return shifted._warmer(change, by=change)
+        shifted = dataclasses.replace(shifted, warmed=(*self.warmed, str(change)))
+        if self.scenario is not None and change.by_date:
+            return dataclasses.replace(shifted, warming=(*self.warming, change))
+        kelvin = change.at(self.months)
+        return shifted._warmer(np.reshape(kelvin, (-1, *(1,) * (self.temp.ndim - 1))))
+
+    def _warmer(self, kelvin: float | np.ndarray, by: float = 0.0) -> Climate:
+        """With K added to the series; ``by`` goes to the record."""
+        # days that a month does not have stay as cold as they are
+        temp = np.where(self.used, self.temp + kelvin, self.temp)
+        shifted = (self.shifted[0] + by, self.shifted[1])
+        return dataclasses.replace(self, temp=temp, shifted=shifted)
 
     @property
     def used(self) -> Bool[np.ndarray, "months ..."]:
@@ -255,6 +305,8 @@ class Climate(eqx.Module):
             precip=self.precip[base],
             gradient=self.gradient[base],
             scenario=scenario,
+            # by date of the series, not of the run
+            warmed=tuple(f"{change} in its base" for change in self.warmed),
         )
 
     @property
@@ -285,6 +337,7 @@ class Climate(eqx.Module):
         warmer, wetter = self.shifted
         if warmer:
             parts.append(f"{warmer:+g} K")
+        parts += self.warmed
         if wetter != 1.0:
             parts.append(f"precipitation x {wetter:g}")
         parts.append(f"{self.ref_height:.0f} m")

@@ -18,6 +18,9 @@ Class = TypeVar("Class", bound=type)
 _BUILT_IN: Final[dict[str, str]] = {
     "odinn.Climate": "odinn.climate",
     "odinn.Scenario": "odinn.climate",
+    "odinn.Ramp": "odinn.warming",
+    "odinn.warming.ByDate": "odinn.warming",
+    "odinn.warming.ByMonth": "odinn.warming",
     "odinn.Grid": "odinn.grid",
     "odinn.Glacier": "odinn.glacier",
     "odinn.Observations": "odinn.glacier",

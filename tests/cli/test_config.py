@@ -43,6 +43,21 @@ def test_a_scenario_is_one_line_and_does_what_the_python_does(slab, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "temp"),
+    [
+        ("{per_decade: 0.3, start: 2001}", odinn.Ramp(0.3, 2001)),
+        (str(list(range(12))), list(range(12))),
+    ],
+)
+def test_a_ramp_or_the_months_of_a_warming_are_written_as_in_python(slab, tmp_path, written, temp):
+    config = read(tmp_path, f"{{scenario: repeat, period: [2000, 2004], temp: {written}}}")
+    under = in_scenario(slab, config["glacier"]).climate
+    assert str(under) == str(slab.climate.repeat((2000, 2004)).shift(temp=temp))
+    (tmp_path / "again.yaml").write_text(to_yaml(config))
+    assert read_config(tmp_path / "again.yaml", []) == config
+
+
 def test_overrides_reach_into_the_short_form_and_the_resolved_configuration_reads_back(tmp_path):
     config = read(tmp_path, "w5e5", "glacier.climate.temp=1.5")
     assert (config["glacier"]["climate"]["product"], config["glacier"]["climate"]["temp"]) == (

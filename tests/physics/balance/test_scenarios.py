@@ -228,3 +228,101 @@ def test_measured_balances_and_odinns_scheme_want_the_series(slab):
 def test_a_balance_with_a_wrong_sign_is_refused(numbers, message):
     with pytest.raises(InputError, match=message):
         odinn.TemperatureIndex(**numbers)
+
+
+RAMP = odinn.Ramp(per_decade=2.0, start=2001, end=2003)
+
+
+def ramp_of(k):
+    return 0.2 * np.clip((k + 0.5) / 12 - 2001, 0.0, 2.0)
+
+
+@pytest.mark.parametrize("step", ["daily", "monthly"])
+def test_a_ramp_warms_a_series_by_its_dates_and_leaves_what_was_before(slab, monthly, step):
+    climate = slab.climate if step == "daily" else monthly
+    warmer = climate.shift(temp=RAMP)
+    added = np.where(climate.used, warmer.temp - climate.temp, 0.0)
+    want = ramp_of(climate.months).reshape(-1, *(1,) * (climate.temp.ndim - 1))
+    np.testing.assert_allclose(added, np.where(climate.used, want, 0.0), atol=1e-12)
+    assert "+2 K per decade from 2001 to 2003" in str(warmer)
+    assert warmer.shifted == (0.0, 1.0)
+    assert not warmer.warming  # a series has it in itself
+
+
+@pytest.mark.parametrize("kind", ["constant", "repeat", "random"])
+@pytest.mark.parametrize("step", ["daily", "monthly"])
+def test_a_ramp_on_a_scenario_goes_by_the_years_of_the_run(slab, monthly, kind, step):
+    g = slab if step == "daily" else slab.replace(climate=monthly)
+    base = getattr(g.climate, kind)((2000, 2004))
+    ramp = odinn.Ramp(per_decade=1.0, start="2050-01-01")
+    ramped, k = base.shift(temp=ramp), months(2049, 2052)
+    got = monthly_balance(MODEL, g.replace(climate=ramped), k)
+    still = monthly_balance(MODEL, g.replace(climate=base), k)
+    np.testing.assert_array_equal(got[:12], still[:12])
+    # a month of a ramp is a month of a climate that is warmer by as much
+    warmer = base.shift(temp=0.1 * ((k[30] + 0.5) / 12 - 2050))
+    want = monthly_balance(MODEL, g.replace(climate=warmer), k[30:31])
+    np.testing.assert_allclose(got[30:31], want, rtol=1e-11, atol=1e-13)
+    assert str(ramped).endswith("+1 K per decade from 2050-01-01, 2500 m)")
+    temperature = odinn.inputs.MonthlyTemperature()
+    change = [temperature.in_months(g.replace(climate=c), k) for c in (base, ramped)]
+    np.testing.assert_allclose(change[1] - change[0], ramp.at(k), atol=1e-12)
+
+
+def test_a_ramp_before_a_scenario_is_part_of_its_base(monthly):
+    base = monthly.shift(temp=RAMP).constant((2000, 2004))
+    want = monthly.constant((2000, 2004)).temp + ramp_of(months(2000, 2004))
+    np.testing.assert_allclose(base.temp, want, atol=1e-12)
+    assert not base.warming
+    assert "+2 K per decade from 2001 to 2003 in its base" in str(base)
+
+
+def test_months_of_the_year_and_dated_series_are_added_where_they_belong(monthly):
+    import pandas as pd
+    import xarray as xr
+
+    seasonal = np.linspace(0.5, 2.0, 12)
+    k = months(2000, 2006)
+    for climate in (monthly, monthly.repeat((2000, 2006))):
+        got = climate.shift(temp=list(seasonal))
+        np.testing.assert_allclose(got.temp - monthly.temp, seasonal[k % 12], atol=1e-12)
+    assert "+0.5 to +2 K by month of the year" in str(got)
+    kelvin = np.linspace(-1.0, 3.0, 72)
+    time = pd.date_range("2000-01", periods=72, freq="MS")
+    for series in (
+        pd.Series(kelvin, time),
+        pd.Series(kelvin, time.to_period("M")),
+        xr.DataArray(kelvin, {"time": time}, "time"),
+    ):
+        np.testing.assert_allclose(monthly.shift(temp=series).temp, monthly.temp + kelvin)
+        dated = monthly.repeat((2000, 2002)).shift(temp=series)
+        assert dated.span == (2000.0, 2006.0)
+        drawn = dated.drawn(k, "TEST")
+        got = dated.temperature(k, drawn, "TEST") - dated.temp[drawn]
+        np.testing.assert_allclose(got, kelvin, atol=1e-12)
+        with pytest.raises(ClimateError, match="covers 2000-01 to 2005-12, but 2006-01 is needed"):
+            dated.temperature(k + 1, drawn, "TEST")
+
+
+def test_a_scenario_with_a_ramp_runs_and_survives_a_file(slab, tmp_path):
+    g = slab.replace(climate=slab.climate.repeat((2000, 2002)).shift(temp=RAMP).shift(temp=0.5))
+    back = odinn.load(odinn.save(g, tmp_path / "glacier.nc"))
+    assert str(back.climate) == str(g.climate)
+    k = months(2000, 2004)
+    same = [monthly_balance(MODEL, one, k) for one in (g, back)]
+    np.testing.assert_array_equal(*same)
+
+
+@pytest.mark.parametrize(
+    "temp",
+    [[1.0, 2.0], "warm", {"per": 1}, [np.nan] * 12, np.ones((2, 2)), 1e9, {}, [[1], [1, 2]], True],
+)
+def test_what_is_no_change_of_temperature_is_refused(monthly, temp):
+    with pytest.raises(InputError, match=r"climate 'own': shift\(temp=\)"):
+        monthly.shift(temp=temp)
+
+
+@pytest.mark.parametrize("wrong", [(np.nan, 2000), (1.0, 2000, 1990), (1.0, "soon"), ("1", 2000)])
+def test_a_ramp_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(InputError):
+        odinn.Ramp(*wrong)

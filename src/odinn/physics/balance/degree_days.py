@@ -210,7 +210,7 @@ def weather(glacier: Glacier, months: np.ndarray, lapse_rate: float | str = "dat
     """
     climate = climate_of(glacier, "the mass balance")
     rows = climate.drawn(months, glacier.rgi_id)
-    gradient = climate.gradient[rows]
+    temp, gradient = climate.temperature(months, rows, glacier.rgi_id), climate.gradient[rows]
     if lapse_rate == "data":
         gradient = np.where(climate.used[rows], np.clip(gradient, *LAPSE_RATE_LIMITS), 0.0)
     else:
@@ -218,12 +218,11 @@ def weather(glacier: Glacier, months: np.ndarray, lapse_rate: float | str = "dat
     reference = np.full(rows.shape, climate.ref_height)
     month: DailyMonth | MeanMonth
     if climate.step == "daily":
-        month = DailyMonth(climate.temp[rows], climate.precip[rows], gradient, reference)
+        month = DailyMonth(temp, climate.precip[rows], gradient, reference)
     else:
         drawn = climate.first_month + rows
         days = np.vectorize(days_in_month, otypes=[float])(drawn)
-        temp, precip = climate.temp[rows], climate.precip[rows]
-        month = MeanMonth(temp, precip, gradient, days, drawn % 12, reference)
+        month = MeanMonth(temp, climate.precip[rows], gradient, days, drawn % 12, reference)
     # a constant climate has several rows for a month
     return month if rows.ndim == 1 else MeanOfMonths(month)
 

@@ -157,7 +157,7 @@ class MonthlyTemperature(MonthlyInput):
         """See :class:`AbstractInput`."""
         climate = climate_of(glacier, f"the {self.label} of a law")
         rows = climate.drawn(months, glacier.rgi_id)
-        temp = climate.temp[rows] + self.bias
+        temp = climate.temperature(months, rows, glacier.rgi_id) + self.bias
         gradient = _lapse_rate(climate.gradient[rows], self.clip)
         if climate.step == "daily":
             temp = _mean_over_days(temp, climate.used[rows])
