@@ -187,6 +187,7 @@ CROSSING = "POLYGON ((7 46, 8 47, 8 46, 7 47, 7 46))"
         (RING, {}, "say which with crs="),
         (RING.wkt, {"crs": "EPSG:banana"}, "not understood"),
         (RING.wkt, {"crs": "EPSG:4326"}, "are no degrees"),
+        (shapely.box(1e30, 1e30, 2e30, 2e30), {"crs": UTM}, "cannot be projected"),
         (CROSSING, {"crs": "EPSG:4326"}, "crosses itself"),
         ("POLYGON EMPTY", {"crs": UTM}, "is empty"),
         ("POLYGON ((1 2", {"crs": UTM}, "cannot be read as WKT"),
@@ -195,6 +196,7 @@ CROSSING = "POLYGON ((7 46, 8 47, 8 46, 7 47, 7 46))"
         ({"type": "Polygon", "coordinates": "no"}, {}, "not in GeoJSON's form"),
         ({"type": "FeatureCollection", "features": []}, {}, "holds no outline"),
         ({}, {}, "no 'type'"),
+        ({"type": "FeatureCollection", "features": 3}, {}, "'features' are no list"),
         (7, {}, "found int"),
         ("nowhere.gpkg", {}, "nowhere.gpkg: no such file"),
         (RING, {"crs": UTM, "dx": -1.0}, r"glacier_from\(dx=-1.0\)"),
@@ -231,3 +233,21 @@ def test_an_elevation_model_that_cannot_be_says_why(tmp_path):
             odinn.glacier_from(f"SRID=32632;{RING.wkt}", dem, dx=50.0)
     with pytest.raises(odinn.InputError, match=r"text.gpkg: cannot be read as an outline"):
         odinn.glacier_from(tmp_path / "text.gpkg", cone())
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".tif"])
+def test_a_damaged_file_makes_a_glacier_or_says_why(dem, tmp_path, suffix):
+    """Cut short, or with some bytes changed."""
+    outline, path = write(tmp_path / "o.geojson", ("cone", DEGREES)), tmp_path / f"a{suffix}"
+    whole = dem.read_bytes() if suffix == ".tif" else write(path, ("cone", DEGREES)).read_bytes()
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        damaged = bytearray(whole[: random.integers(len(whole))] if seed % 2 else whole)
+        for place in random.integers(min(len(whole), 2000), size=20 * (1 - seed % 2)):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            glacier = odinn.glacier_from(*((outline, path) if suffix == ".tif" else (path, dem)))
+            assert np.isfinite(glacier.surface).all()
+        except odinn.InputError:
+            pass

@@ -120,6 +120,8 @@ def _projected(outline: Outline) -> tuple[shapely.Geometry, str]:
     centre = outline.polygon.centroid
     # to 10 m, so that round-off of formats does not make another projection
     longitude = round(to_degrees.transform(centre.x, centre.y)[0], 4)
+    if not math.isfinite(longitude):
+        raise InputError("the outline cannot be projected: are its coordinates those of its crs?")
     local = pyproj.CRS.from_proj4(
         f"+proj=tmerc +lat_0=0 +lon_0={longitude} +k=0.9996 +x_0=0 +y_0=0 +datum=WGS84 +units=m"
     )
@@ -135,7 +137,11 @@ def _grid_around(
 ) -> Grid:
     """The grid whose cells are whole multiples of their size from the origin of the projection."""
     if not np.isfinite(polygon.bounds).all():
-        raise InputError(of_glacier(rgi_id, "the outline cannot be projected: is its crs right?"))
+        raise InputError(
+            of_glacier(
+                rgi_id, "the outline cannot be projected: are its coordinates those of its crs?"
+            )
+        )
     if dx is None:
         dx = float(np.clip(np.rint(14 * np.sqrt(polygon.area / 1e6) + 10), FINEST, COARSEST))
     dx = float(dx)

@@ -134,13 +134,13 @@ def _from_file(path: Path, fail: Callable[[str], InputError]) -> Iterator[_Featu
     try:
         layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
         read = [pyogrio.raw.read(path, layer=name, force_2d=True) for name in layers]
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
+        shapes = [shapely.from_wkb(geometries) for _, _, geometries, _ in read]
+    except (RuntimeError, ValueError, OSError, shapely.errors.ShapelyError) as error:
         reason = str(error).splitlines()[0][:120]
         raise fail(f"cannot be read as an outline ({reason}); {_EXPECTED}") from error
-    for meta, _, geometries, columns in read:
-        for i, wkb in enumerate(geometries):
+    for (meta, _, _, columns), geometries in zip(read, shapes, strict=True):
+        for i, geometry in enumerate(geometries):
             record = dict(zip(meta["fields"], (column[i] for column in columns), strict=True))
-            geometry = None if wkb is None else shapely.from_wkb(wkb)
             yield _Feature(geometry, meta["crs"], record)
 
 
@@ -154,15 +154,20 @@ def _from_mapping(
         raise fail("no 'type': expected a mapping in GeoJSON's form")
     named = mapping.get("crs")  # of GeoJSON before 2016
     if crs is None and isinstance(named, Mapping):
-        crs = dict(named.get("properties") or {}).get("name")
+        properties = named.get("properties")
+        crs = properties.get("name") if isinstance(properties, Mapping) else None
     crs = default if crs is None else crs
     if mapping["type"] == "FeatureCollection":
-        for feature in mapping.get("features") or ():
+        features = mapping.get("features") or ()
+        if not isinstance(features, list | tuple):
+            raise fail("its 'features' are no list: expected a mapping in GeoJSON's form")
+        for feature in features:
             yield from _from_mapping(feature, None, fail, crs)
         return
     is_feature = mapping["type"] == "Feature"
     geometry = mapping.get("geometry") if is_feature else mapping
-    record = dict(mapping.get("properties") or {}) if is_feature else {}
+    properties = mapping.get("properties") if is_feature else None
+    record = dict(properties) if isinstance(properties, Mapping) else {}
     if is_feature and mapping.get("id") is not None:
         record.setdefault("id", mapping["id"])
     if geometry is None:

@@ -110,6 +110,7 @@ def _cut_out(
     fail: Fail,
 ) -> xr.DataArray:
     """The part of a map within bounds of the grid's system, in memory."""
+    import rasterio.errors
     import rioxarray
 
     try:
@@ -120,6 +121,8 @@ def _cut_out(
             f"the {what} does not reach the outline: it covers {extent} (west, south, east, north) "
             f"in {array.rio.crs.to_string()[:40]}"
         ) from error
+    except (rasterio.errors.RasterioError, ValueError, OSError) as error:
+        raise fail(f"its values cannot be read: the file may be damaged ({what})") from error
     return part.rio.write_nodata(np.nan)
 
 
