@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 # From the bottom to the top: a name may import what stands before it, and itself.
 LAYERS = (
     *("errors", "identity", "constants", "dates", "grid"),
-    *("cache", "notebook", "progress", "atomic"),
+    *("atomic", "cache", "notebook", "progress"),
     *("printing", "numbers", "registry", "warming", "climate", "glacier", "data"),
     *("stepping", "physics", "model", "results", "run", "learning"),
     # "" is odinn itself, which only the command line may import

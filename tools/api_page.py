@@ -25,7 +25,7 @@ GROUPS = {
         "synthetic_observations bind trainable combine laws inputs losses optimizers"
     ),
     "Plots and checks": "plot verification",
-    "Errors": "OdinnError InputError ClimateError CalibrationError SolverError",
+    "Errors": "OdinnError InputError ClimateError CalibrationError SolverError OutputError",
 }
 PLOTS = ("save_all", "animate", "law", "inversion")
 HEAD = """# Python reference

@@ -73,7 +73,9 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "output.md": PAGE.format(table=table(), by_year=table(BY_YEAR)),
         DOCS / "api.md": api_page.page(),
-        DOCS / "learning.md": slot_table.inserted((DOCS / "learning.md").read_text()),
+        DOCS / "learning.md": slot_table.inserted(
+            (DOCS / "learning.md").read_text(encoding="utf-8")
+        ),
     }
 
 
@@ -83,11 +85,11 @@ def main() -> None:
         old = [
             path.name
             for path, text in pages().items()
-            if not path.exists() or path.read_text() != text
+            if not path.exists() or path.read_text(encoding="utf-8") != text
         ]
         sys.exit(f"run tools/write_docs.py: {', '.join(old)} is old" if old else 0)
     for path, text in pages().items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         print(f"wrote {path.name}")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ClimateError,
         InputError,
         OdinnError,
+        OutputError,
         SolverError,
     )
     from odinn.glacier import Glacier, Observations
@@ -77,6 +78,7 @@ _HOMES = {
     "Grid": "odinn.grid",
     "HybridSIA2D": "odinn.physics.flow.sia",
     "InputError": "odinn.errors",
+    "OutputError": "odinn.errors",
     "Inversion": "odinn.learning.driver",
     "LinearBalance": "odinn.physics.balance.temperature_index",
     "Model": "odinn.model.model",
@@ -146,6 +148,7 @@ __all__ = [
     "Observations",
     "OdinnBalance",
     "OdinnError",
+    "OutputError",
     "Parameter",
     "PrescribedBalance",
     "Ramp",

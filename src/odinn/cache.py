@@ -8,6 +8,8 @@ from pathlib import Path
 
 import jax
 
+from odinn.atomic import path_of
+
 _enabled = False
 
 
@@ -24,7 +26,7 @@ def enable_compilation_cache() -> None:
     wanted = os.environ.get("ODINN_CACHE")
     if wanted == "off" or jax.config.values.get("jax_compilation_cache_dir") is not None:
         return
-    directory = Path(wanted) if wanted else _users_cache()
+    directory = path_of(wanted) if wanted else _users_cache()
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

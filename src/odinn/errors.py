@@ -30,6 +30,12 @@ class ClimateError(InputError):
     """The climate series is unusable or does not cover the time asked for."""
 
 
+class OutputError(OdinnError, OSError):
+    """A file that cannot be written: a full disk, no permission, a folder in its place. What was
+    there before is unchanged, and nothing is left half written.
+    """
+
+
 class SolverError(OdinnError, RuntimeError):
     """A run that could not be completed: steps ran out, or a value stopped being finite."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from odinn.atomic import path_of, write_text
 from odinn.cli.config import to_yaml
 from odinn.cli.schema import Values
 from odinn.errors import InputError
@@ -16,7 +17,11 @@ from odinn.learning.checkpoint import read_checkpoint
 def checkpoint_of(config: Values) -> Path:
     """Its file: checkpoint.npz in the folder of the results unless named."""
     named = config["checkpoint"]
-    return Path(config["output"]["directory"]) / "checkpoint.npz" if named is None else Path(named)
+    return (
+        path_of(config["output"]["directory"]) / "checkpoint.npz"
+        if named is None
+        else path_of(named)
+    )
 
 
 def steps_done(checkpoint: Path) -> int | None:
@@ -53,8 +58,7 @@ def begin_checkpoint(config: Values) -> None:
     """
     checkpoint = checkpoint_of(config)
     checkpoint.unlink(missing_ok=True)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.with_suffix(".yaml").write_text(_settings(config))
+    write_text(checkpoint.with_suffix(".yaml"), _settings(config))
 
 
 def _settings(config: Values) -> str:
@@ -65,7 +69,11 @@ def _settings(config: Values) -> str:
 def _kept(beside: Path) -> dict[str, object] | None:
     """The settings in a file, by key; None if there is none."""
     try:
-        return _by_path(yaml.safe_load(beside.read_text())) if beside.exists() else None
+        return (
+            _by_path(yaml.safe_load(beside.read_text(encoding="utf-8")))
+            if beside.exists()
+            else None
+        )
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         message = "are damaged; start anew with --fresh"
         raise InputError(f"{beside}: the settings of the inversion {message}") from error

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import yaml
 
 import odinn
+from odinn.atomic import path_of
 from odinn.cli.schema import LAWS, Key, Kinds, Section, Values, arguments, made, resolved
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -89,12 +90,15 @@ def read_config(path: Path, overrides: Sequence[str], sections: Section = RUN) -
     """The sections of a YAML file with ``section.key=value`` overrides on top, checked and with all
     defaults filled in.
     """
+    path = path_of(path)
     if not path.exists():
         raise InputError(f"{path}: no such configuration file")
     try:
-        raw = yaml.load(path.read_text(), Loader) or {}  # an empty file is None
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}  # an empty file is None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text in UTF-8; save it as such ({error})") from error
     if not isinstance(raw, dict):
         found = type(raw).__name__
         raise InputError(f"{path}: expected sections such as glacier: and run:, found {found}")

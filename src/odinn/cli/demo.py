@@ -20,6 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import odinn
+from odinn.atomic import path_of
 from odinn.cli import demo_pictures
 from odinn.errors import InputError
 from odinn.glacier import Glacier
@@ -87,6 +88,7 @@ def run_demo(
     if not 1 <= years <= _LONGEST:
         expected = f"expected 1 to {_LONGEST}, which the embedded climate covers"
         raise InputError(f"demo: years={years}: {expected}")
+    output = path_of(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: exists and is not a folder")
     output.mkdir(parents=True, exist_ok=True)

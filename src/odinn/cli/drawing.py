@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import odinn
+from odinn.atomic import path_of
 from odinn.cli import report
 from odinn.cli.inverting import InversionSetup
 from odinn.cli.report import console
@@ -42,6 +43,7 @@ def plot(
     names = names or list(figures.DEFAULT)
     figures.check(names, format, field)  # before a file is read that may be large
     corners = None if line is None else _corners(line)
+    path, output = path_of(path), None if output is None else path_of(output)
     folder = output or path.with_suffix("")
     result = odinn.load(path)
     if isinstance(result, Inversion):
@@ -60,6 +62,7 @@ def export(path: Path, fields: list[str], output: Path | None, at: str | None) -
     for field in fields:
         if field not in FIELDS:
             raise InputError(f"--field: no field {field!r}: choose from {', '.join(FIELDS)}")
+    path, output = path_of(path), None if output is None else path_of(output)
     folder = output or path.parent
     targets = [folder / f"{path.stem}_{field}.tif" for field in fields]
     if output is not None and output.suffix.lower() in (".tif", ".tiff"):
@@ -120,6 +123,5 @@ def draw_inversion(fit: Inversion, setup: InversionSetup, folder: Path) -> list[
     written = []
     for name, figure in pictures.items():
         path = folder / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         written.append(figures.save(figure, path, 130))
     return written

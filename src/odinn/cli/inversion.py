@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 import odinn
+from odinn.atomic import path_of, whole_or_nothing, write_text
 from odinn.cli import inverting, report
 from odinn.cli.checkpoints import begin_checkpoint, checkpoint_of, steps_done, steps_to_continue
 from odinn.cli.config import to_yaml
@@ -28,7 +29,7 @@ from odinn.results.codec import require_registered
 def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> None:
     """Learn what a configuration says, or only say what would be learned."""
     config = read_invert_config(path, overrides)
-    folder, plots = Path(config["output"]["directory"]), config["output"]["plots"]
+    folder, plots = path_of(config["output"]["directory"]), config["output"]["plots"]
     done = None
     if not check:  # before the hours of work
         writable(folder)
@@ -57,7 +58,7 @@ def invert(path: Path, overrides: list[str], *, check: bool, fresh: bool) -> Non
     written = [odinn.save(fit, folder), odinn.save(setup, folder / "start.nc")]
     written += _tables(fit, folder)
     settings = folder / "config.yaml"
-    settings.write_text(to_yaml(config))
+    write_text(settings, to_yaml(config))
     if plots:
         written += draw_inversion(fit, setup, folder)
     report.listed([*written, settings])
@@ -97,9 +98,13 @@ def _learned(config: Values, setup: InversionSetup, path: str) -> Inversion:
 def _tables(fit: Inversion, folder: Path) -> list[Path]:
     """history.csv and misfits.csv."""
     history, misfits = folder / "history.csv", folder / "misfits.csv"
-    fit.history.to_dataframe().to_csv(history)
+    with whole_or_nothing(history) as partial:
+        fit.history.to_dataframe().to_csv(partial)
     names = report.terms_of(fit)
-    with misfits.open("w", newline="") as file:
+    with (
+        whole_or_nothing(misfits) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
         rows = csv.writer(file)
         rows.writerow(["rgi_id", *names])
         for rgi_id, own in fit.misfits.items():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
 import odinn
+from odinn.atomic import path_of, write_text
 from odinn.cli import report
 from odinn.cli.config import CALIBRATE, STEPPERS, build_model, read_config, to_yaml
 from odinn.cli.report import console
@@ -54,7 +56,7 @@ def run(path: Path, overrides: list[str], *, check: bool) -> int:
         console.print("Nothing was run. Without --check this run starts.")
     else:
         settings = writable(_folder(config)) / "config.yaml"
-        settings.write_text(to_yaml(config))
+        write_text(settings, to_yaml(config))
         console.print(f"Settings as used: {settings}")
     return failures
 
@@ -77,9 +79,8 @@ def writable(folder: Path, option: str = "output.directory") -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".odinn-probe"  # a folder that is there may still be read-only
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=folder):  # a folder that is there may still be read-only
+            pass
     except OSError as error:
         message = f"{folder} cannot be written to ({error.strerror}); choose another"
         raise InputError(f"{option}: {message}") from error
@@ -87,7 +88,7 @@ def writable(folder: Path, option: str = "output.directory") -> Path:
 
 
 def _folder(config: Values) -> Path:
-    return Path(config["output"]["directory"])
+    return path_of(config["output"]["directory"])
 
 
 def _one(

@@ -7,6 +7,7 @@ from pathlib import Path
 import equinox as eqx
 
 import odinn
+from odinn.atomic import path_of
 from odinn.cli import report
 from odinn.cli.config import GLACIER
 from odinn.cli.schema import resolved
@@ -18,7 +19,7 @@ from odinn.results.snapshot import is_saved
 
 def info(path: str, climate: str | None, thickness: str | None, coarsen: int) -> None:
     """Show what a glacier or a result holds."""
-    place = Path(path)
+    place = path_of(path)
     # The embedded glaciers are meant whatever folders there are of that name.
     if path != "demo" and not path.startswith("demo:"):
         loaded = _saved(place)

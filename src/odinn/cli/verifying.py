@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from odinn.atomic import path_of, write_text
 from odinn.cli.report import console, errors
 from odinn.errors import InputError
 from odinn.verification.problems import PROBLEMS, Problem
@@ -52,6 +53,6 @@ def verify(chosen: list[Problem], markdown: Path | None) -> int:
             label = ""  # the problem's further rows stand below its name
     console.print(table)
     if markdown is not None:
-        markdown.write_text("\n".join(lines) + "\n")
+        write_text(path_of(markdown), "\n".join(lines) + "\n")
     console.print("all passed" if not failed else f"[red]{failed} failed[/]")
     return failed

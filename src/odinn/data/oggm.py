@@ -12,6 +12,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 import xarray as xr
 import yaml
 
+from odinn.atomic import path_of
 from odinn.climate import Climate
 from odinn.data import products
 from odinn.data.climate_series import climate_from_oggm_form
@@ -41,7 +42,7 @@ def is_directory(source: object) -> TypeGuard[str | Path | GlacierDirectory]:
     """True for an OGGM directory or a ``GlacierDirectory``."""
     if isinstance(source, GlacierDirectory):
         return True
-    return isinstance(source, str | Path) and (Path(source) / "gridded_data.nc").exists()
+    return isinstance(source, str | Path) and (path_of(source) / "gridded_data.nc").exists()
 
 
 def open_directory(
@@ -54,7 +55,7 @@ def open_directory(
     """A glacier from a directory with ``gridded_data.nc``, ``climate_historical*.nc``, outlines and
     a calibration.
     """
-    folder = Path(source.dir if isinstance(source, GlacierDirectory) else source)
+    folder = path_of(source.dir if isinstance(source, GlacierDirectory) else source)
     attributes = _outline_attributes(folder)
     rgi_id = str(attributes.get("RGIId") or attributes.get("rgi_id") or _rgi_id_of(folder))
     # the inventory fills names up with blanks and puts a second one behind them
@@ -123,7 +124,7 @@ def _calibration(folder: Path) -> dict[str, float] | None:
         if not path.exists():
             continue
         try:
-            content = parse(path.read_text())
+            content = parse(path.read_text(encoding="utf-8"))
             numbers = {k: float(content[k]) for k in _CALIBRATION}
             overridden = content.get("mb_global_params", {})
         except (KeyError, TypeError, ValueError, yaml.YAMLError):

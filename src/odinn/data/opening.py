@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import xarray as xr
 
+from odinn.atomic import path_of
 from odinn.climate import Climate
 from odinn.data import oggm
 from odinn.data.demo import rakaia
@@ -85,7 +86,7 @@ def open_glacier(
         source = rakaia.path_of(source.removeprefix(_DEMO))
         climate = rakaia.demo_climate(source.stem) if climate is None else climate
     if isinstance(source, str | Path):
-        source = Path(source).expanduser()
+        source = path_of(source)
     if is_series(climate):
         climate = open_climate(climate)
     assert not isinstance(climate, Path)
@@ -167,14 +168,14 @@ def each_source(sources: Any) -> Iterator[Any]:
             yield source
         elif source in (_DEMO, _DEMO.rstrip(":")):
             yield from (f"{_DEMO}{rgi_id}" for rgi_id in rakaia.ids())
-        elif glob.has_magic(source) and not Path(source).exists():
+        elif glob.has_magic(source) and not path_of(source).exists():
             yield from _matching(source)
         else:
             yield source
 
 
 def _matching(pattern: str) -> list[str]:
-    found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    found = sorted(glob.glob(str(path_of(pattern)), recursive=True))
     if not found:
         raise InputError(f"{pattern}: no file or folder matches this pattern")
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 import numpy as np
 import xarray as xr
 
+from odinn.atomic import path_of
 from odinn.climate import Climate
 from odinn.data import gate, quantities
 from odinn.data.climate_series import climate_from_dataset, climate_from_oggm_form, has_weather
@@ -54,7 +55,7 @@ def open_climate(
     if isinstance(source, xr.Dataset):
         ds = decoded(source, ClimateError)
         return _from_dataset(ds, "climate dataset", ref_height, name)
-    path = Path(source).expanduser()
+    path = path_of(source)
     if not path.exists():
         raise ClimateError(f"{path}: no such climate file")
     if path.suffix.lower() in (".nc", ".nc4"):

@@ -21,7 +21,11 @@ _ANEW: Final = "to start anew, remove it (on the command line: --fresh)"
 
 
 def write_checkpoint(path: Path, state: InversionState, problem: Fingerprint) -> None:
-    """Write a state of an inversion; the file is replaced once all of it is written."""
+    """Write a state of an inversion; the file is replaced once all of it is written.
+
+    Raises:
+        OutputError: the file cannot be written; the earlier checkpoint is still there.
+    """
     encoded = codec.encode(state)
     content: dict[str, Any] = {_TREE: encoded.text, _PROBLEM: problem.text, **encoded.arrays}
     with whole_or_nothing(path) as partial, partial.open("wb") as file:

@@ -13,6 +13,7 @@ import equinox as eqx
 import numpy as np
 import xarray as xr
 
+from odinn.atomic import path_of
 from odinn.dates import Date
 from odinn.errors import InputError, OdinnError, SolverError
 from odinn.glacier import Glacier, geometry
@@ -152,7 +153,7 @@ def invert(
         SolverError: the first evaluation already fails.
     """
     stages = _stages(optimizer)
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else path_of(checkpoint)
     if path is not None:
         require_registered([model, as_list(glaciers), options], f"checkpoint={path}")
     # all that follows knows what is learned as one vector

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -11,9 +13,10 @@ from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from odinn.atomic import path_of, whole_or_nothing
 from odinn.errors import InputError, of_glacier
 from odinn.plot import maps
-from odinn.plot.parts import Picture, evenly, replacing
+from odinn.plot.parts import Picture, evenly
 from odinn.plot.series import date_label, name_of, volume_and_area
 from odinn.progress import Progress
 from odinn.results.simulation import Simulation
@@ -56,9 +59,9 @@ def animate(
 
     Raises:
         InputError: before anything is drawn, for another suffix or field, a run with a single time,
-            or no ffmpeg.
+            or no ffmpeg. OutputError: the file cannot be written.
     """
-    path = Path(path)
+    path = path_of(path)
     count = min(frames, len(sim.times))
     writer = writer_for(path, round(np.clip(count / _SECONDS, 2, 20)) if fps is None else fps)
     if what not in _FIELDS:
@@ -70,9 +73,9 @@ def animate(
     chosen = evenly(len(sim.times), count)
     fig, show = _stage(sim, what, chosen)
     label = f"{name_of(sim.glacier)}: {path.name}"
-    path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        replacing(path) as unfinished,
+        whole_or_nothing(path) as unfinished,
+        _ffmpeg_errors(),
         Progress(label, sim.times[0], sim.times[-1], progress) as bar,
         writer.saving(fig, str(unfinished), _DPI),
     ):
@@ -81,6 +84,16 @@ def animate(
             writer.grab_frame()
             bar.advance(sim.times[index])
     return path
+
+
+@contextmanager
+def _ffmpeg_errors() -> Iterator[None]:
+    """What ffmpeg could not write as an error of the system, as Pillow's are."""
+    try:
+        yield
+    except CalledProcessError as error:
+        said = (error.stderr or error.stdout or b"").decode(errors="replace").strip()
+        raise OSError(said.splitlines()[-1] if said else str(error)) from error
 
 
 def writer_for(path: Path, fps: int = 10) -> AbstractMovieWriter:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from odinn.atomic import path_of, whole_or_nothing
 from odinn.errors import InputError
 from odinn.plot import animation, glance, maps, page, section, series
-from odinn.plot.parts import replacing
 from odinn.results.simulation import Simulation
 
 FORMATS: Final = ("png", "pdf", "svg")
@@ -121,12 +121,15 @@ def save_all(
 
     Raises:
         InputError: before anything is drawn, for an unknown name, or "mp4" without ffmpeg.
+        OutputError: a file cannot be written.
     """
-    what, folder = list(what), Path(folder)  # names may come from a generator, and are read twice
+    what, folder = (
+        list(what),
+        path_of(folder),
+    )  # names may come from a generator, and are read twice
     check(what, format, field)
     if line is not None:  # checked once, before anything is drawn
         line = section.line_of(sim, line)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in what:
         if name in MOVING:
@@ -142,6 +145,6 @@ def save(figure: Figure, path: Path, dpi: int | None = None) -> Path:
     """Write a figure in the format of the path's suffix; an existing file is replaced when the new
     one is complete.
     """
-    with replacing(path) as unfinished:
+    with whole_or_nothing(path) as unfinished:
         figure.savefig(unfinished, format=path.suffix[1:], dpi=dpi or _DPI)
     return path

@@ -1,14 +1,10 @@
-"""What figures share: that a notebook shows them, a remark where nothing can be drawn, the times
-that are chosen, and files that are replaced whole.
+"""What figures share: that a notebook shows them, a remark where nothing can be drawn, and the
+times that are chosen.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import escape
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -120,15 +116,3 @@ def evenly(number: int, count: int) -> Int[np.ndarray, " chosen"]:
     """
     # Where there are fewer times than are asked for, some would be chosen twice.
     return np.unique(np.linspace(0, number - 1, count).round().astype(int))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside ``path``, which takes its place when it is complete."""
-    # The suffix stays the last one: writers choose the format by it.
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Num
 
+from odinn.atomic import path_of, whole_or_nothing
 from odinn.constants import DAYS_PER_YEAR
 from odinn.dates import Date, decimal_year
 from odinn.errors import InputError, of_glacier
@@ -52,10 +52,12 @@ def to_geotiff(
 
     Raises:
         InputError: for an unknown field, a time that was not saved, or a grid without projection.
+        OutputError: the file cannot be written.
     """
     import rioxarray  # noqa: F401  (gives datasets their .rio)
+    from rasterio.io import MemoryFile
 
-    path = Path(path)
+    path = path_of(path)
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{path}: expected a name that ends in .tif or .tiff")
     if field not in FIELDS:
@@ -72,13 +74,12 @@ def to_geotiff(
     raster = raster.rio.write_crs(ds["crs"].attrs["crs_wkt"])
     if values.dtype.kind == "f":
         raster = raster.rio.write_nodata(NODATA, encoded=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        raster.rio.to_raster(partial, driver="GTiff", compress="deflate")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # GDAL does not always say that a disk is full: the file is made in memory, and we write it
+    with MemoryFile(ext=".tif") as memory:
+        raster.rio.to_raster(memory.name, driver="GTiff", compress="deflate")
+        content = memory.read()
+    with whole_or_nothing(path) as partial:
+        partial.write_bytes(content)
     return path
 
 

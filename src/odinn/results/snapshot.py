@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import equinox as eqx
 import numpy as np
 import xarray as xr
 
-from odinn.atomic import whole_or_nothing
+from odinn.atomic import path_of, whole_or_nothing
 from odinn.constants import WATER_DENSITY
 from odinn.data.reading import read_dataset
 from odinn.errors import InputError
@@ -56,9 +57,10 @@ def save(obj: Any, path: str | Path) -> Path:
         The path.
 
     Raises:
-        InputError: nothing that can be kept, or a path of another kind.
+        InputError: nothing that can be kept, or a path of another kind. OutputError: the file
+            cannot be written; what was there before still is.
     """
-    path = Path(path)
+    path = path_of(path)
     path = _file_in(path) if public_name(type(obj)) == "odinn.Inversion" else path
     if path.suffix not in (".nc", ".zarr"):
         raise InputError(
@@ -67,6 +69,8 @@ def save(obj: Any, path: str | Path) -> Path:
         )
     if path.suffix == ".nc" and path.is_dir():
         raise InputError(f"{path}: is a folder; choose another name")
+    if path.suffix == ".zarr" and path.is_dir() and not _may_be_replaced(path):
+        raise InputError(f"{path}: is a folder, but no Zarr store; choose another name")
     if not isinstance(obj, eqx.Module):
         raise InputError(
             f"save: found {type(obj).__name__}; expected a Simulation, Model, Glacier or State"
@@ -82,7 +86,7 @@ def save(obj: Any, path: str | Path) -> Path:
         _warn(encoded, path)
     group = xr.Dataset({name: _variable(name, a) for name, a in encoded.arrays.items()})
     group.attrs[_TREE] = encoded.text
-    with whole_or_nothing(path) as partial:
+    with whole_or_nothing(path) as partial, _netcdf_errors():
         _write(root, group, partial, zarr=path.suffix == ".zarr")
     return path
 
@@ -96,7 +100,7 @@ def load(path: str | Path) -> Any:
     Raises:
         InputError: not such a file, a damaged one, or one of an earlier or later format.
     """
-    path = Path(path)
+    path = path_of(path)
     path = _file_in(path) if path.is_dir() else path
     group = _read_group(path)
     tree = _tree_of(group, path)
@@ -122,7 +126,7 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
     Raises:
         InputError: see :func:`load`.
     """
-    path = Path(path)
+    path = path_of(path)
     group = _read_group(path)
     tree = _tree_of(group, path)
     if codec.name_in(tree) != _SIMULATION:
@@ -138,7 +142,7 @@ def restart(path: str | Path) -> tuple[Glacier, State]:
 
 def is_saved(path: str | Path) -> bool:
     """Whether a file or folder is one of :func:`save`, of any version, be it readable or not."""
-    path = Path(path)
+    path = path_of(path)
     path = _file_in(path) if path.is_dir() else path
     try:
         return bool({_TREE, _EARLIER_TREE} & set(_read_group(path).attrs))
@@ -212,6 +216,22 @@ def _write(root: xr.Dataset, group: xr.Dataset, path: Path, *, zarr: bool) -> No
     group.to_netcdf(path, mode="a", engine="netcdf4", group=_GROUP, encoding=packed)
 
 
+@contextmanager
+def _netcdf_errors() -> Iterator[None]:
+    """What NetCDF's library could not write as an error of the system, as others are."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error).startswith("NetCDF:"):
+            raise OSError(str(error)) from error
+        raise
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Whether a folder is a Zarr store, or is empty."""
+    return (folder / "zarr.json").exists() or not any(folder.iterdir())
+
+
 def _read_root(path: Path) -> xr.Dataset:
     if path.suffix == ".zarr":
         return xr.open_zarr(path, consolidated=False).load()
@@ -242,7 +262,7 @@ def _check_store(path: Path) -> None:
         if file.name in (".zarray", ".zgroup", ".zmetadata"):
             raise InputError(f"{path}: a Zarr store of version 2, expected 3")
         if file.name == "zarr.json":
-            used = json.loads(file.read_text()).get("codecs", [])
+            used = json.loads(file.read_text(encoding="utf-8")).get("codecs", [])
             odd = {one["name"] for one in used} - _CODECS
             if odd:
                 raise InputError(f"{path}: the codec {sorted(odd)[0]} is not used by odinn")
