@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from odinn.atomic import path_of
 from odinn.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _is_path(source: Any) -> bool:
 def _features(source: Any, fail: Callable[[str], InputError]) -> Iterator[_Feature]:
     """What a source holds, polygons or not."""
     if _is_path(source):
-        yield from _from_file(Path(source).expanduser(), fail)
+        yield from _from_file(path_of(source), fail)
     elif isinstance(source, str) and (match := _WKT.match(source)):
         system = f"EPSG:{match[1]}" if match[1] else None
         yield _Feature(_parsed(source[match.end() :], fail), system, {})

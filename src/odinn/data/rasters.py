@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from odinn.atomic import path_of
 from odinn.data.outlines import crs_of
 from odinn.errors import InputError
 from odinn.grid import Grid
@@ -73,7 +74,7 @@ def _opened(source: Any, what: str, crs: Any, fail: Fail) -> xr.DataArray:
     import rioxarray
 
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
+        path = path_of(source)
         if not path.exists():
             raise fail(f"no such file; expected the {what} as a GeoTIFF")
         try:
