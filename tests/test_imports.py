@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 # From the bottom to the top: a name may import what stands before it, and itself.
 LAYERS = (
-    *("errors", "identity", "constants", "dates", "grid"),
+    *("errors", "identity", "text", "constants", "dates", "grid"),
     *("atomic", "cache", "notebook", "progress"),
     *("printing", "numbers", "registry", "warming", "climate", "glacier", "data"),
     *("stepping", "physics", "model", "results", "run", "learning"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -17,7 +20,7 @@ def enable_compilation_cache() -> None:
     """Keep compiled programs on disk, unless a cache directory is already set or ODINN_CACHE=off.
 
     Directory: ``ODINN_CACHE`` if set, else the user's cache directory (``~/.cache/odinn`` on
-    Linux).
+    Linux). An entry that cannot be read, such as one that a full disk cut off, is made anew.
     """
     global _enabled
     if _enabled:
@@ -39,6 +42,30 @@ def enable_compilation_cache() -> None:
     # JAX keeps what took long to compile; here every program is worth it, for runs are many
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _drop_unreadable(directory)
+
+
+def _drop_unreadable(directory: Path) -> None:
+    """Have JAX remove an entry that it cannot read, and so write it anew: by itself it leaves what
+    is there, and warns and compiles at every start.
+    """
+    try:
+        from jax._src import compilation_cache as entries
+
+        read = entries.get_executable_and_time
+    except (ImportError, AttributeError):  # JAX may move what is not public
+        return
+
+    @wraps(read)
+    def read_or_drop(cache_key: str, *others: Any, **options: Any) -> Any:
+        try:
+            return read(cache_key, *others, **options)
+        except Exception:  # of zlib, XLA and the system
+            with suppress(OSError):
+                (directory / f"{cache_key}-cache").unlink(missing_ok=True)
+            return None, None  # "not there"
+
+    entries.get_executable_and_time = read_or_drop
 
 
 def _users_cache() -> Path:

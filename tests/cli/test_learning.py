@@ -14,7 +14,7 @@ import yaml
 
 import odinn
 from odinn.cli import checkpoints, inverting
-from odinn.cli.config import MODEL, Loader, build_model, to_yaml
+from odinn.cli.config import MODEL, build_model, to_yaml
 from odinn.cli.learning import (
     INVERT,
     LOSSES,
@@ -26,6 +26,7 @@ from odinn.cli.learning import (
 from odinn.cli.schema import INPUTS, LAWS, arguments, resolved
 from odinn.data.demo.rakaia import FOLDER, demo_climate
 from odinn.errors import InputError
+from odinn.text import parse_yaml
 from tests.learning.test_checkpoint import PROBLEM, STATE
 
 TEMPERATURE = {"type": "LongTermTemperature", "per": "cell"}
@@ -178,7 +179,7 @@ def test_the_resolved_configuration_has_every_default_and_reads_back(tmp_path):
 
 def test_the_yaml_of_the_page_on_learning_is_understood():
     page = (Path(__file__).parents[2] / "docs" / "learning.md").read_text()
-    blocks = [yaml.load(block, Loader) for block in re.findall(r"```yaml\n(.*?)```", page, re.S)]
+    blocks = [parse_yaml(block, "page") for block in re.findall(r"```yaml\n(.*?)```", page, re.S)]
     assert [list(block) for block in blocks] == [["model"], ["glaciers"]]
     for block in blocks:
         for name, value in block.items():
@@ -187,7 +188,7 @@ def test_the_yaml_of_the_page_on_learning_is_understood():
     assert len(entries) >= 8
     for entry in entries:
         if "..." not in entry and "Name" not in entry:
-            value = yaml.load(entry, Loader)
+            value = parse_yaml(entry, "page")
             resolved(OPTIMIZERS if value["type"].islower() else LOSSES, value, entry)
 
 

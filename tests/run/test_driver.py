@@ -1,6 +1,8 @@
 """The driver of forward runs: windows, budget, replay, restart, lists, failures."""
 
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 
@@ -72,14 +74,19 @@ def test_ice_that_reaches_the_border_is_booked_as_lost():
     from tests.conftest import make_slab
 
     g = make_slab(14, 18)
-    sim = odinn.simulate(
-        odinn.Model(odinn.SIA2D(A=5e-15), None),
-        g.replace(thickness=_inside(g)),
-        2000.0,
-        2020.0,
-        save_every=5.0,
-    )
+    with pytest.warns(UserWarning, match="left the grid at its border"):
+        sim = odinn.simulate(
+            odinn.Model(odinn.SIA2D(A=5e-15), None),
+            g.replace(thickness=_inside(g)),
+            2000.0,
+            2020.0,
+            save_every=5.0,
+        )
     assert sim.budget["lost_at_border"] > 0.01 * sim.budget["initial"]
+    (fault,) = sim.faults
+    assert re.match(
+        r"TEST-00.00001: 0.0\d+ km3 of ice \(0.\d+ of the initial .* from 20\d\d-", fault
+    )
     assert sim.relative_residual < 1e-12
     ring = np.ones(g.grid.shape, bool)
     ring[1:-1, 1:-1] = False
@@ -142,7 +149,7 @@ def test_replay_of_another_run_is_an_error(model, slab, run):
     with pytest.raises(InputError, match="the recorded run has 36 windows"):
         odinn.simulate(model, slab, 2000.0, 2002.0, replay=run.steps)
     with pytest.raises(InputError, match="one Steps for several glaciers"):
-        odinn.simulate(model, [slab, slab], 2000.0, 2003.0, replay=run.steps)
+        odinn.simulate(model, [slab, named(slab, "OTHER")], 2000.0, 2003.0, replay=run.steps)
     with pytest.raises(InputError, match="replay has no entry"):
         odinn.simulate(model, [slab], 2000.0, 2003.0, replay={"other": run.steps})
 
@@ -209,9 +216,41 @@ def test_a_glacier_that_was_spoiled_after_opening_is_refused(model, slab):
         odinn.simulate(model, eqx.tree_at(lambda g: g.bed, slab, bed), 2000.0, 2001.0)
 
 
+def named(g, rgi_id):
+    return dataclasses.replace(g, rgi_id=rgi_id)
+
+
+def test_whatever_goes_wrong_with_one_glacier_of_a_list_is_kept(model, slab, monkeypatch):
+    def fails(model, glacier, *rest):
+        raise ZeroDivisionError("in a library")
+
+    monkeypatch.setattr("odinn.run.driver.run_one", fails)
+    (failure,) = odinn.simulate(model, [slab], 2000.0, 2001.0, on_error="keep")
+    assert isinstance(failure.error, ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        odinn.simulate(model, [slab], 2000.0, 2001.0)
+
+
+def test_what_is_wrong_for_all_glaciers_is_no_failure_of_one(model, slab):
+    with pytest.raises(InputError, match="found str, expected odinn.Model"):
+        odinn.simulate("model", [slab], 2000.0, 2001.0, on_error="keep")
+    with pytest.raises(InputError, match="TEST-00.00001: appears twice"):
+        odinn.simulate(model, [slab, slab], 2000.0, 2001.0, on_error="keep")
+
+
+def test_a_run_goes_on_from_a_run_as_from_its_state(model, slab):
+    first = odinn.simulate(model, slab, 2000.0, 2001.0, save_every=1.0)
+    from_run, from_state = (
+        odinn.simulate(model, slab, 2001.0, 2002.0, save_every=1.0, initial=initial)
+        for initial in (first, first.state)
+    )
+    assert (from_run.thickness == from_state.thickness).all()
+
+
 def test_one_bad_glacier_is_reported_and_does_not_stop_the_others(model, slab):
     bad = odinn.Glacier("BAD-00.00001", "", slab.grid, slab.bed, slab.thickness, slab.mask)
-    results = odinn.simulate(model, [slab, bad, slab], 2000.0, 2001.0, on_error="keep")
+    three = [slab, bad, named(slab, "OTHER")]
+    results = odinn.simulate(model, three, 2000.0, 2001.0, on_error="keep")
     assert [type(r).__name__ for r in results] == ["Simulation", "Failure", "Simulation"]
     assert results[1].rgi_id == "BAD-00.00001"
     with pytest.raises(odinn.ClimateError, match="BAD-00.00001"):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
-
 from odinn.atomic import path_of, write_text
 from odinn.cli.config import to_yaml
 from odinn.cli.schema import Values
 from odinn.errors import InputError
 from odinn.learning.checkpoint import read_checkpoint
+from odinn.text import parse_yaml, read_yaml
 
 
 def checkpoint_of(config: Values) -> Path:
@@ -41,7 +40,7 @@ def steps_to_continue(config: Values) -> int | None:
     done, beside = steps_done(checkpoint), checkpoint.with_suffix(".yaml")
     if done is None:
         return None
-    mine = _by_path(yaml.safe_load(_settings(config)))  # as they are read back
+    mine = _by_path(parse_yaml(_settings(config), "settings"))  # as they are read back
     theirs = _kept(beside)
     if theirs == mine:
         return done
@@ -68,15 +67,13 @@ def _settings(config: Values) -> str:
 
 def _kept(beside: Path) -> dict[str, object] | None:
     """The settings in a file, by key; None if there is none."""
+    if not beside.exists():
+        return None
     try:
-        return (
-            _by_path(yaml.safe_load(beside.read_text(encoding="utf-8")))
-            if beside.exists()
-            else None
-        )
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        message = "are damaged; start anew with --fresh"
-        raise InputError(f"{beside}: the settings of the inversion {message}") from error
+        return _by_path(read_yaml(beside))
+    except InputError as error:
+        message = f"the settings of the inversion are damaged; start anew with --fresh ({error})"
+        raise InputError(f"{beside}: {message}") from error
 
 
 def _difference(theirs: dict[str, object], mine: dict[str, object]) -> str:

@@ -6,7 +6,6 @@ Those of an inversion are in :mod:`odinn.cli.learning` and share what is here.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from odinn.cli.schema import LAWS, Key, Kinds, Section, Values, arguments, made,
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.model.model import Model
+from odinn.text import parse_yaml, read_yaml
 
 Time = float | str | date
 Period = tuple[Time, Time]
@@ -75,33 +75,12 @@ RUN: Final[Section] = {
 }
 
 
-class Loader(yaml.SafeLoader):
-    """YAML whose numbers may be written 4e-17, as everywhere else (YAML 1.1 wants 4.0e-17)."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
 def read_config(path: Path, overrides: Sequence[str], sections: Section = RUN) -> Values:
     """The sections of a YAML file with ``section.key=value`` overrides on top, checked and with all
     defaults filled in.
     """
     path = path_of(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such configuration file")
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader) or {}  # an empty file is None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text in UTF-8; save it as such ({error})") from error
-    if not isinstance(raw, dict):
-        found = type(raw).__name__
-        raise InputError(f"{path}: expected sections such as glacier: and run:, found {found}")
+    raw = read_yaml(path)
     for item in overrides:
         _override(raw, item)
     config: Values = resolved(sections, raw, f"{path}: ")
@@ -150,10 +129,7 @@ def _override(raw: Values, item: str) -> None:
         # What is not there yet, or is a plain value, becomes a section.
         place[index] = inner if isinstance(inner, dict | list) else {}
         place = place[index]
-    try:
-        place[_index(place, last, item)] = yaml.load(value, Loader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"-s {item}: the value is not understood ({error})") from error
+    place[_index(place, last, item)] = parse_yaml(value, f"-s {item}")
 
 
 def _index(place: Values | list[object], part: str, item: str) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from odinn.data.products import note
@@ -63,6 +64,8 @@ def show(result: object) -> None:
     if isinstance(result, Simulation):
         describe(result.glacier)
         summarise(result)
+        for sentence in result.faults:  # of which the run itself has warned
+            errors.print(f"[yellow]warning:[/] {escape(sentence)}")
     elif isinstance(result, Inversion):
         for glacier in result.glaciers:
             console.print(str(glacier))
@@ -93,11 +96,6 @@ def summarise(sim: Simulation) -> None:
         over = f"{area / 1e6:.2f} km2 ({len(water['runoff'])} months)"
         residual = f"residual {sim.relative_water_residual:.0e}"
         line("water", f"{', '.join(rates)} m yr-1 over {over}, {residual}")
-    # A thousandth of the ice: less is no reason for a larger grid.
-    if budget["lost_at_border"] > 1e-3 * max(budget["initial"], 1.0):
-        errors.print(
-            "[yellow]warning:[/] ice reached the border of the grid and was lost; use a larger grid"
-        )
 
 
 def print_fit(fit: Inversion) -> None:

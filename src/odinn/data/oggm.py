@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import tarfile
 from pathlib import Path
 from typing import Protocol, TypeGuard, runtime_checkable
 
 import xarray as xr
-import yaml
 
 from odinn.atomic import path_of
 from odinn.climate import Climate
@@ -21,6 +21,7 @@ from odinn.data.reading import read_dataset
 from odinn.errors import ClimateError, InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.identity import rgi_id_in
+from odinn.text import read_json, read_yaml
 
 # Bytes, as packed and of the table in it: an outline has some thousand, zeros pack a thousandfold.
 _PACKED, _LARGEST = 1_000_000, 10_000_000
@@ -118,20 +119,26 @@ def _chosen(files: dict[str, Path], wanted: str | None, rgi_id: str) -> Climate 
 
 
 def _calibration(folder: Path) -> dict[str, float] | None:
-    """OGGM's calibrated numbers (its units): mb_calib.json up to 1.6.3, settings.yml later."""
-    for name, parse in (("mb_calib.json", json.loads), ("settings.yml", yaml.safe_load)):
+    """OGGM's calibrated numbers (its units): mb_calib.json up to 1.6.3, settings.yml later; None of
+    a directory that has not been calibrated.
+    """
+    for name, read in (("mb_calib.json", read_json), ("settings.yml", read_yaml)):
         path = folder / name
-        if not path.exists():
+        content = read(path) if path.exists() else {}
+        if not set(_CALIBRATION) <= set(content):
             continue
-        try:
-            content = parse(path.read_text(encoding="utf-8"))
-            numbers = {k: float(content[k]) for k in _CALIBRATION}
-            overridden = content.get("mb_global_params", {})
-        except (KeyError, TypeError, ValueError, yaml.YAMLError):
-            continue  # a directory that has not been calibrated
-        shared = {k: float(overridden.get(k, v)) for k, v in _DEFAULTS.items()}
-        return numbers | shared
+        shared = content.get("mb_global_params") or {}
+        if not isinstance(shared, dict):
+            raise InputError(f"{path}: mb_global_params is {shared!r:.60}, expected a section")
+        numbers = {key: _number(path, key, content[key]) for key in _CALIBRATION}
+        return numbers | {k: _number(path, k, shared.get(k, v)) for k, v in _DEFAULTS.items()}
     return None
+
+
+def _number(path: Path, key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{path}: {key} is {value!r:.60}, expected a number")
+    return float(value)
 
 
 def _outline_attributes(folder: Path) -> dict[str, object]:

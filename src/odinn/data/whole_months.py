@@ -43,6 +43,9 @@ class Times(NamedTuple):
 
 def times_of(time: np.ndarray) -> Times:
     """Dates, datetime64 or of cftime, (n,)."""
+    if np.asarray(time).dtype.kind == "M":
+        # months and days of NumPy have no common unit, and its nanoseconds end in 2262
+        time = time.astype("datetime64[s]")
     dates = xr.DataArray(time, dims="time").dt
     month = 12 * dates.year.values.astype(int) + dates.month.values.astype(int) - 1
     if np.asarray(time).dtype.kind == "M":

@@ -136,7 +136,8 @@ def _words(sim: Simulation) -> tuple[list[_Words], float]:
             words += [_Words(x, y, [key], 8, {"color": "0.4"}), _Words(x + _INDENT, y, beside)]
             y = words[-1].bottom + 0.04
         under = max(under, y)
-    remarks = wrapped(note(sim.glacier.provenance), width, 8, style="italic")
+    said = " ".join([*sim.faults, note(sim.glacier.provenance)]).strip()
+    remarks = wrapped(said, width, 8, style="italic")
     if remarks != [""]:
         words.append(_Words(_MARGIN, under + 0.02, remarks, 8, {"style": "italic"}))
         under = words[-1].bottom

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 
 from odinn.constants import WATER_DENSITY
 from odinn.dates import month_index
-from odinn.errors import InputError, of_glacier
+from odinn.errors import InputError, of_glacier, warn
 from odinn.glacier import Glacier
 from odinn.model.model import Model
 from odinn.model.velocities import velocity_of
@@ -19,6 +19,7 @@ from odinn.notebook import drawing, table
 from odinn.physics.flow.base import VelocityKind
 from odinn.physics.state import State
 from odinn.results.evolution import Evolution, Fields, Series, surface_of
+from odinn.results.faults import faults_of, too_fast
 from odinn.results.hydrology import Hydrology
 from odinn.results.years import Year, complete_years
 from odinn.stepping.steps import Steps
@@ -124,6 +125,15 @@ class Simulation(eqx.Module):
         }
 
     @property
+    def faults(self) -> list[str]:
+        """What makes the run invalid by its own books, in sentences: more than a thousandth of its
+        volume that left the grid, or that was made by lifting negative thickness. ``simulate``
+        warns of each; :meth:`velocity` warns of ice that is faster than any glacier.
+        """
+        found = faults_of(self.budget_series, self.volume, self.initial_volume)
+        return [of_glacier(self.glacier.rgi_id, sentence) for sentence in found]
+
+    @property
     def relative_residual(self) -> float:
         """The budget's residual over the larger of the initial volume and what the balance turned
         over.
@@ -169,7 +179,10 @@ class Simulation(eqx.Module):
         Args:
             at: "surface", "mean" (over depth) or "basal".
         """
-        return velocity_of(self.model, self.glacier, self.thickness, at, months=self.months)
+        v = velocity_of(self.model, self.glacier, self.thickness, at, months=self.months)
+        if sentence := too_fast(self.times, v[2]):
+            warn(of_glacier(self.glacier.rgi_id, sentence))
+        return v
 
     @cached_property
     def dataset(self) -> xr.Dataset:

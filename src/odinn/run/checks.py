@@ -23,13 +23,18 @@ Replays = Steps | Sequence[Steps] | Mapping[str, Steps] | None
 _CLOSE = 1e-9  # years
 
 
+def check_model(model: object) -> None:
+    """Raise :class:`InputError` for what is no model."""
+    if not isinstance(model, Model):
+        found = type(model).__name__
+        raise InputError(f"simulate: found {found}, expected odinn.Model(flow, mass_balance)")
+
+
 def check_run(
     model: Model, glacier: Glacier, settings: Settings, initial: State | None = None
 ) -> None:
     """Raise :class:`InputError` for a run that makes no sense, before anything is compiled."""
-    if not isinstance(model, Model):
-        text = f"simulate: found {type(model).__name__}, expected odinn.Model(flow, mass_balance)"
-        raise InputError(of_glacier(glacier.rgi_id, text))
+    check_model(model)
     _check_coupling(model, glacier, settings)
     check_fields(glacier)
     if settings.hydrology:

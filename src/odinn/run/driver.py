@@ -5,7 +5,6 @@ out.
 from __future__ import annotations
 
 import time as clock
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final, Literal, overload
 
@@ -16,9 +15,9 @@ import numpy as np
 from odinn.cache import enable_compilation_cache
 from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, Date
-from odinn.errors import InputError, OdinnError, one_of, refuse_traced
+from odinn.errors import InputError, of_glacier, one_of, refuse_traced, warn
 from odinn.glacier import Glacier
-from odinn.model.binding import bind
+from odinn.model.binding import as_list, bind
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter, cast_floats
 from odinn.physics.laws.base import AbstractLaw
@@ -28,7 +27,7 @@ from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
-from odinn.run.checks import Replays, check_replay, check_run, failure, replay_of
+from odinn.run.checks import Replays, check_model, check_replay, check_run, failure, replay_of
 from odinn.run.plan import CHUNK, Chunk, plan_run
 from odinn.run.ranges import ranges_left
 from odinn.run.recorders import Recorders
@@ -56,7 +55,7 @@ def simulate(
     save_every: float = MONTH,
     stepper: AbstractStepper | None = None,
     coupling: Coupling = "source",
-    initial: State | None = None,
+    initial: State | Simulation | None = None,
     replay: Replays = None,
     hydrology: bool = False,
     on_error: Literal["raise", "keep"] = "raise",
@@ -74,14 +73,15 @@ def simulate(
         save_every: years between saved states; the last one is always saved.
         stepper: default ``RKC2(tol=1e-2)``.
         coupling: "source" (the month's balance acts through the month) or "jump" (at its end).
-        initial: state to continue from, as left by ``Simulation.state`` or ``odinn.restart``; it
-            has to be at t0.
+        initial: the run to continue, or its state, as left by ``Simulation.state`` or
+            ``odinn.restart``; it has to be at t0.
         replay: steps of an earlier run over the same windows, repeated exactly.
         hydrology: record snow, rain, melt and snowpack by cell and month
             (:class:`odinn.results.hydrology.Hydrology`); needs a balance by degree-days. The state
             then carries the snowpack, so a run may be cut anywhere; other states start without snow
             beside the ice.
-        on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result.
+        on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result, whatever
+            went wrong with the glacier.
         dtype: "float32" is about 0.6 times the time, with errors of millimetres.
         max_steps: attempts after which a window is given up.
         progress: show a progress bar; by default when a terminal is there.
@@ -96,13 +96,14 @@ def simulate(
     refuse_traced((model, glacier), "simulate")
     enable_compilation_cache()
     single = isinstance(glacier, Glacier)
-    glaciers = [glacier] if isinstance(glacier, Glacier) else list(glacier)
-    if not glaciers:
-        raise InputError("simulate: the list of glaciers is empty")
+    glaciers = as_list(glacier)
+    check_model(model)
     one_of("on_error", on_error, ("raise", "keep"))
     if initial is not None and not single:
         text = "initial= belongs to one glacier; run a list glacier by glacier to continue states"
         raise InputError(f"simulate: {text}")
+    if isinstance(initial, Simulation):
+        initial = initial.state
     settings = settings_of(
         t0,
         t1,
@@ -121,7 +122,7 @@ def simulate(
             steps = replay_of(replay, one, position, len(glaciers))
             plain = one.without_parameters()
             results.append(run_one(model, plain, settings, initial, steps, progress))
-        except OdinnError as error:
+        except Exception as error:  # whatever it is: the other glaciers go on
             if single or on_error == "raise":
                 raise
             results.append(Failure(one.rgi_id, error))
@@ -136,7 +137,7 @@ def _bound(model: Model, glaciers: list[Glacier]) -> Model:
     def stands_for_a_number(node: Any) -> bool:
         return isinstance(node, Parameter | AbstractLaw)
 
-    # plain models stay as they are, so that a list may hold a glacier twice
+    # plain models stay as they are
     leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
     return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model
 
@@ -167,8 +168,8 @@ def run_one(
             if chunk.first == 0:
                 _warn_about_balance(model, glacier, report, chunk)
     sim = records.simulation(state, clock.perf_counter() - began)
-    for sentence in ranges_left(model, glacier, list(sim.thickness), settings.span):
-        warnings.warn(sentence, stacklevel=3)
+    for sentence in sim.faults + ranges_left(model, glacier, list(sim.thickness), settings.span):
+        warn(sentence)
     return sim
 
 
@@ -229,11 +230,9 @@ def _warn_about_balance(model: Model, glacier: Glacier, report: Report, chunk: C
         return
     gained = report.balance.sum(axis=0)[ice].mean() * model.ice_density / WATER_DENSITY
     if abs(gained) > _STRANGE:
-        warnings.warn(
-            f"{glacier.rgi_id}: the glacier-wide balance of the first year is {gained:+.1f} m "
-            "w.e. yr-1, "
-            "which few glaciers have. If it is not the scenario that is strong, the melt factor "
-            "is not "
-            "calibrated: use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`.",
-            stacklevel=4,
+        found = f"the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1"
+        advice = (
+            "which few glaciers have. If it is not the scenario that is strong, the melt factor is "
+            "not calibrated: use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`."
         )
+        warn(of_glacier(glacier.rgi_id, f"{found}, {advice}"))

@@ -215,7 +215,7 @@ def bedrock_step(spacings: Sequence[int]) -> Mapping[str, float]:
         bed = np.asarray(_strip(problem.bed(x)))
         grid = Grid(nx=x.size + 2, ny=3, dx=dx, dy=dx)
         ground = Glacier(
-            "", "bedrock step", grid, bed, np.zeros(bed.shape), np.ones(bed.shape, bool)
+            "bedrock-step", "bedrock step", grid, bed, np.zeros(bed.shape), np.ones(bed.shape, bool)
         )
         strip = _Strip(problem.flow.on(ground), domain_of(ground), problem.balance(x))
         thickness, tally = _advance(strip, jnp.zeros(x.size), 50000.0)
