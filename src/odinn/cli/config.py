@@ -81,6 +81,7 @@ def read_config(path: Path, overrides: Sequence[str], sections: Section = RUN) -
     """
     path = path_of(path)
     raw = read_yaml(path)
+    _check_command(path, raw, sections)
     for item in overrides:
         _override(raw, item)
     config: Values = resolved(sections, raw, f"{path}: ")
@@ -89,6 +90,15 @@ def read_config(path: Path, overrides: Sequence[str], sections: Section = RUN) -
     for i, section in enumerate(config.get("glaciers", ())):
         _check_scenario(section["climate"], f"{path}: glaciers.{i}.climate")
     return config
+
+
+def _check_command(path: Path, raw: Values, sections: Section) -> None:
+    """Raise for a file of the other command."""
+    marks = {"odinn run": {"run", "glacier"}, "odinn invert": {"loss", "glaciers"}}
+    for command, keys in marks.items():
+        found = sorted(keys & set(raw))
+        if found and not keys & set(sections):
+            raise InputError(f"{path}: is a file for `{command}`: it has {', '.join(found)}")
 
 
 def to_yaml(config: Values) -> str:

@@ -60,7 +60,7 @@ def prepared(config: Values, path: str, *, trial: bool, say: Say) -> InversionSe
     """
     plain, glaciers, replaced = [], [], []
     for section in config["glaciers"]:
-        for open_it in opened(section):
+        for _, open_it in opened(section):
             plain.append(open_it())
             glaciers.append(in_scenario(plain[-1], section))
             replaced.append(section["replace"])

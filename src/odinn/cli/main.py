@@ -16,7 +16,9 @@ import typer
 from odinn.errors import InputError, OdinnError
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Glacier evolution with learnable physics."
+    no_args_is_help=True,
+    help="Glacier evolution with learnable physics.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Overrides = Annotated[
@@ -56,7 +58,7 @@ def options(
     """Glacier evolution with learnable physics."""
 
 
-@app.command()
+@app.command(epilog="Example: odinn run examples/argentiere.yaml -s run.t1=2015")
 def run(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/argentiere.yaml.")],
     overrides: Overrides = None,
@@ -71,7 +73,7 @@ def run(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: odinn calibrate examples/argentiere.yaml")
 def calibrate(
     config: Annotated[
         Path, typer.Argument(help="The same YAML file as for run, with a calibrate: section.")
@@ -86,7 +88,7 @@ def calibrate(
     running.calibrate(config, overrides or [])
 
 
-@app.command()
+@app.command(epilog="Example: odinn invert examples/invert_law.yaml --check")
 def invert(
     config: Annotated[Path, typer.Argument(help="YAML file; see examples/invert_law.yaml.")],
     overrides: Overrides = None,
@@ -108,7 +110,7 @@ def invert(
     inversion.invert(config, overrides or [], check=check, fresh=fresh)
 
 
-@app.command()
+@app.command(epilog="Example: odinn info demo:Ramsay")
 def info(
     path: Annotated[
         str,
@@ -129,7 +131,7 @@ def info(
     showing.info(path, climate, thickness, coarsen)
 
 
-@app.command()
+@app.command(epilog="Example: odinn plot results/RGI60-11.03638.nc -w summary,section")
 def plot(
     path: Annotated[
         Path | None, typer.Argument(help="A result of odinn run, or the folder of odinn invert.")
@@ -166,7 +168,7 @@ def plot(
         drawing.plot(path, _names(what), output, format=format, line=line, field=field)
 
 
-@app.command()
+@app.command(epilog="Example: odinn export results/RGI60-11.03638.nc -f speed --at 2015-10-01")
 def export(
     path: Annotated[Path, typer.Argument(help="A result of odinn run or odinn.save.")],
     field: Annotated[
@@ -197,7 +199,7 @@ def export(
     drawing.export(path, _names(field) or ["thickness"], output, at)
 
 
-@app.command()
+@app.command(epilog="Example: odinn verify bedrock-step")
 def verify(
     names: Annotated[
         list[str] | None, typer.Argument(help="Problems; all of the fast ones by default.")
@@ -218,7 +220,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: odinn demo -o pictures")
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
         "demo"
@@ -250,10 +252,9 @@ def main() -> None:
 
 
 def _warn(message: Warning | str) -> None:
-    """Show a warning without the line of code that a user can do nothing about."""
-    from odinn.cli.report import errors
+    from odinn.cli.report import caution
 
-    errors.print(f"[yellow]warning:[/] {message}")
+    caution(message)
 
 
 def _import(modules: list[str] | None) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from odinn.data.products import note
+from odinn.errors import OdinnError
 from odinn.glacier import Glacier
 from odinn.model.binding import learned_slots
 from odinn.numbers.parameter import Parameter
@@ -23,8 +26,10 @@ if TYPE_CHECKING:  # optax takes its time, and most commands learn nothing
     from odinn.learning.driver import Inversion
 
 # Wide where nobody sees it, so that a log has a line for a line.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 180)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# Brackets are no markup: names of glaciers and files print as they are.
+_console = partial(Console, highlight=False, soft_wrap=True, markup=False)
+console = _console(width=None if sys.stdout.isatty() else 180)
+errors = _console(stderr=True)
 
 
 def describe(glacier: Glacier, notes: frozenset[str] = frozenset()) -> str:
@@ -32,7 +37,7 @@ def describe(glacier: Glacier, notes: frozenset[str] = frozenset()) -> str:
     note.
     """
     provenance, measured = glacier.provenance, glacier.observations
-    console.print(f"[bold]{glacier.rgi_id}[/] {glacier.name}")
+    console.print(Text.assemble((glacier.rgi_id, "bold"), f" {glacier.name}"))
     line("grid", glacier.grid)
     volume, thickest = f"{glacier.volume / 1e9:.4f} km3", f"up to {glacier.thickness.max():.0f} m"
     line("ice", f"{glacier.area / 1e6:.2f} km2, {volume}, {thickest}")
@@ -65,7 +70,7 @@ def show(result: object) -> None:
         describe(result.glacier)
         summarise(result)
         for sentence in result.faults:  # of which the run itself has warned
-            errors.print(f"[yellow]warning:[/] {escape(sentence)}")
+            caution(sentence)
     elif isinstance(result, Inversion):
         for glacier in result.glaciers:
             console.print(str(glacier))
@@ -73,7 +78,7 @@ def show(result: object) -> None:
     elif isinstance(result, Glacier):
         describe(result.without_parameters())
     else:
-        console.print(repr(result), markup=False)
+        console.print(repr(result))
 
 
 def summarise(sim: Simulation) -> None:
@@ -100,7 +105,7 @@ def summarise(sim: Simulation) -> None:
 
 def print_fit(fit: Inversion) -> None:
     """What an inversion has learned."""
-    console.print(f"[bold]{fit}[/]")
+    console.print(str(fit), style="bold")
     for path, slot in learned_slots(fit.model).items():
         if isinstance(slot.value, Parameter):
             learned = slot.value.physical()
@@ -109,7 +114,7 @@ def print_fit(fit: Inversion) -> None:
             for whose, number in numbers.items():
                 console.print(f"  {path} = {_range(np.asarray(number))} ({whose})")
     for reached in fit.at_bounds:
-        console.print(f"  [yellow]{reached}[/]")
+        console.print(f"  {reached}", style="yellow")
     names = terms_of(fit)
     title = "Misfit: mean squared (modelled − observed) / error; 1 is as good as the data"
     table = Table("glacier", *names, title=title)
@@ -146,12 +151,34 @@ def listed(paths: Sequence[Path]) -> None:
 
 def complain(error: Exception) -> None:
     """An error as one message."""
-    errors.print(f"[red]error:[/] {error}")
+    errors.print(Text.assemble(("error:", "red"), f" {error}"))
+
+
+def failed(failures: Mapping[str, Exception], command: str) -> None:
+    """A table of the glaciers that failed, and for each the command that shows how.
+
+    Args:
+        failures: errors by source. command: that runs the list and stops at an error.
+    """
+    table = Table(title=f"{len(failures)} failed", title_justify="left", box=None)
+    table.add_column("source", overflow="fold")
+    table.add_column("error", overflow="fold")
+    for source, error in failures.items():
+        kind = "" if isinstance(error, OdinnError) else f"{type(error).__name__}: "
+        table.add_row(source, f"{kind}{str(error).splitlines()[0] if str(error) else ''}")
+    errors.print(table)
+    for source in failures:
+        errors.print(f"again: {command} -s {shlex.quote(f'glacier.source={source}')}")
+
+
+def caution(message: object) -> None:
+    """A warning as one message, without the line of code that a user can do nothing about."""
+    errors.print(Text.assemble(("warning:", "yellow"), f" {message}"))
 
 
 def line(heading: str, text: object) -> None:
-    """A line of what is said of one thing, whose brackets are no markup."""
-    console.print(f"  {heading:10s} {text}", markup=False)
+    """A line of what is said of one thing."""
+    console.print(f"  {heading:10s} {text}")
 
 
 def _range(numbers: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -16,7 +17,7 @@ from odinn.cli.schema import Values, made, resolved
 from odinn.cli.sources import in_scenario, opened
 from odinn.climate import months_between
 from odinn.dates import decimal_year
-from odinn.errors import InputError, OdinnError, of_glacier
+from odinn.errors import InputError, OutputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.learning.calibration import compare_with_measurements, measured_target, measured_years
 from odinn.model.model import Model
@@ -37,28 +38,32 @@ def run(path: Path, overrides: list[str], *, check: bool) -> int:
     if config["run"] is None:
         raise InputError(f"{path}: run: is required (t0, t1)")
     model = build_model(config["model"], f"{path}: model")
-    failures, seen = 0, set[str]()
+    failures: dict[str, Exception] = {}  # by source
+    seen = set[str]()
     if check:
-        # Brackets are the model's, no markup.
-        console.print(repr(model), markup=False)
-    for open_it in opened(config["glacier"]):
+        console.print(repr(model))
+    for source, open_it in opened(config["glacier"]):
         try:
             sim = _one(config, model, open_it(), seen, check=check)
-        except OdinnError as error:
-            if config["run"]["on_error"] == "raise":
-                raise
-            failures += 1
-            report.complain(error)
-        else:  # a result that cannot be written is an error whatever on_error says
             if sim is not None:
                 _write(config, sim)
+        except OutputError:  # the next one could not be written either
+            raise
+        except Exception as error:  # whatever it is: the other glaciers go on
+            if config["run"]["on_error"] == "raise":
+                raise
+            failures[source] = error
+            report.complain(error)
     if check:
         console.print("Nothing was run. Without --check this run starts.")
     else:
         settings = writable(_folder(config)) / "config.yaml"
         write_text(settings, to_yaml(config))
         console.print(f"Settings as used: {settings}")
-    return failures
+    if failures:
+        changed = [f"-s {shlex.quote(item)}" for item in overrides]
+        report.failed(failures, " ".join(["odinn run", shlex.quote(str(path)), *changed]))
+    return len(failures)
 
 
 def calibrate(path: Path, overrides: list[str]) -> None:
@@ -67,7 +72,7 @@ def calibrate(path: Path, overrides: list[str]) -> None:
     # Without a section: the melt factor, on what was measured.
     section = config["calibrate"] or resolved(CALIBRATE, {}, "calibrate")
     model = build_model(config["model"], f"{path}: model")
-    for open_it in opened(config["glacier"]):
+    for _, open_it in opened(config["glacier"]):
         glacier = open_it()
         report.describe(glacier)
         _calibrated(model, glacier, section)

@@ -154,24 +154,37 @@ def _section(keys: Section, section: Yaml, place: str) -> Values:
         expected = f"expected keys such as {next(iter(keys))}:"
         raise InputError(f"{place}: found {section!r}, {expected}")
     join = "" if place.endswith(" ") else "."  # a file stands before the topmost keys
-    for name in section:
-        if name not in keys:
-            raise InputError(f"{place}{join}{name}: {unknown(name, keys, 'unknown key')}")
-    learned = [name for name, key in keys.items() if isinstance(key.expected, Kinds)]
-    filled = {}
-    for name, key in keys.items():
-        value, there = section.get(name, key.default), f"{place}{join}{name}"
-        if value is REQUIRED:
-            raise InputError(f"{there}: is required")
-        is_plain = not isinstance(key.expected, Kinds | list | Mapping)
-        if learned and is_plain and isinstance(value, dict) and "type" in value:
-            raise InputError(f"{there}: is not learned; what can be: {', '.join(learned)}")
-        if name in section or isinstance(value, dict):
-            missing = value is None and key.default is None
-            filled[name] = None if missing else resolved(key.expected, value, there, key.short)
-        elif isinstance(value, int | float | str | tuple | None):
-            filled[name] = value  # what YAML cannot say is left to the call
+    # all that is wrong is said at once
+    wrong = [
+        f"{place}{join}{name}: {unknown(name, keys, 'unknown key')}"
+        for name in section
+        if name not in keys
+    ]
+    filled: Values = {}
+    for name in keys:
+        try:
+            filled |= _entry(name, keys, section, f"{place}{join}{name}")
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError("\n".join(wrong))
     return filled
+
+
+def _entry(name: str, keys: Section, section: Values, place: str) -> Values:
+    """A key with its value, or its default; nothing for a default that YAML cannot say."""
+    key, value = keys[name], section.get(name, keys[name].default)
+    if value is REQUIRED:
+        raise InputError(f"{place}: is required")
+    learned = [other for other, key in keys.items() if isinstance(key.expected, Kinds)]
+    is_plain = not isinstance(key.expected, Kinds | list | Mapping)
+    if learned and is_plain and isinstance(value, dict) and "type" in value:
+        raise InputError(f"{place}: is not learned; what can be: {', '.join(learned)}")
+    if name in section or isinstance(value, dict):
+        missing = value is None and key.default is None
+        return {name: None if missing else resolved(key.expected, value, place, key.short)}
+    # what YAML cannot say is left to the call
+    return {name: value} if isinstance(value, int | float | str | tuple | None) else {}
 
 
 def _chosen(kinds: Kinds, value: Yaml, place: str) -> Yaml:

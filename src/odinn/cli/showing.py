@@ -35,7 +35,7 @@ def info(path: str, climate: str | None, thickness: str | None, coarsen: int) ->
             )
     section = {"source": path, "climate": climate, "thickness": thickness, "coarsen": coarsen}
     said: frozenset[str] = frozenset()  # the embedded glaciers share their notes
-    for open_it in opened(resolved(GLACIER, section, "info")):
+    for _, open_it in opened(resolved(GLACIER, section, "info")):
         said |= {report.describe(open_it(), said)}
 
 

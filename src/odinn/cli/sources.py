@@ -16,10 +16,10 @@ from odinn.errors import InputError, of_glacier
 Paths = TypeVar("Paths", str, list)
 
 
-def opened(section: Values) -> Iterator[Callable[[], odinn.Glacier]]:
-    """Of each source of a section, how to open it."""
+def opened(section: Values) -> Iterator[tuple[str, Callable[[], odinn.Glacier]]]:
+    """Each source of a section, and how to open it."""
     for source in each_source(_filled_in(section["source"])):
-        yield partial(_open, source, section)
+        yield str(source), partial(_open, source, section)
 
 
 def wanted_climate(section: Values) -> str | odinn.Climate | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from odinn.atomic import path_of, write_text
 from odinn.cli.report import console, errors
@@ -44,7 +45,7 @@ def verify(chosen: list[Problem], markdown: Path | None) -> int:
         label = f"{problem.name} ({result.seconds:.0f} s)"
         for row in result.rows:
             cells = (label, row.quantity, f"{row.measured:.6g}", row.bar, row.unit)
-            mark = "[green]ok[/]" if row.passed else "[red]FAILED[/]"
+            mark = Text("ok", "green") if row.passed else Text("FAILED", "red")
             table.add_row(*cells, mark, row.source)
             # A bar would end the cell of a Markdown table.
             texts = [cell.replace("|", "/") for cell in (*cells, row.source)]
@@ -54,5 +55,5 @@ def verify(chosen: list[Problem], markdown: Path | None) -> int:
     console.print(table)
     if markdown is not None:
         write_text(path_of(markdown), "\n".join(lines) + "\n")
-    console.print("all passed" if not failed else f"[red]{failed} failed[/]")
+    console.print(Text(f"{failed} failed", "red") if failed else "all passed")
     return failed
