@@ -178,6 +178,16 @@ def test_a_run_beyond_the_calendar_can_be_saved(slab, tmp_path):
         assert list(ds.decimal_year.values) == [0.0, 10000.0, 20000.0]
 
 
+@pytest.mark.parametrize("start", [-3.0, 0.0, 0.5, 1.0, 1999.75, 9997.0, 9998.0, 12000.0])
+def test_dates_are_right_in_any_year(slab, tmp_path, start):
+    sim = odinn.simulate(odinn.Model(odinn.SIA2D(), None), slab, start, start + 1.5, save_every=1.5)
+    coder = xr.coders.CFDatetimeCoder(use_cftime=True)
+    with xr.open_dataset(odinn.save(sim, tmp_path / "run.nc"), decode_times=coder) as ds:
+        found = [(t.year, t.month, t.day, t.hour) for t in ds.time.values]
+    expected = [(int(t // 1), 1 + int(12 * (t % 1)), 1, 0) for t in (start, start + 1.5)]
+    assert found == expected
+
+
 def test_the_documentation_table_lists_every_variable(sim):
     written = set(sim.to_dataset().data_vars) - {"crs", "time_bounds"}
     water = odinn.simulate(MODEL, sim.glacier, 2000.0, 2000.25, hydrology=True).to_dataset()

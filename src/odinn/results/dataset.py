@@ -20,7 +20,7 @@ from jaxtyping import Float
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from odinn.dates import date_of
+from odinn.dates import days_in_month, month_index, snap
 from odinn.glacier import Glacier
 from odinn.grid import Grid
 from odinn.model.model import Model
@@ -147,10 +147,19 @@ def description(
 
 
 def dates_of(years: Times) -> np.ndarray:
-    """Dates; beyond the calendar of the standard library, days since 1970 of 365.25-day years."""
+    """Dates of decimal years, to the second; where some lie before year 1 or after 9998, which few
+    libraries show, the days since 1970 that a file has for them, in the same calendar.
+    """
+    starts = np.array([month_index(t) for t in years])
+    into = 12.0 * np.array([snap(float(t)) for t in years]) - starts
+    days = np.array([days_in_month(k) for k in starts])
+    seconds = np.round(np.maximum(into, 0.0) * days * 86400.0).astype("timedelta64[s]")
+    # NumPy's calendar is the proleptic Gregorian one, with a year 0; its months count from 1970
+    months = (starts - 12 * 1970).astype("datetime64[M]")
+    dates = months.astype("datetime64[s]") + seconds
     if years.min() >= 1 and years.max() < 9999:
-        return np.array([date_of(t) for t in years], "datetime64[s]")
-    return (years - 1970.0) * 365.25
+        return dates
+    return (dates - np.datetime64("1970-01-01", "s")) / np.timedelta64(1, "D")
 
 
 def _of_axis(name: str) -> dict[str, str]:
