@@ -12,6 +12,7 @@ import xarray as xr
 import odinn
 from odinn.errors import InputError
 from odinn.results.variables import VARIABLES, table
+from tests.data.made import fields
 
 MODEL = odinn.Model(odinn.SIA2D(A=5e-17), odinn.TemperatureIndex(4e-3, 2.0))
 
@@ -176,6 +177,23 @@ def test_a_run_beyond_the_calendar_can_be_saved(slab, tmp_path):
     sim = odinn.simulate(odinn.Model(odinn.SIA2D(), None), slab, 0.0, 20000.0, save_every=10000.0)
     with xr.open_dataset(odinn.save(sim, tmp_path / "long.nc")) as ds:
         assert list(ds.decimal_year.values) == [0.0, 10000.0, 20000.0]
+
+
+def test_files_of_another_kind_are_called_what_they_are(sim, tmp_path):
+    run = odinn.save(sim, tmp_path / "run.nc")
+    again, plain = tmp_path / "again.nc", tmp_path / "plain.nc"
+    with xr.open_dataset(run) as ds:
+        ds.load().to_netcdf(again)
+    fields().to_netcdf(plain)
+    with pytest.raises(InputError, match=r"again.nc: is the dataset of a run without its objects"):
+        odinn.load(again)
+    with pytest.raises(InputError, match=r"plain.nc: is no file of odinn.save; .*open_glacier"):
+        odinn.load(plain)
+    for path in (run, again):
+        with pytest.raises(InputError, match=rf"{path.name}: is a run of odinn.* odinn.load"):
+            odinn.open_glacier(path)
+    with pytest.raises(InputError, match=r"glacier.nc: holds no fields.* odinn.load"):
+        odinn.open_glacier(odinn.save(sim.glacier, tmp_path / "glacier.nc"))
 
 
 @pytest.mark.parametrize("start", [-3.0, 0.0, 0.5, 1.0, 1999.75, 9997.0, 9998.0, 12000.0])

@@ -125,7 +125,14 @@ def _read(path: Path) -> xr.Dataset:
     what = no_glacier(path) if path.exists() else None
     if what is not None:
         raise InputError(f"{path}: is {what}. Expected a NetCDF file or an OGGM glacier directory")
-    return read_dataset(path)
+    ds = read_dataset(path)
+    if "odinn_version" in ds.attrs or not ds.variables:
+        what = "is a run of odinn" if ds.variables else "holds no fields"
+        raise InputError(
+            f"{path}: {what}, not the data of a glacier: odinn.load reads what odinn.save wrote, "
+            "and odinn.restart gives the glacier and state to go on with"
+        )
+    return ds
 
 
 def _text(value: object) -> str:

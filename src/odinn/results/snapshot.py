@@ -250,10 +250,25 @@ def _read_group(path: Path) -> xr.Dataset:
         with xr.open_dataset(path, engine="netcdf4", group=_GROUP, decode_cf=False) as kept:
             return kept.load()
     except Exception as error:
-        raise InputError(
-            f"{path}: cannot be read as a file of odinn.save ({type(error).__name__}); it may be "
-            "truncated or of another origin"
-        ) from error
+        raise InputError(f"{path}: {_what_else(path, error)}") from error
+
+
+def _what_else(path: Path, error: Exception) -> str:
+    """What a file is that cannot be read as one of odinn.save."""
+    kind = type(error).__name__
+    unknown = f"cannot be read as a file of odinn.save ({kind}); truncated or of another origin?"
+    if path.suffix == ".zarr":  # a store that has been refused is not opened
+        return unknown
+    try:
+        root = read_dataset(path)
+    except InputError:
+        return unknown
+    if "odinn_version" in root.attrs:
+        return (
+            f"is the dataset of a run without its objects (the group {_GROUP}), as another program "
+            "writes it again: load the file of odinn.save, or open this one with xarray"
+        )
+    return "is no file of odinn.save; a glacier is opened by odinn.open_glacier"
 
 
 def _check_store(path: Path) -> None:
