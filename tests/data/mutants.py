@@ -306,3 +306,17 @@ def texts(draw, text):
         )
         words[k] = draw(st.one_of(st.just(""), others, st.sampled_from(words)))
     return "".join(words)
+
+
+def of_a_file(files):
+    """What makes mutants of a file of a directory: (its name, bytes)."""
+
+    def mutants(name):
+        whole = files[name]
+        if name.endswith((".json", ".yml")):
+            changed = texts(whole.decode()).map(str.encode)
+        else:
+            changed = damaged(whole).map(lambda mutant: mutant[1])
+        return changed.map(lambda content: (name, content))
+
+    return mutants

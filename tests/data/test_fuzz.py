@@ -7,18 +7,22 @@ The few of `make test` and the many of `make slow` are drawn from the same sourc
 """
 
 import datetime
+import json
+import tarfile
 import warnings
 
 import numpy as np
 import pytest
+import shapefile
 import xarray as xr
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 import odinn
 from odinn.data.quantities import BED, FASTEST, THICKEST
 from odinn.errors import OdinnError
 from tests.data import mutants
-from tests.data.made import MONTHS, everything
+from tests.data.made import MONTHS, everything, weather
 
 HANG = datetime.timedelta(seconds=5)
 
@@ -176,5 +180,36 @@ def test_a_damaged_saved_object_is_refused_and_runs_no_code(size, tmp_path):
         except OdinnError as error:
             if "saved.nc" not in str(error):
                 raise
+
+    check()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_damaged_directory_of_oggm_is_refused_or_stays_in_the_declared_ranges(size, tmp_path):
+    folder = tmp_path / "RGI60-11.00897"
+    folder.mkdir()
+    everything().to_netcdf(folder / "gridded_data.nc")
+    weather(MONTHS).to_netcdf(folder / "climate_historical.nc")
+    calibration = {"melt_f": 5.0, "prcp_fac": 2.5, "temp_bias": 0.3, "mb_global_params": {}}
+    (folder / "mb_calib.json").write_text(json.dumps(calibration), encoding="utf-8")
+    (folder / "settings.yml").write_text("melt_f: 5.0\nprcp_fac: 2.5\n", encoding="utf-8")
+    table = tmp_path / "outlines.dbf"
+    with shapefile.Writer(dbf=str(table)) as writer:
+        writer.field("RGIId", "C", 20)
+        writer.record("RGI60-11.00897")
+    with tarfile.open(folder / "outlines.tar.gz", "w:gz") as archive:
+        archive.add(table, "outlines.dbf")
+    files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    assert opened(folder) is not None
+
+    @examples(10 * size)
+    @given(st.sampled_from(sorted(files)).flatmap(mutants.of_a_file(files)))
+    def check(mutant):
+        name, content = mutant
+        (folder / name).write_bytes(content)
+        glacier = opened(folder)
+        if glacier is not None:
+            assert_in_ranges(glacier)
+        (folder / name).write_bytes(files[name])
 
     check()
