@@ -7,6 +7,7 @@ import sys
 import equinox as eqx
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import odinn
 from odinn.cli.main import main
@@ -202,3 +203,16 @@ def test_the_page_says_what_to_know_of_the_first_years(slab_run):
     assert adjusts in page_of(consensus)
     assert adjusts not in page_of(consensus.replace(thickness=consensus.thickness * 0.9))
     assert adjusts not in page_of(slab_run.glacier)
+
+
+def test_a_glacier_of_single_cells_has_a_page_without_a_section(tmp_path):
+    ice = np.zeros((12, 14))
+    ice[5, 5], ice[8, 9] = 40.0, 30.0
+    grid = odinn.Grid(14, 12, 50.0, 50.0)
+    glacier = odinn.Glacier("single", "", grid, np.full(ice.shape, 2500.0), ice, ice > 0)
+    still = odinn.Model(None, odinn.LinearBalance(gradient=0.0, ela=2500.0))
+    sim = odinn.simulate(still, glacier, 2000, 2001, save_every=1.0)
+    written = odinn.plot.save_all(sim, tmp_path)
+    assert all(path.stat().st_size > 0 for path in written)
+    said = [text.get_text() for text in odinn.plot.summary(sim).findobj(Text)]
+    assert "no two cells of ice side by side, so no section" in said

@@ -51,11 +51,12 @@ def summary(sim: Simulation, line: ArrayLike | None = None) -> Figure:
     volume_and_area(sim, left)
     balance_by_altitude(sim, right).set_title("")
     along = lower.subplots()
-    if line is None and not ever.any():
-        remark(along, "no ice")
+    try:
+        points = section.line_of(sim, line)
+    except section.NoLineError:
+        remark(along, "no two cells of ice side by side, so no section" if ever.any() else "no ice")
         along.set_axis_off()
         return fig
-    points = section.line_of(sim, line)
     section.draw_line(points, thickness)
     section.cross_section(sim, points, along)
     return fig

@@ -35,6 +35,10 @@ _ROCK, _ICE, _INK = "#b9a590", "#e4eef6", "#202020"
 _YEARS: Final = ListedColormap(cm.batlow(np.linspace(0.0, 0.85, 256)))
 
 
+class NoLineError(InputError):
+    """A glacier too small for a central line."""
+
+
 def central_line(glacier: Glacier) -> Line:
     """The way from the highest to the lowest ice through the thickest ice between, of the largest
     connected piece.
@@ -47,14 +51,14 @@ def central_line(glacier: Glacier) -> Line:
         (N, 2), m, from the head to the front, a point every half a cell.
 
     Raises:
-        InputError: if the glacier has fewer than two cells of ice side by side.
+        NoLineError: if the glacier has fewer than two cells of ice side by side.
     """
     grid = glacier.grid
     pieces, _ = ndimage.label(maps.ice_of(glacier), np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel())[1:]  # piece 0 is the ground without ice
     if not sizes.size or sizes.max() < 2:
         message = "no central line: there are no two cells of ice side by side"
-        raise InputError(of_glacier(glacier.rgi_id, message))
+        raise NoLineError(of_glacier(glacier.rgi_id, message))
     inside = pieces == 1 + sizes.argmax()
     top = int(np.where(inside, glacier.surface, -np.inf).argmax())
     front = int(np.where(inside, glacier.surface, np.inf).argmin())
