@@ -194,7 +194,7 @@ def test_settings_in_another_encoding_are_an_error_that_says_so(tmp_path):
     from odinn.cli.config import read_config
 
     (tmp_path / "run.yaml").write_bytes("run: {t0: 0, t1: 1} # für später".encode("latin-1"))
-    with pytest.raises(InputError, match=r"run\.yaml: not a text in UTF-8"):
+    with pytest.raises(InputError, match=r"run\.yaml: not UTF-8 text"):
         read_config(tmp_path / "run.yaml", [])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from odinn.learning.search import Search
 from odinn.learning.state import InversionState
 from odinn.model.binding import learned_slots
+from odinn.physics.laws.base import AbstractLaw
 
 _SAME: Final = 1e-12  # relative change of a loss that is none
 _EPS: Final = float(np.finfo(float).eps)
@@ -22,25 +23,29 @@ def undetermined(
     """(what is learned, how many of its numbers are not determined, how many it has), of an
     inversion that has ended.
 
-    After Gauss–Newton they are those without a finite standard error. Else a slot is looked at as a
+    After Gauss–Newton they are those without a finite standard error. Else, and for the weights of
+    a law, which may stand for one another while the law is well known, a slot is looked at as a
     whole: where its gradient is below round-off of the loss, a run with all its numbers moved by 1
     shows whether the loss changes. In batches, what a glacier has of its own is not looked at: it
     may not have been drawn.
     """
-    slots = _numbers_of_slots(search)
+    slots, counts = _numbers_of_slots(search), []
     if state.covariance is not None:
         unknown = ~np.isfinite(np.diag(state.covariance))
-        counts = [(title, int(unknown[at].sum()), len(at)) for title, at in slots.items()]
-        return [entry for entry in counts if entry[1]]
+        laws = _laws(search)
+        plain = {title: at for title, at in slots.items() if title not in laws}
+        counts = [(title, int(unknown[at].sum()), len(at)) for title, at in plain.items()]
+        counts = [entry for entry in counts if entry[1]]
+        slots = {title: at for title, at in slots.items() if title in laws}
     flat = np.abs(state.gradient) <= _EPS * abs(state.best_value)
     still = [(title, at) for title, at in slots.items() if flat[at].all()]
     if in_batches:
         ends = tuple(f" of {rgi_id}" for rgi_id in _ids(search))
         still = [(title, at) for title, at in still if not title.endswith(ends)]
     if not still:
-        return []
+        return counts
     here = search.value(state.best)
-    found = []
+    found = counts
     for title, at in still:
         moved = state.best.copy()
         moved[at] += 1.0
@@ -74,6 +79,13 @@ def _numbers_of_slots(search: Search) -> dict[str, np.ndarray]:
             leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(part) if np.size(leaf)]
             found[named] = np.concatenate(leaves).astype(int) if leaves else np.zeros(0, int)
     return {title: at for title, at in found.items() if at.size}
+
+
+def _laws(search: Search) -> set[str]:
+    """Titles of the laws among what is learned."""
+    start = search.unravel(jnp.asarray(search.start))
+    slots = learned_slots(*search.objective.combined(start)).items()
+    return {title for title, slot in slots if isinstance(slot.value, AbstractLaw)}
 
 
 def _ids(search: Search) -> set[str]:
