@@ -23,8 +23,10 @@ def path_of(given: str | Path) -> Path:
     """The path that a user gave; ``~`` is the home folder.
 
     Raises:
-        InputError: the home of a user that is not there.
+        InputError: no path, or the home of a user that is not there.
     """
+    if not isinstance(given, str | os.PathLike):
+        raise InputError(f"found {type(given).__name__}, expected a path")
     try:
         return Path(given).expanduser()
     except RuntimeError as error:

@@ -32,6 +32,8 @@ def check_id(rgi_id: str) -> None:
     """Raise :class:`InputError` for an id that cannot stand in a file's name: results are kept
     under it.
     """
+    if not isinstance(rgi_id, str):
+        raise InputError(f"rgi_id={rgi_id!r}: found {type(rgi_id).__name__}, expected text")
     wrong = not rgi_id or rgi_id.startswith(".") or len(rgi_id) > LONGEST
     wrong = wrong or any(c in "/\\" or not c.isprintable() for c in rgi_id)
     if wrong:

@@ -350,6 +350,21 @@ def test_a_list_takes_patterns_and_one_file_is_one_file(small, tmp_path):
         odinn.open_glaciers([tmp_path / "a.nc", str(tmp_path / "a.nc")])
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ds: odinn.open_glaciers(5),
+        lambda ds: odinn.open_climate(5),
+        lambda ds: odinn.open_glacier(ds, climate=5),
+        lambda ds: odinn.open_glacier(None),
+        lambda ds: odinn.load(5),
+    ],
+)
+def test_what_is_of_another_type_is_called_by_its_type(small, call):
+    with pytest.raises(InputError, match="found (int|NoneType)"):
+        call(small)
+
+
 # Directories of OGGM with odd members.
 
 

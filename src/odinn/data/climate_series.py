@@ -39,6 +39,9 @@ def climate_from_dataset(
         if not in_order:
             return climate_from_oggm_form(ds, rgi_id) if has_weather(ds) else None
         wanted = in_order[0]
+    if not isinstance(wanted, str):
+        message = f"climate: found {type(wanted).__name__}, expected a product's name or a series"
+        raise ClimateError(of_glacier(rgi_id, message))
     product = products.climate_name(wanted)
     if product not in present:
         available = ", ".join(sorted(present)) or "none"

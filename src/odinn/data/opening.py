@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,6 +170,9 @@ def open_glaciers(sources: str | Path | Sequence[Any], **options: Any) -> list[G
 def each_source(sources: Any) -> Iterator[Any]:
     """Every single source of one or several, patterns filled in."""
     single = isinstance(sources, str | Path | xr.Dataset) or oggm.is_directory(sources)
+    if not single and not isinstance(sources, Iterable):
+        found = type(sources).__name__
+        raise InputError(f"open_glaciers: found {found}; expected a list of sources, or a pattern")
     for source in [sources] if single else sources:
         if not isinstance(source, str):
             yield source
