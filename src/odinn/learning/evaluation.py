@@ -33,11 +33,11 @@ def value_of(
     while True:
         value, (values, record) = compiled_value(_sized(misfit, buffers), params)
         raise_on_failure(record, misfit, glacier)
-        total = int(record.total)
-        if total <= buffers.capacity:
+        longest = int(record.longest)
+        if longest <= buffers.steps:
             return float(value), np.asarray(values, float), record
         # a power of two, so that runs of alike length share a program
-        buffers = Buffers(1 << (total - 1).bit_length())
+        buffers = Buffers(1 << (longest - 1).bit_length())
 
 
 def gradient_of(
@@ -78,7 +78,7 @@ def raise_on_failure(record: Record, misfit: GlacierMisfit, glacier: Glacier) ->
         return
     # windows that fill up a chunk take no steps
     used = np.asarray(misfit.windows.length) > 0
-    count = np.asarray(record.count)[used]
+    count = np.asarray(record.steps.count)[used]
     raise failure(status, glacier, misfit.windows, count, misfit.max_steps)
 
 

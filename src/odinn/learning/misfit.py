@@ -31,11 +31,12 @@ from odinn.run.checks import check_run
 from odinn.run.plan import CHUNK, padded, plan_run
 from odinn.run.settings import Coupling, Settings
 from odinn.stepping.adjoint import snapshots
+from odinn.stepping.integrate import Stepping
 from odinn.stepping.interface import OK, AbstractStepper
-from odinn.stepping.steps import Limits, Record, Replay, Steps, record_as_replay
+from odinn.stepping.steps import Limits, Record, Replay, Steps, all_of, narrowed
 
 TOO_SMALL: Final = 100  # status of a derivative whose buffers did not hold the run's steps
-CAPACITY: Final = 512  # accepted steps that a first run may record
+WIDTH: Final = 64  # steps of a window that a first run may record
 _SAME: Final = 1e-7  # years: a stop this close to the start is the start
 
 # "plain": JAX's own rules, forward mode only; "adjoint": the transpose of the steps, reverse mode
@@ -45,10 +46,9 @@ Term = tuple[Array, Array | int]  # residuals (any shape), number of data
 
 
 class Buffers(NamedTuple):
-    """Static sizes: steps that a run may record, steps per window, stages per step."""
+    """Static sizes: steps per window, stages per step."""
 
-    capacity: int = CAPACITY
-    steps: int = 0
+    steps: int = WIDTH
     stages: int = 0
 
     def hold(self, needed: Buffers) -> bool:
@@ -165,33 +165,29 @@ class GlacierMisfit(eqx.Module):
             state,
             self.windows,
             keep,
-            self.stepper,
-            capacity=self.buffers.capacity,
-            max_steps=self.max_steps,
-            replay=self.replay,
-            bounds=self.buffers[1:] if path == "bounded" else None,
-            limits=Limits(*self.buffers[1:]) if path == "adjoint" else None,
+            Stepping(
+                self.stepper,
+                self.buffers.steps,
+                self.max_steps,
+                tuple(self.buffers) if path == "bounded" else None,
+            ),
+            self.replay,
+            Limits(*self.buffers) if path == "adjoint" else None,
         )
 
     def status(self, record: Record, path: Path = "plain") -> Array:
         """0, why the stepping stopped, or ``TOO_SMALL`` for a derivative that is wrong."""
         if path == "plain":
             return record.status
-        fits = jnp.max(record.count) <= self.buffers.steps
-        if self.replay is None:
-            fits &= record.total <= self.buffers.capacity
-            fits &= jnp.max(record.stages) <= self.buffers.stages
-        else:
-            fits &= jnp.max(self.replay.stages) <= self.buffers.stages
+        stages = record.most_stages if self.replay is None else jnp.max(self.replay.stages)
+        fits = (record.longest <= self.buffers.steps) & (stages <= self.buffers.stages)
         return jnp.where((record.status == OK) & ~fits, TOO_SMALL, record.status)
 
     def needs(self, record: Record) -> Buffers:
         """What a run would have needed; of the stages, as far as they were recorded. On the
         host.
         """
-        total = int(record.total)
-        stages = np.asarray(record.stages)[: min(total, self.buffers.capacity)]
-        return Buffers(total, int(np.asarray(record.count).max()), int(stages.max(initial=1)))
+        return Buffers(int(record.longest), int(record.most_stages))
 
     def repeating(self, record: Record) -> GlacierMisfit:
         """The same over the steps of a run; a loss is differentiable over fixed steps only, for
@@ -199,9 +195,8 @@ class GlacierMisfit(eqx.Module):
         """
         replay = self.replay
         if replay is None:
-            replay = record_as_replay(record, len(self.windows.start))
-        # the record of a replay is not looked at again
-        buffers = Buffers(1, int(np.max(replay.count)), int(np.max(replay.stages)))
+            replay = narrowed(record.steps)
+        buffers = Buffers(int(np.max(replay.count)), int(np.max(replay.stages)))
         return dataclasses.replace(self, replay=replay, buffers=buffers)
 
 
@@ -256,7 +251,7 @@ def misfit_of(
         coupling=settings.coupling,
         max_steps=settings.max_steps,
         carries=plan.carries,
-        replay=None if steps is None else record_as_replay(steps, len(windows.start)),
+        replay=None if steps is None else all_of(steps, len(windows.start)),
     )
     if settings.dtype == "float32":
         runs = lambda whole: (whole.rest, whole.site, whole.windows, whole.targets, whole.replay)
@@ -283,7 +278,6 @@ def _geometry(owner: PyTree) -> tuple[PyTree, PyTree]:
 def with_room(needed: Buffers) -> Buffers:
     """Sizes with room, and few of them, for each compiles a program."""
     return Buffers(
-        capacity=max(CAPACITY, 1 << needed.capacity.bit_length()),
         steps=1 << (max(needed.steps, 2) - 1).bit_length(),
         stages=-(-needed.stages // 4) * 4,
     )

@@ -4,6 +4,7 @@ out.
 
 from __future__ import annotations
 
+import dataclasses
 import time as clock
 from collections.abc import Sequence
 from typing import Any, Final, Literal, overload
@@ -21,22 +22,22 @@ from odinn.model.binding import as_list, bind
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter, cast_floats
 from odinn.physics.laws.base import AbstractLaw
-from odinn.physics.processes.base import Window
-from odinn.physics.processes.system import Report, System
+from odinn.physics.processes.system import System, Totals
 from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
 from odinn.run.assembly import start_of, system_of
 from odinn.run.checks import Replays, check_model, check_replay, check_run, failure, replay_of
-from odinn.run.plan import CHUNK, Chunk, plan_run
+from odinn.run.march import Kept, march
+from odinn.run.plan import Chunk, Plan, plan_run
 from odinn.run.ranges import ranges_left
 from odinn.run.recorders import Recorders
 from odinn.run.settings import Coupling, Precision, Settings, settings_of
-from odinn.stepping.integrate import integrate
+from odinn.stepping.integrate import Stepping
 from odinn.stepping.interface import AbstractStepper
-from odinn.stepping.steps import Record, Replay, Steps, part_of
+from odinn.stepping.steps import Steps, part_of
 
-_CAPACITY = 4096  # steps recorded per call, doubled and run again when it does not suffice
+_WIDTH = 64  # steps of a window that are recorded, doubled and run again where it has more
 _STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
 
 
@@ -160,35 +161,18 @@ def run_one(
     system, state = (cast_floats(tree, settings.dtype) for tree in (system, state))
     records = Recorders(plan, model, glacier, settings, state)
     with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
-        for chunk in plan.chunks(settings.dtype):
-            again = None if replay is None else part_of(replay, chunk.first, chunk.size, CHUNK)
-            state, report, record = _advance(system, state, chunk, settings, again, glacier, bar)
-            records.add(chunk, report, record)
+        for chunk in plan.chunks(
+            settings.dtype, glacier.thickness.size, each=settings.hydrology
+        ):
+            state, kept = _advance(system, state, chunk, settings, replay, glacier, bar)
+            records.add(chunk, kept)
             bar.advance(chunk.end)
             if chunk.first == 0:
-                _warn_about_balance(model, glacier, report, chunk)
+                _warn_about_balance(model, glacier, kept.totals, plan)
     sim = records.simulation(state, clock.perf_counter() - began)
     for sentence in sim.faults + ranges_left(model, glacier, list(sim.thickness), settings.span):
         warn(sentence)
     return sim
-
-
-@eqx.filter_jit
-def run_windows(
-    system: System,
-    state: State,
-    windows: Window,
-    stepper: AbstractStepper,
-    replay: Replay | None,
-    limits: tuple[int, Any],
-) -> tuple[State, Report, Record]:
-    """The one compiled program of forward runs; ``limits``: (capacity of the record, most
-    attempts).
-    """
-    capacity, max_steps = limits
-    return integrate(
-        system, state, windows, stepper, capacity=capacity, max_steps=max_steps, replay=replay
-    )
 
 
 def _advance(
@@ -196,39 +180,50 @@ def _advance(
     state: State,
     chunk: Chunk,
     settings: Settings,
-    replay: Replay | None,
+    replay: Steps | None,
     glacier: Glacier,
     bar: Progress,
-) -> tuple[State, Report, Record]:
-    """One compiled call, and its report on the host in double precision; called again with longer
-    buffers where the record of steps did not fit."""
-    capacity, most = _CAPACITY, np.int32(settings.max_steps)
+) -> tuple[State, Kept]:
+    """One compiled call, and what it kept on the host in double precision; called again with longer
+    rows where the record of steps did not fit."""
+    width, most = _WIDTH, np.int32(settings.max_steps)
+    leg = chunk.leg
+    again = None
+    if replay is not None:
+        again = part_of(replay, chunk.first, chunk.size, len(leg.row))
+    lead = lambda tree: jax.tree.map(lambda a: a[None] if eqx.is_array(a) else a, tree)
+    rows = lambda tree: jax.tree.map(lambda a: np.asarray(a)[:, None], tree)
+    leg = dataclasses.replace(leg, windows=dataclasses.replace(leg.windows, forcing=rows(leg.windows.forcing), laws=rows(leg.windows.laws)))
     while True:
-        with bar.compiling(run_windows):
-            end, report, record = run_windows(
-                system, state, chunk.windows, settings.stepper, replay, (capacity, most)
-            )
-            total = int(record.total)  # waits for the result
-        status = int(record.status)
+        how = Stepping(settings.stepper, width, most)
+        with bar.compiling(march):
+            end, kept = march(lead(system), lead(state), leg, how, lead(again))
+            kept = jax.device_get(kept)  # waits for the result
+        end, kept = jax.tree.map(lambda a: a[0], (end, kept))
+        status = int(kept.record.status)
+        count = kept.record.steps.count
         if status != 0:
-            count = np.asarray(record.count)
-            raise failure(status, glacier, chunk.windows, count, settings.max_steps)
-        # a longer run than the buffer has a right result and an incomplete record
-        if total <= capacity:
-            return end, jax.tree.map(lambda a: np.asarray(a, float)[: chunk.size], report), record
-        capacity = 1 << (total - 1).bit_length()
+            raise failure(status, glacier, leg.windows, count[:chunk.size], settings.max_steps)
+        # a longer run than the rows has a right result and an incomplete record
+        longest = int(count.max())
+        if longest <= width:
+            totals = jax.tree.map(lambda a: np.asarray(a, float)[: chunk.size], kept.totals)
+            fields = jax.tree.map(lambda a: np.asarray(a, float)[: len(chunk.kept)], kept[:2])
+            return end, Kept(*fields, totals, kept.record)
+        width = 1 << (longest - 1).bit_length()
 
 
-def _warn_about_balance(model: Model, glacier: Glacier, report: Report, chunk: Chunk) -> None:
+def _warn_about_balance(model: Model, glacier: Glacier, totals: Totals, plan: Plan) -> None:
     """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
     balance = model.mass_balance
-    whole_year = abs(float(np.sum(chunk.windows.length[: chunk.size])) - 1.0) < 1e-6
-    if balance is None or balance.frequency != "monthly" or not whole_year:
+    year = plan.ends <= plan.starts[0] + 1.0 + 1e-9
+    if balance is None or balance.frequency != "monthly" or year.sum() < MONTHS_PER_YEAR:
         return
-    ice = np.asarray(glacier.thickness) > 0
-    if chunk.size < MONTHS_PER_YEAR or not ice.any():
+    cells = np.count_nonzero(np.asarray(glacier.thickness) > 0)
+    if cells == 0:
         return
-    gained = report.balance.sum(axis=0)[ice].mean() * model.ice_density / WATER_DENSITY
+    accumulation, melt, _ = totals.on_glacier[: year.sum()].sum(axis=0) / cells
+    gained = accumulation - melt
     if abs(gained) > _STRANGE:
         found = f"the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1"
         advice = (

@@ -19,10 +19,15 @@ from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.physics.laws.refresh import monthly_laws, monthly_rows
 from odinn.physics.processes.base import Window
+from odinn.run.march import Leg
 from odinn.run.settings import Settings
 
-# windows per compiled call: fixed, so that runs of every length share one program
-CHUNK: Final = 12
+# windows of one compiled call, and rows of fields that it keeps: few sizes, so that runs of every
+# length share programs
+LEGS: Final = (12, 120)
+# bytes of one kept field; where more windows would need more, a call has the fewest
+_ROOM: Final = 2**27
+CHUNK: Final = LEGS[0]  # windows of a gradient are filled up to a multiple of it
 _CLOSE: Final = 1e-9  # years (or months): closer is the same
 
 Ends = Float[np.ndarray, " windows"]
@@ -30,13 +35,15 @@ Ends = Float[np.ndarray, " windows"]
 
 class Chunk(NamedTuple):
     """Windows of one compiled call: those from ``first`` on, ``size`` of them in use, up to the
-    time ``end``, in decimal years.
+    time ``end``, in decimal years. ``kept`` are the windows, counted from the start of the run,
+    that end a row of fields.
     """
 
     first: int
     size: int
     end: float
-    windows: Window
+    kept: Int[np.ndarray, " kept"]
+    leg: Leg
 
 
 class Plan(eqx.Module):
@@ -88,14 +95,27 @@ class Plan(eqx.Module):
         evaluate[0] = True
         return eqx.tree_at(lambda plan: plan.windows.evaluate, self, evaluate)
 
-    def chunks(self, precision: str) -> Iterator[Chunk]:
-        """The windows by ``CHUNK`` in a precision, the last call filled up."""
+    def chunks(self, precision: str, cells: int, *, each: bool = False) -> Iterator[Chunk]:
+        """The windows by compiled calls, in a precision.
+
+        Args:
+            cells: of the batch, which decide how many windows a call may have. each: fields of
+                every window are kept, not of save times alone.
+        """
+        bytes_per_row = 8 * cells
+        roomy = self.count > LEGS[0] and LEGS[1] * bytes_per_row <= _ROOM
+        length = LEGS[1] if roomy else LEGS[0]
         ends, windows = self.ends, cast_floats(self.windows, precision)
-        for first in range(0, self.count, CHUNK):
-            size = min(CHUNK, self.count - first)
-            rows = slice(first, first + size)
-            end = float(ends[first + size - 1])
-            yield Chunk(first, size, end, padded(_rows(windows, rows), CHUNK))
+        keeps = np.ones(self.count, bool) if each else self.saved
+        for first in range(0, self.count, length):
+            size = min(length, self.count - first)
+            kept = np.flatnonzero(keeps[first : first + size])
+            rows = LEGS[0] if len(kept) <= LEGS[0] else length
+            row = np.full(length, rows, np.int32)
+            row[kept] = np.arange(len(kept))
+            filled = padded(_rows(windows, slice(first, first + size)), length)
+            leg = Leg(filled, np.asarray(size, np.int32), row, rows)
+            yield Chunk(first, size, float(ends[first + size - 1]), first + kept, leg)
 
 
 def plan_run(

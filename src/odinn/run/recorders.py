@@ -13,13 +13,14 @@ from odinn.constants import AREA_THRESHOLD, WATER_DENSITY
 from odinn.dates import month_index, snap
 from odinn.glacier import Glacier
 from odinn.model.model import Model
-from odinn.physics.processes.system import Report
+from odinn.physics.processes.system import Amounts, Levels, Totals
 from odinn.physics.state import State
 from odinn.results.hydrology import SUMS, Hydrology
 from odinn.results.simulation import BUDGET, Simulation
+from odinn.run.march import Kept
 from odinn.run.plan import Chunk, Plan
 from odinn.run.settings import Settings
-from odinn.stepping.steps import Record, Steps
+from odinn.stepping.steps import Record, Steps, flat
 
 Field = Float[np.ndarray, "ny nx"]
 _ON_GLACIER: Final = ("accumulation", "melt", "rain")
@@ -36,16 +37,15 @@ class States:
         self.thickness = [thickness]
         self.smb = [np.full(thickness.shape, np.nan)]  # there is no balance before the start
 
-    def add(self, chunk: Chunk, report: Report) -> None:
-        """The windows of a chunk."""
-        for row in range(chunk.size):
-            self._pending = self._pending + np.asarray(report.balance[row])
-            window = chunk.first + row
+    def add(self, chunk: Chunk, kept: Kept) -> None:
+        """The kept rows of a chunk."""
+        for row, window in enumerate(chunk.kept):
+            self._pending = self._pending + kept.amounts.balance[row]
             if not self._saved[window]:
                 continue
             time = snap(float(self._ends[window]))
             self.smb.append(self._pending / (time - self.times[-1]))
-            self.thickness.append(np.asarray(report.thickness[row]))
+            self.thickness.append(kept.levels.thickness[row])
             self.times.append(time)
             self._pending = np.zeros(self._pending.shape)  # a new array: the old one was kept
 
@@ -58,11 +58,11 @@ class Budget:
         self._totals: dict[str, list[np.ndarray]] = {name: [] for name in BUDGET}
         self._on_glacier: list[np.ndarray] = []
 
-    def add(self, report: Report) -> None:
+    def add(self, totals: Totals) -> None:
         """The windows of a chunk."""
         for name, parts in self._totals.items():
-            parts.append(getattr(report, name) * self._cell_area)
-        self._on_glacier.append(np.asarray(report.on_glacier) * self._cell_area)
+            parts.append(getattr(totals, name) * self._cell_area)
+        self._on_glacier.append(np.asarray(totals.on_glacier) * self._cell_area)
 
     def series(self) -> dict[str, np.ndarray]:
         """By name, (windows,), with the windows' ends as "time"."""
@@ -87,12 +87,12 @@ class StepRecord:
 
     def add(self, chunk: Chunk, record: Record) -> None:
         """The steps of a chunk."""
-        taken = int(record.total)
-        self._count.append(np.asarray(record.count)[: chunk.size])
-        self._dt.append(np.asarray(record.dt)[:taken])
-        self._stages.append(np.asarray(record.stages)[:taken])
-        self._rejected += int(record.rejected)
-        self._evaluations += int(record.evaluations)
+        dt, stages, count = flat(record.steps)
+        self._count.append(count[: chunk.size])
+        self._dt.append(dt)
+        self._stages.append(stages)
+        self._rejected += int(record.tally.rejected)
+        self._evaluations += int(record.tally.evaluations)
 
     def steps(self) -> Steps:
         """All of them."""
@@ -136,17 +136,17 @@ class WaterByMonth:
         self._on_glacier: list[Bool[np.ndarray, "ny nx"]] = []
         self._fields: dict[str, list[Field]] = {name: [] for name in (*SUMS, "snow")}
 
-    def add(self, chunk: Chunk, report: Report) -> None:
-        """The windows of a chunk."""
-        for row in range(chunk.size):
-            own = jax.tree.map(lambda column, i=row: column[i], report)
-            self._add_window(chunk.first + row, own)
+    def add(self, chunk: Chunk, kept: Kept) -> None:
+        """The windows of a chunk, each of which has its row."""
+        for row, window in enumerate(chunk.kept):
+            own = jax.tree.map(lambda column, i=row: column[i], (kept.levels, kept.amounts))
+            self._add_window(int(window), *own)
 
-    def _add_window(self, window: int, report: Report) -> None:
-        thickness, snow = np.asarray(report.thickness), np.asarray(report.snow)
-        balance = self._ice_density * np.asarray(report.balance)
-        fell = WATER_DENSITY * np.asarray(report.snowfall)
-        rain = WATER_DENSITY * np.asarray(report.rain)
+    def _add_window(self, window: int, levels: Levels, amounts: Amounts) -> None:
+        thickness, snow = np.asarray(levels.thickness), np.asarray(levels.snow)
+        balance = self._ice_density * np.asarray(amounts.balance)
+        fell = WATER_DENSITY * np.asarray(amounts.snowfall)
+        rain = WATER_DENSITY * np.asarray(amounts.rain)
         melt = fell - balance - (snow - self._snow)
         melt[np.abs(melt) < self._round_off] = 0.0  # a difference of large sums in winter
         was_ice = self._before >= AREA_THRESHOLD
@@ -211,13 +211,13 @@ class Recorders:
             ice, snow = self._states.thickness[0], np.asarray(start.extras["snow"], float)
             self._water = WaterByMonth(plan, glacier, model.ice_density, ice, snow, settings.dtype)
 
-    def add(self, chunk: Chunk, report: Report, record: Record) -> None:
-        """The windows of a chunk."""
-        self._states.add(chunk, report)
-        self._budget.add(report)
-        self._steps.add(chunk, record)
+    def add(self, chunk: Chunk, kept: Kept) -> None:
+        """What a chunk has left, on the host."""
+        self._states.add(chunk, kept)
+        self._budget.add(kept.totals)
+        self._steps.add(chunk, kept.record)
         if self._water is not None:
-            self._water.add(chunk, report)
+            self._water.add(chunk, kept)
 
     def simulation(self, end: State, seconds: float) -> Simulation:
         """The result of the run that ended with a state."""

@@ -15,9 +15,19 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import PyTree
 
-from odinn.stepping.integrate import Run, Stepping, integrate_windows
-from odinn.stepping.interface import AbstractStepper, AbstractSystem, Pullback, Rates, Scalar, Step
-from odinn.stepping.steps import Limits, Record, Replay, as_replay
+from odinn.stepping.batch import most
+from odinn.stepping.integrate import Run, Stepping, integrate
+from odinn.stepping.interface import (
+    AbstractStepper,
+    AbstractSystem,
+    Pullback,
+    Rates,
+    Scalar,
+    Step,
+    bounded_while,
+    chosen,
+)
+from odinn.stepping.steps import Limits, Record, Replay
 
 
 def snapshots(
@@ -25,12 +35,8 @@ def snapshots(
     state: PyTree,
     windows: PyTree,
     keep: jax.Array,
-    stepper: AbstractStepper,
-    *,
-    capacity: int,
-    max_steps: int | jax.Array = 1_000_000,
+    how: Stepping,
     replay: Replay | None = None,
-    bounds: tuple[int, int] | None = None,
     limits: Limits | None = None,
 ) -> tuple[PyTree, Record]:
     """States at the ends of some windows, (len(keep), ...) in each leaf, and the record of the
@@ -45,10 +51,8 @@ def snapshots(
             has to check and run again with larger ones. Without, JAX's own rules.
     """
     if limits is None:
-        how = Stepping(stepper, capacity, max_steps, bounds)
-        run = integrate_windows(system, state, windows, how, replay)
+        run = integrate(system, state, windows, how, replay)
         return _at_ends(run, keep), run.record
-    how = Stepping(stepper, capacity, max_steps)
     return _snapshots((system, state), _Course(windows, keep, how, replay, limits))
 
 
@@ -77,7 +81,7 @@ class _Course(NamedTuple):
 
     def run(self, start: tuple[AbstractSystem, PyTree]) -> Run:
         """From a system and its state."""
-        return integrate_windows(*start, self.windows, self.how, self.replay)
+        return integrate(*start, self.windows, self.how, self.replay)
 
 
 @eqx.filter_custom_vjp
@@ -107,7 +111,7 @@ def _snapshots_backward(
     system, state = start
     windows, keep, how, replay, limits = course
     wanted, rest = eqx.partition(system, perturbed[0])
-    recorded = as_replay(record, limits.steps) if replay is None else replay
+    recorded = record.steps if replay is None else replay
     zero = jax.tree.map(jnp.zeros_like, eqx.filter(state, eqx.is_inexact_array))
     bars_of_kept = _with_zero_row(zero, keep.size, bars[0])
     # Windows that are not kept take the last row, which is zero.
@@ -211,31 +215,43 @@ class _Inside(eqx.Module):
         def rates(t: Scalar, y: PyTree) -> Rates:
             return system.tendency(held, t, y)
 
-        def again(i: Scalar, carry: tuple) -> tuple[PyTree, PyTree, PyTree]:
-            y, tally, kept = carry
+        repeated = self.steps.count - 1 if system.end_is_linear else self.steps.count
+
+        def running(carry: tuple) -> jax.Array:
+            return carry[0] < repeated
+
+        def again(carry: tuple) -> tuple:
+            i, y, tally, kept = carry
             kept = _put(kept, i, y)
             step = self._step(i)
             rate, _ = rates(step.t, y)
             trial = scheme.step(rates, y, rate, step, None)
-            return *self._settle(theta, step.dt, trial.y, tally), kept
+            after = self._settle(theta, step.dt, trial.y, tally)
+            # a system with fewer steps than the rest of its batch has arrived
+            return i + 1, *chosen(i < repeated, after, (y, tally)), kept
 
         rows = self.limits.steps
         kept = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), y)
-        repeated = self.steps.count - 1 if system.end_is_linear else self.steps.count
-        y, tally, kept = lax.fori_loop(0, repeated, again, (y, tally, kept))
+        start = jnp.int32(0), y, tally, kept
+        i, y, tally, kept = bounded_while(running, again, start, None)
         if system.end_is_linear:
-            # The start of the last step; a window of length zero has no step, nor a row −1.
-            kept = _put(kept, jnp.maximum(repeated, 0), y)
+            # The start of the last step; who has fewer steps has written it already.
+            kept = _put(kept, i, y)
         return y, tally, kept
 
     def pull(self, theta: PyTree, tally: PyTree, kept: PyTree, bars: tuple) -> tuple:
         """The cotangents (theta, y, tally) before the first step, for those after the last."""
 
+        last = self.steps.count - 1
+
         def running(carry: tuple) -> jax.Array:
             return carry[0] >= 0
 
         def back(carry: tuple) -> tuple:
-            i, theta_bar, y_bar, tally_bar = carry
+            i, theta_bar, *waiting = carry
+            # a system with fewer steps than the rest of its batch waits: nothing comes from zero
+            begun = i <= last
+            y_bar, tally_bar = chosen(begun, waiting, jax.tree.map(jnp.zeros_like, waiting))
             y = jax.tree.map(lambda rows: rows[i], kept)
             step = self._step(i)
             raw, pull_step = self._linearise(theta, y, step)
@@ -247,10 +263,10 @@ class _Inside(eqx.Module):
             _, pull_settle = jax.vjp(settle, theta, raw, tally)
             more, raw_bar, tally_bar = pull_settle((y_bar, tally_bar))
             and_more, y_bar = pull_step(raw_bar)
+            y_bar, tally_bar = chosen(begun, [y_bar, tally_bar], waiting)
             return i - 1, _add(theta_bar, _add(more, and_more)), y_bar, tally_bar
 
-        last = self.steps.count - 1
-        _, *bars_of_begin = lax.while_loop(running, back, (last, *bars))
+        _, *bars_of_begin = bounded_while(running, back, (most(last), *bars), None)
         return tuple(bars_of_begin)
 
     def whole(self, theta: PyTree) -> tuple[AbstractSystem, PyTree]:
@@ -259,7 +275,10 @@ class _Inside(eqx.Module):
         return eqx.combine(wanted, self.rest), eqx.combine(held, self.held_rest)
 
     def _step(self, i: Scalar) -> Step:
-        return Step(self.starts[i], self.steps.dt[i], self.steps.stages[i])
+        """The step of a number; beyond the last one there is none, and it changes nothing."""
+        there = i < self.steps.count
+        dt, stages = self.steps.dt[i], self.steps.stages[i]
+        return Step(self.starts[i], jnp.where(there, dt, 0.0), jnp.where(there, stages, 0))
 
     def _settle(
         self, theta: PyTree, dt: Scalar, raw: PyTree, tally: PyTree

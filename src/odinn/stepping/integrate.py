@@ -1,4 +1,8 @@
-"""``integrate``: the one driver of time stepping, forwards through windows."""
+"""The one loop of time stepping: from window to window, and in each from step to step.
+
+It is written for one system. Run :func:`odinn.stepping.batch.together`, each system of a batch has
+its own steps, as if it were alone; the loops go on until the last one is done.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +26,26 @@ from odinn.stepping.interface import (
     Step,
     Trial,
     bounded_while,
+    chosen,
 )
-from odinn.stepping.steps import Record, Replay
+from odinn.stepping.steps import Record, Replay, Tally
 
 SMALLEST = 1e-10  # of a window: a rejected step that is not longer has failed
 
 
 class Stepping(eqx.Module):
-    """How a run is stepped; arguments of :func:`integrate`."""
+    """How a run is stepped.
+
+    Args:
+        stepper: method and step-size rule. width: steps that the record of a window holds.
+        max_steps: attempted steps after which a window is given up (status ``OUT_OF_STEPS``).
+        bounds: static limits on (steps per window, stages per step), for reverse-mode
+            differentiation of a replay.
+    """
 
     stepper: AbstractStepper
-    capacity: int
-    max_steps: int | jax.Array
+    width: int = eqx.field(static=True)
+    max_steps: int | jax.Array = 1_000_000
     bounds: tuple[int, int] | None = None
 
 
@@ -59,10 +71,9 @@ class LoopState(eqx.Module):
     tried: jax.Array
     # What the controller wants next; infinite before the first try of a window.
     suggestion: Scalar
-    # The record of the whole run, which goes on from window to window.
+    # The steps of the window, and what they cost.
     dt: jax.Array
     stages: jax.Array
-    total: jax.Array
     evaluations: jax.Array
     status: jax.Array
 
@@ -71,75 +82,52 @@ def integrate(
     system: AbstractSystem,
     state: PyTree,
     windows: PyTree,
-    stepper: AbstractStepper,
-    *,
-    capacity: int,
-    max_steps: int | jax.Array = 1_000_000,
+    how: Stepping,
     replay: Replay | None = None,
-    bounds: tuple[int, int] | None = None,
-) -> tuple[PyTree, PyTree, Record]:
+) -> Run:
     """Advance a state through consecutive windows.
 
     Args:
         system: what is stepped; its leaves are what can be differentiated with respect to.
         state: at the start of the first window.
         windows: pytree with leading axis (windows,) and at least ``start`` and ``length`` (years).
-        stepper: method and step-size rule.
-        capacity: length of the record of steps.
-        max_steps: attempted steps after which a window is given up (status ``OUT_OF_STEPS``).
         replay: steps to repeat instead of choosing them; one that has become too long ends the run
             (status ``TOO_COARSE``).
-        bounds: static limits on (steps per window, stages per step), for reverse-mode
-            differentiation of a replay.
-
-    Returns:
-        The final state, what each window reported (leading axis windows), and the record of the
-        steps.
     """
-    how = Stepping(stepper, capacity, max_steps, bounds)
-    run = integrate_windows(system, state, windows, how, replay)
-    return run.state, run.reports, run.record
-
-
-def integrate_windows(
-    system: AbstractSystem, state: PyTree, windows: PyTree, how: Stepping, replay: Replay | None
-) -> Run:
-    """What :func:`integrate` returns, and the states at the starts of the windows."""
 
     def one(
-        carry: tuple[PyTree, Record], xs: tuple[PyTree, Replay | None]
-    ) -> tuple[tuple[PyTree, Record], tuple[PyTree, jax.Array, PyTree]]:
-        start, record = carry
+        carry: tuple[PyTree, Tally], xs: tuple[PyTree, Replay | None]
+    ) -> tuple[tuple[PyTree, Tally], tuple[PyTree, Replay, PyTree]]:
+        state, tally = carry
         window, recorded = xs
-        held, y, tally = system.begin(start, window)
-        loop = _Window(system, held, window.start, window.length, recorded, how)
-        out = loop.run(y, tally, record)
-        end, report = system.end(start, window, held, out.y, out.tally)
-        rejected = record.rejected + out.tried - out.count
-        # The steps of each window are what the scan stacks; the record gets them at the end.
-        record = Record(
-            out.dt, out.stages, record.count, out.total, rejected, out.evaluations, out.status
-        )
-        return (end, record), (report, out.count, start)
+        end, report, steps, tally = advance(system, state, window, how, recorded, tally)
+        return (end, tally), (report, steps, state)
 
-    carry = state, _empty_record(how.capacity, windows.length.dtype)
-    (end, record), (reports, count, starts) = lax.scan(one, carry, (windows, replay))
-    record = eqx.tree_at(lambda r: r.count, record, count)
-    return Run(end, reports, record, starts)
+    carry = state, Tally.zero()
+    (end, tally), (reports, steps, starts) = lax.scan(one, carry, (windows, replay))
+    return Run(end, reports, Record(steps, tally), starts)
 
 
-def _empty_record(capacity: int, dtype: jnp.dtype) -> Record:
-    zero = jnp.zeros((), jnp.int32)
-    status = jnp.full((), OK, jnp.int32)
-    return Record(
-        jnp.zeros(capacity, dtype),
-        jnp.zeros(capacity, jnp.int32),
-        zero,
-        zero,
-        zero,
-        zero,
-        status,
+def advance(
+    system: AbstractSystem,
+    state: PyTree,
+    window: PyTree,
+    how: Stepping,
+    recorded: Replay | None,
+    tally: Tally,
+) -> tuple[PyTree, PyTree, Replay, Tally]:
+    """One window: (state at its end, what it reports, its steps, tally with them).
+
+    A run that has failed before it takes no further step.
+    """
+    held, y, of_window = system.begin(state, window)
+    loop = _Window(system, held, window.start, window.length, recorded, how)
+    out = loop.run(y, of_window, tally.status)
+    end, report = system.end(state, window, held, out.y, out.tally)
+    after = Tally(
+        tally.rejected + out.tried - out.count, tally.evaluations + out.evaluations, out.status
     )
+    return end, report, Replay(out.dt, out.stages, out.count), after
 
 
 class _Window(eqx.Module):
@@ -152,23 +140,28 @@ class _Window(eqx.Module):
     recorded: Replay | None  # the steps of this window, where they are repeated
     how: Stepping
 
-    def run(self, y: PyTree, tally: PyTree, record: Record) -> LoopState:
+    def run(self, y: PyTree, tally: PyTree, status: jax.Array) -> LoopState:
         """From the start of the window to its end, or to where it was given up."""
 
+
         def running(now: LoopState) -> jax.Array:
-            return (now.elapsed < self.length) & (now.status == OK)
+            return self._running(now)
 
         def attempt(now: LoopState) -> LoopState:
             return self._attempt(now)
 
         bounds = self.how.bounds
         bound = None if bounds is None else bounds[0]
-        return bounded_while(running, attempt, self._first(y, tally, record), bound)
+        return bounded_while(running, attempt, self._first(y, tally, status), bound)
 
-    def _first(self, y: PyTree, tally: PyTree, record: Record) -> LoopState:
+    def _running(self, now: LoopState) -> jax.Array:
+        return (now.elapsed < self.length) & (now.status == OK)
+
+    def _first(self, y: PyTree, tally: PyTree, status: jax.Array) -> LoopState:
         """Before the first step."""
         reuses = self.how.stepper.method.scheme.reuses_end
         zero = jnp.zeros((), jnp.int32)
+        width = self.how.width
         return LoopState(
             y=y,
             tally=tally,
@@ -177,11 +170,10 @@ class _Window(eqx.Module):
             count=zero,
             tried=zero,
             suggestion=jnp.full_like(self.length, jnp.inf),
-            dt=record.dt,
-            stages=record.stages,
-            total=record.total,
-            evaluations=record.evaluations + int(reuses),
-            status=record.status,
+            dt=jnp.zeros(width, self.length.dtype),
+            stages=jnp.ones(width, jnp.int32),
+            evaluations=jnp.full((), int(reuses), jnp.int32),
+            status=status,
         )
 
     def _rates(self, t: Scalar, y: PyTree) -> Rates:
@@ -191,48 +183,53 @@ class _Window(eqx.Module):
         """Try one step: take it, or leave all but the controller's suggestion as it was."""
         scheme = self.how.stepper.method.scheme
         most_stages = None if self.how.bounds is None else self.how.bounds[1]
+        # others of the batch may still be running
+        runs = self._running(now)
         t = self.start + now.elapsed
         rate, stiffness = self._rates(t, now.y) if now.rates is None else now.rates
-        step = self._plan(now, t, stiffness)
+        step = self._plan(now, t, stiffness, runs)
         trial = scheme.step(self._rates, now.y, rate, step, most_stages)
         y, tally = self.system.settle(self.held, step.dt, trial.y, now.tally)
         accept, suggestion = self._judge(now, step, stiffness, trial)
+        taken = runs & accept
         # The last step ends the window to the last bit.
         is_last = self._is_last(now, step.dt)
         elapsed = jnp.where(is_last, self.length, now.elapsed + step.dt)
         moved = y, tally, trial.end, elapsed, now.count + 1
         stayed = now.y, now.tally, now.rates, now.elapsed, now.count
-        taken = jax.tree.map(lambda new, old: jnp.where(accept, new, old), moved, stayed)
-        y, tally, rates, elapsed, count = taken
-        # Beyond the buffers nothing is written; the total still counts.
-        beyond = self.how.capacity
-        slot = jnp.where(accept, jnp.minimum(now.total, beyond), beyond)
+        y, tally, rates, elapsed, count = chosen(taken, moved, stayed)
+        # Beyond the record nothing is written; the count goes on.
+        here = taken & (jnp.arange(self.how.width) == now.count)
+        status = self._status(step.dt, accept, _is_finite(trial.y), now.tried + 1, elapsed)
         return LoopState(
             y=y,
             tally=tally,
             rates=rates,
             elapsed=elapsed,
             count=count,
-            tried=now.tried + 1,
+            tried=now.tried + runs.astype(jnp.int32),
             suggestion=suggestion,
-            dt=now.dt.at[slot].set(step.dt, mode="drop"),
-            stages=now.stages.at[slot].set(step.stages, mode="drop"),
-            total=now.total + accept.astype(jnp.int32),
+            dt=jnp.where(here, step.dt, now.dt),
+            stages=jnp.where(here, step.stages, now.stages),
             evaluations=now.evaluations + step.stages,
-            status=self._status(step.dt, accept, _is_finite(trial.y), now.tried + 1, elapsed),
+            status=jnp.where(runs, status, now.status),
         )
 
-    def _plan(self, now: LoopState, t: jax.Array, stiffness: Scalar) -> Step:
-        """The next step: the recorded one, or what the controller wants."""
+    def _plan(self, now: LoopState, t: jax.Array, stiffness: Scalar, runs: jax.Array) -> Step:
+        """The next step: the recorded one, or what the controller wants; none for a system that
+        waits for its batch.
+        """
         if self.recorded is not None:
-            return Step(t, self.recorded.dt[now.count], self.recorded.stages[now.count])
-        method = self.how.stepper.method
-        stiffness = lax.stop_gradient(stiffness)
-        remaining = self.length - now.elapsed
-        dt = method.controller.plan(remaining, now.suggestion, stiffness)
-        # Steps are constants of every differentiation, so that it is that of the steps taken.
-        dt = lax.stop_gradient(dt)
-        return Step(t, dt, method.scheme.stages(dt, stiffness))
+            dt, stages = self.recorded.dt[now.count], self.recorded.stages[now.count]
+        else:
+            method = self.how.stepper.method
+            stiffness = lax.stop_gradient(stiffness)
+            remaining = self.length - now.elapsed
+            dt = method.controller.plan(remaining, now.suggestion, stiffness)
+            # Steps are constants of every differentiation, so that it is that of the steps taken.
+            dt = lax.stop_gradient(dt)
+            stages = method.scheme.stages(dt, stiffness)
+        return Step(t, jnp.where(runs, dt, 0.0), jnp.where(runs, stages, 0))
 
     def _judge(
         self, now: LoopState, step: Step, stiffness: Scalar, trial: Trial

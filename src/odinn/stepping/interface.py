@@ -15,6 +15,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import PyTree
 
+from odinn.stepping.batch import anywhere
+
 Array = jax.Array | np.ndarray
 Scalar = Array | float
 Rates = tuple[PyTree, Array]  # dy/dt per year, and its stiffness, yr⁻¹
@@ -230,15 +232,25 @@ def bounded_while(
     carry: Loop,
     bound: int | None,
 ) -> Loop:
-    """``while condition(carry): carry = body(carry)``.
+    """``while condition(carry): carry = body(carry)``, until it holds for no system of the batch;
+    ``body`` leaves those as they are for which it holds no longer.
 
     With a static bound the loop becomes a scan of that many iterations, which reverse-mode
     differentiation can pass through; without, a while loop (forward mode only).
     """
+
+    def goes_on(carry: Loop) -> jax.Array:
+        return anywhere(condition(carry))
+
     if bound is None:
-        return lax.while_loop(condition, body, carry)
+        return lax.while_loop(goes_on, body, carry)
 
     def once(carry: Loop, _: None) -> tuple[Loop, None]:
-        return lax.cond(condition(carry), body, lambda same: same, carry), None
+        return lax.cond(goes_on(carry), body, lambda same: same, carry), None
 
     return lax.scan(once, carry, None, length=bound)[0]
+
+
+def chosen(flag: Array, new: PyTree, old: PyTree) -> PyTree:
+    """``new`` where a flag is set, else ``old``."""
+    return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)

@@ -9,10 +9,10 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import PyTree
 
 from odinn.errors import InputError
+from odinn.stepping.batch import most
 from odinn.stepping.controller import ErrorController
 from odinn.stepping.interface import (
     AbstractScheme,
@@ -27,6 +27,7 @@ from odinn.stepping.interface import (
     Tendency,
     Trial,
     bounded_while,
+    chosen,
     combine,
 )
 
@@ -63,7 +64,9 @@ class Chebyshev(AbstractScheme):
         def stage(carry: tuple[Array, PyTree, PyTree]) -> tuple[Array, PyTree, PyTree]:
             j, before, last = carry
             here, _ = f(t + table[j - 1, _NODE] * dt, last)
-            return j + 1, last, _stage(table[j], dt, (y, rate), before, last, here)
+            new = _stage(table[j], dt, (y, rate), before, last, here)
+            # a system with fewer stages than the rest of its batch has arrived
+            return j + 1, last, chosen(j <= stages, new, last)
 
         start = jnp.int32(2), y, _first_stage(table, dt, y, rate)
         limit = None if bound is None else bound - 1  # the first stage is not in the loop
@@ -129,6 +132,7 @@ def _stage_values(
 
     def put(kept: PyTree, j: Scalar, value: PyTree) -> PyTree:
         # Stage 0 is y itself: stage j stands in row j − 1.
+        # Nor are stages beyond the last ever read: all systems of a batch write at the same place.
         return jax.tree.map(lambda rows, row: rows.at[j - 1].set(row), kept, value)
 
     def running(carry: tuple[Array, PyTree, PyTree, PyTree]) -> Array:
@@ -140,11 +144,12 @@ def _stage_values(
         j, before, last, kept = carry
         here = f(theta, t + table[j - 1, _NODE] * dt, last)
         new = _stage(table[j], dt, (y, rate), before, last, here)
+        new = chosen(j <= stages, new, last)
         return j + 1, last, new, put(kept, j, new)
 
     kept = jax.tree.map(lambda leaf: jnp.zeros((bound, *leaf.shape), leaf.dtype), y)
     start = jnp.int32(2), y, first, put(kept, 1, first)
-    _, _, y1, kept = lax.while_loop(running, stage, start)
+    _, _, y1, kept = bounded_while(running, stage, start, None)
     return y1, kept
 
 
@@ -162,7 +167,10 @@ def _pull_back(
         return carry[0] >= 2
 
     def back(carry: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-        j, here, before, y_bar, rate_bar, theta_bar = carry
+        j, waiting, before, y_bar, rate_bar, theta_bar = carry
+        # a system with fewer stages than the rest of its batch waits: nothing comes from zero
+        begun = j <= stages
+        here = chosen(begun, waiting, zero)
         mu_tilde, mu, nu, gamma, _ = table[j]
         last = jax.tree.map(lambda rows: rows[j - 2], kept)  # stage j − 1, which j came from
         at = t + table[j - 1, _NODE] * dt
@@ -172,12 +180,19 @@ def _pull_back(
         rate_bar = combine((1.0, rate_bar), (gamma * dt, here))
         theta_bar = combine((1.0, theta_bar), (1.0, more))
         last_bar = combine((1.0, before), (mu, here), (1.0, through))
-        return j - 1, last_bar, combine((nu, here)), y_bar, rate_bar, theta_bar
+        return (
+            j - 1,
+            chosen(begun, last_bar, waiting),
+            combine((nu, here)),
+            y_bar,
+            rate_bar,
+            theta_bar,
+        )
 
     zero = jax.tree.map(jnp.zeros_like, bar)
     theta_zero = jax.tree.map(jnp.zeros_like, theta)
-    start = stages, bar, zero, zero, zero, theta_zero
-    _, here, before, y_bar, rate_bar, theta_bar = lax.while_loop(running, back, start)
+    start = most(stages), bar, zero, zero, zero, theta_zero
+    _, here, before, y_bar, rate_bar, theta_bar = bounded_while(running, back, start, None)
     # What is left are the cotangents of stages 1 and 0; the latter is y.
     rate_bar = combine((1.0, rate_bar), (table[1, 0] * dt, here))
     _, pull = jax.vjp(lambda theta, y: transposed(theta, t, y), theta, y)

@@ -29,31 +29,59 @@ class Steps(eqx.Module):
         return f"{len(self.dt)} steps in {len(self.count)} windows, {self.evaluations} evaluations"
 
 
-class Record(eqx.Module):
-    """Accepted steps, one after the other in flat buffers, their number per window, and what they
-    cost.
-
-    ``total`` may exceed the buffers' length: then the record is incomplete and the caller has to
-    run again with longer buffers. ``status`` is 0, or why the stepping stopped.
+class Replay(eqx.Module):
+    """The steps of windows in rows: (windows, K) lengths (years) and stages, of which ``count``
+    (windows,) are used; a count beyond K says that the row did not hold them.
     """
 
     dt: jax.Array
     stages: jax.Array
     count: jax.Array
-    total: jax.Array
+
+
+class Tally(eqx.Module):
+    """What steps have cost so far: attempts that were rejected, evaluations; and how they went:
+    ``status`` is 0, or why the stepping stopped.
+    """
+
     rejected: jax.Array
     evaluations: jax.Array
     status: jax.Array
 
+    @staticmethod
+    def zero() -> Tally:
+        """Before the first step."""
+        zero = jnp.zeros((), jnp.int32)
+        return Tally(zero, zero, zero)
 
-class Replay(eqx.Module):
-    """Steps to repeat: (windows, K) lengths (years) and stages, of which ``count`` are used in each
-    window.
+
+class Record(eqx.Module):
+    """The steps of a run as compiled code leaves them. Where rows were too short the record is
+    incomplete, and the caller has to run again with a larger ``width``.
     """
 
-    dt: jax.Array
-    stages: jax.Array
-    count: jax.Array
+    steps: Replay
+    tally: Tally
+
+    @property
+    def status(self) -> jax.Array:
+        """0, or why the stepping stopped."""
+        return self.tally.status
+
+    @property
+    def width(self) -> int:
+        """Steps that a row holds."""
+        return self.steps.dt.shape[-1]
+
+    @property
+    def longest(self) -> jax.Array:
+        """The most steps of a window."""
+        return jnp.max(self.steps.count)
+
+    @property
+    def most_stages(self) -> jax.Array:
+        """The most stages of a step, as far as steps were recorded."""
+        return jnp.max(self.steps.stages)
 
 
 class Limits(eqx.Module):
@@ -63,14 +91,12 @@ class Limits(eqx.Module):
     stages: int = eqx.field(static=True)
 
 
-def as_replay(record: Record, width: int) -> Replay:
-    """The flat record as (windows, width) arrays; for compiled code."""
-    offsets = jnp.cumsum(record.count) - record.count
-    column = jnp.arange(width)[None, :]
-    at = jnp.minimum(offsets[:, None] + column, record.dt.shape[0] - 1)
-    used = column < record.count[:, None]
-    dt = jnp.where(used, record.dt[at], 0.0)
-    return Replay(dt, jnp.where(used, record.stages[at], 1), record.count)
+def flat(rows: Replay) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(lengths, stages) of steps one after the other, and their number per window."""
+    count = np.asarray(rows.count)
+    dt, stages = np.asarray(rows.dt), np.asarray(rows.stages)
+    used = np.arange(dt.shape[1]) < count[:, None]
+    return dt[used], stages[used], count
 
 
 def part_of(steps: Steps, first: int, size: int, rows: int) -> Replay:
@@ -82,13 +108,18 @@ def part_of(steps: Steps, first: int, size: int, rows: int) -> Replay:
     return _in_rows(steps.dt[taken], steps.stages[taken], count, rows, width)
 
 
-def record_as_replay(record: Record | Steps, windows: int) -> Replay:
-    """A record as steps to repeat, (windows, K), K a power of two so that runs of alike length
-    share a program.
+def all_of(steps: Steps, windows: int) -> Replay:
+    """The steps of a run, to be repeated, as (windows, K) arrays."""
+    return part_of(steps, 0, len(steps.count), windows)
+
+
+def narrowed(rows: Replay) -> Replay:
+    """Recorded rows without columns that are not used, K a power of two so that runs of alike
+    length share a program. On the host.
     """
-    count = np.asarray(record.count)
-    width = max(4, _power_of_two(int(count.max())))
-    return _in_rows(np.asarray(record.dt), np.asarray(record.stages), count, windows, width)
+    width = _power_of_two(int(np.asarray(rows.count).max()))
+    dt, stages = np.asarray(rows.dt), np.asarray(rows.stages)
+    return Replay(dt[:, :width], stages[:, :width], np.asarray(rows.count))
 
 
 def _in_rows(
@@ -99,13 +130,12 @@ def _in_rows(
     numbers = np.ones((windows, width), np.int32)
     counts = np.zeros(windows, np.int32)
     counts[: len(count)] = count
-    begins = np.cumsum(counts) - counts
-    for row, (begin, n) in enumerate(zip(begins.tolist(), counts.tolist(), strict=True)):
-        lengths[row, :n] = dt[begin : begin + n]
-        numbers[row, :n] = stages[begin : begin + n]
-    return Replay(jnp.asarray(lengths), jnp.asarray(numbers), jnp.asarray(counts))
+    used = np.arange(width) < counts[:, None]
+    lengths[used] = dt
+    numbers[used] = stages
+    return Replay(lengths, numbers, counts)
 
 
 def _power_of_two(n: int) -> int:
-    """The smallest power of two that is at least n."""
-    return 1 << max(n - 1, 0).bit_length()
+    """The smallest power of two that is at least n, and 4."""
+    return max(4, 1 << max(n - 1, 0).bit_length())

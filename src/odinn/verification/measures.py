@@ -27,7 +27,7 @@ from odinn.physics.flow.base import AbstractFlow, divergence
 from odinn.physics.processes.base import Window
 from odinn.results.simulation import Simulation
 from odinn.run.driver import simulate
-from odinn.stepping.integrate import integrate
+from odinn.stepping.integrate import Stepping, integrate
 from odinn.stepping.interface import OK, AbstractSystem
 from odinn.stepping.rkc import RKC2
 from odinn.verification.exact_solutions import (
@@ -230,5 +230,5 @@ def bedrock_step(spacings: Sequence[int]) -> Mapping[str, float]:
 @eqx.filter_jit
 def _advance(strip: _Strip, thickness: Array, years: float) -> tuple[jax.Array, jax.Array]:
     window = Window(jnp.zeros(1), jnp.full(1, years), jnp.zeros(1, bool), jnp.zeros(1, bool))
-    final, tally, record = integrate(strip, thickness, window, RKC2(tol=1e-2), capacity=1)
-    return jnp.where(record.status == OK, final, jnp.nan), tally[0]
+    run = integrate(strip, thickness, window, Stepping(RKC2(tol=1e-2), width=1))
+    return jnp.where(run.record.status == OK, run.state, jnp.nan), run.reports[0]

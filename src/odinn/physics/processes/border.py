@@ -12,6 +12,7 @@ from jax import lax
 
 from odinn.grid import Cell
 from odinn.physics.domain import Domain
+from odinn.stepping.batch import anywhere
 from odinn.stepping.interface import Scalar
 
 _BEYOND_ROUND_OFF = 1.0 + 1e-12
@@ -80,7 +81,8 @@ class IceFreeBorder(AbstractEdge):
         kept = jnp.where(interior & (raw > 0), raw, 0.0)
         short = jnp.where(raw < 0, -raw, 0.0)
         owed = jnp.maximum(short - _BEYOND_ROUND_OFF * melt, 0.0)
-        is_owed = jnp.any(owed > _NOTHING)
+        # rare, so it is looked for first; nobody repays who owes nothing
+        is_owed = anywhere(jnp.any(owed > _NOTHING))
         if tally is None:
             kept, _ = lax.cond(is_owed, lambda: _repay(kept, owed), lambda: (kept, zero))
             return kept, None

@@ -33,17 +33,30 @@ class StepTally(eqx.Module):
     of_processes: tuple[PyTree, ...]
 
 
-class Report(eqx.Module):
-    """A window's result: thickness at its end (m) and balance over it (m of ice) on cells, and
-    totals (m of ice summed over cells; ``on_glacier``: accumulation, melt, rain in m w.e. summed
-    over cells with ice).
-
-    ``snowfall``, ``rain`` (m w.e.) and ``snow`` (the pack at the end, kg m⁻²) are there where the
-    water is recorded.
+class Levels(eqx.Module):
+    """What there is at a window's end, on cells: thickness (m), and where the water is recorded the
+    snowpack (kg m⁻²).
     """
 
     thickness: Cell
+    snow: Cell | None = None
+
+
+class Amounts(eqx.Module):
+    """What came in a window, on cells: the balance (m of ice), and where the water is recorded snow
+    and rain (m w.e.). Amounts of consecutive windows add up.
+    """
+
     balance: Cell
+    snowfall: Cell | None = None
+    rain: Cell | None = None
+
+
+class Totals(eqx.Module):
+    """What a window brought, m of ice summed over cells; ``on_glacier``: accumulation, melt, rain
+    in m w.e. summed over cells with ice.
+    """
+
     accumulation: Scalar
     ablation: Scalar
     unmet_melt: Scalar
@@ -51,9 +64,14 @@ class Report(eqx.Module):
     clipped: Scalar
     lost_at_border: Scalar
     on_glacier: Float[Array, " sums"]
-    snowfall: Cell | None = None
-    rain: Cell | None = None
-    snow: Cell | None = None
+
+
+class Report(eqx.Module):
+    """A window's result."""
+
+    levels: Levels
+    amounts: Amounts
+    totals: Totals
 
 
 class System(AbstractSystem):
@@ -200,9 +218,11 @@ class System(AbstractSystem):
         # ground asked for. A fixed place keeps the sum independent of how the run is cut into
         # windows.
         unmet = jnp.where(self.domain.outline, ledger.unmet, 0.0)
-        return Report(
-            thickness=self.edge.ice(state.thickness),
-            balance=ledger.balance,
+        levels = Levels(self.edge.ice(state.thickness), state.extras.get("snow"))
+        amounts = Amounts(ledger.balance)
+        if water is not None:
+            amounts = Amounts(ledger.balance, water.snowfall, water.rain)
+        totals = Totals(
             accumulation=jnp.sum(ledger.gain),
             ablation=jnp.sum(ledger.melted),
             unmet_melt=jnp.sum(unmet),
@@ -210,10 +230,8 @@ class System(AbstractSystem):
             clipped=edge.made,
             lost_at_border=edge.lost,
             on_glacier=ledger.on_glacier,
-            snowfall=None if water is None else water.snowfall,
-            rain=None if water is None else water.rain,
-            snow=state.extras.get("snow"),
         )
+        return Report(levels, amounts, totals)
 
     def for_transpose(self) -> System:
         """With hand-written transposes of the flow's stencils."""
