@@ -21,7 +21,7 @@ from odinn.identity import check_id
 from odinn.notebook import drawing, table
 from odinn.numbers.conversion import for_glacier
 from odinn.numbers.parameter import SMALLEST_THICKNESS, Parameter
-from odinn.numbers.slot import slot
+from odinn.numbers.slot import as_floats, slot
 from odinn.printing import printed_as_call
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def climate_of(glacier: Glacier, what: str) -> Climate:
     return glacier.climate
 
 
-def geometry(site: Ground) -> tuple[jax.Array, jax.Array]:
+def geometry(site: Ground) -> tuple[Array, Array]:
     """(bed, thickness), m, of a glacier or site, learned parts at their present values.
 
     A learned thickness acts inside the outline and where the first guess is > 0, and is exactly 0
@@ -70,24 +70,24 @@ def geometry(site: Ground) -> tuple[jax.Array, jax.Array]:
     if site.kept_surface is None:
         return bed, thickness
     if not isinstance(site.bed, Parameter):
-        return jnp.asarray(site.kept_surface - thickness), thickness
+        return site.kept_surface - thickness, thickness
     # a bed above the kept surface would be negative ice; outside the outline the bed is the surface
     thickness = jnp.maximum(site.kept_surface - bed, 0.0)
     bed = jnp.where(site.mask, bed, site.kept_surface)
     return bed, jnp.where(site.mask, thickness, 0.0)
 
 
-def _present_bed(site: Ground) -> jax.Array:
+def _present_bed(site: Ground) -> Array:
     bed = site.bed
     if isinstance(bed, Parameter):
         bed = bed.physical_of(site.rgi_id)
-    return jnp.asarray(bed, float)
+    return as_floats(bed)
 
 
-def _present_thickness(site: Ground) -> jax.Array:
+def _present_thickness(site: Ground) -> Array:
     thickness = site.thickness
     if not isinstance(thickness, Parameter):
-        return jnp.asarray(thickness, float)
+        return as_floats(thickness)
     guess = jnp.asarray(for_glacier(thickness.initial, site.rgi_id, "thickness"))
     # bounds keep what is learned above 0, but ground that is bare stays so
     may_have_ice = site.mask | (guess > SMALLEST_THICKNESS)

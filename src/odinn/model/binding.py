@@ -14,6 +14,7 @@ from jaxtyping import Float, PyTree
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Scalar
+from odinn.model.frame import Frame, placed_value
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import AbstractVariable, LocatedSlot, slots_of
@@ -156,6 +157,7 @@ class GlacierArrays(eqx.Module):
         grid: without position, its spacings traced.
         bed, thickness: m, or parameters to be learned. mask: inside the outline.
         inputs: values of the fixed inputs of each law, by slot.
+        interior, near_cut: as of :class:`odinn.physics.domain.Domain`.
     """
 
     grid: Cells
@@ -164,13 +166,36 @@ class GlacierArrays(eqx.Module):
     mask: Any
     kept_surface: Any
     inputs: dict[str, tuple[Float[Any, ...], ...]]
+    interior: Any
+    near_cut: Any = None
     rgi_id: str = eqx.field(static=True, default="")
 
 
-def glacier_arrays(model: Model, glacier: Glacier) -> GlacierArrays:
-    """The site of a glacier under a bound model; computes the fixed inputs of its laws."""
-    whole = glacier.grid
-    grid = Cells(whole.nx, whole.ny, np.asarray(whole.dx, float), np.asarray(whole.dy, float))
-    inputs = fixed_values(model, glacier)
+def glacier_arrays(model: Model, glacier: Glacier, frame: Frame) -> GlacierArrays:
+    """The site of a glacier under a bound model, as a run holds it; computes the fixed inputs of
+    its laws on the glacier's whole grid.
+    """
+    own = glacier.grid
+    dx, dy = np.asarray(own.dx, float), np.asarray(own.dy, float)
+    ny, nx = frame.shape
     bed, thickness = for_one_glacier((glacier.bed, glacier.thickness), glacier.rgi_id)
-    return GlacierArrays(grid, bed, thickness, glacier.mask, glacier.kept_surface, inputs)
+    slots = model.slots()
+    inputs = {
+        path: tuple(_placed(values, frame, slots[path]) for values in fixed)
+        for path, fixed in fixed_values(model, glacier).items()
+    }
+    return GlacierArrays(
+        grid=Cells(nx, ny, *((dy, dx) if frame.turned else (dx, dy))),
+        bed=placed_value(bed, frame),
+        thickness=placed_value(thickness, frame),
+        mask=frame.placed(np.asarray(glacier.mask)) & frame.within,
+        kept_surface=placed_value(glacier.kept_surface, frame),
+        inputs=inputs,
+        interior=frame.interior,
+        near_cut=frame.near_cut,
+    )
+
+
+def _placed(values: np.ndarray, frame: Frame, slot: LocatedSlot) -> np.ndarray:
+    """An input of a law: a field where its slot lives, or one number."""
+    return values if np.ndim(values) < 2 else frame.placed(values, slot.slot.place)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import equinox as eqx
@@ -269,9 +270,9 @@ class LocatedSlot:
             value = value.at_site(site, self)
             if callable(value):
                 return value
-        return self._broadcast(jnp.asarray(value, float), site)
+        return self._broadcast(as_floats(value), site)
 
-    def _broadcast(self, value: jax.Array, site: GlacierLike) -> jax.Array:
+    def _broadcast(self, value: Array, site: GlacierLike) -> Array:
         shape = self.slot.shape_on(site.grid)
         if self.slot.by_month and value.shape == MONTHS:
             return value
@@ -279,9 +280,19 @@ class LocatedSlot:
             field = f" or a {self.slot.place} field of shape {shape}" if shape else ""
             message = f"{self.path} has shape {value.shape}, expected one number{field}"
             raise InputError(of_glacier(site.rgi_id, message))
-        return jnp.broadcast_to(value, shape)
+        broadcast = np.broadcast_to if isinstance(value, np.ndarray) else jnp.broadcast_to
+        return broadcast(value, shape)
 
 
+def as_floats(value: Any) -> Array:
+    """Numbers as an array in double precision: NumPy's, which costs no call of the device, unless
+    they are traced.
+    """
+    is_traced = isinstance(value, jax.core.Tracer)
+    return jnp.asarray(value, float) if is_traced else np.asarray(value, float)
+
+
+@cache
 def declared(kind: type) -> dict[str, Slot]:
     """The slots that a class declares, by name."""
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()

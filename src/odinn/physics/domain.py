@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from odinn.glacier import geometry
+from odinn.glacier import Glacier, geometry
 from odinn.grid import Array, Cell, Scalar, interior_mask
 
 
@@ -21,6 +20,8 @@ class Domain(eqx.Module):
     Args:
         bed: m. outline: True inside. interior: False on the outermost ring, which stays ice-free.
         dx, dy: size of a cell, m. sea_level: m, None where it is not known or far away.
+        near_cut: True close to an edge behind which the glacier's own grid goes on, where no ice
+            may come; None where there is no such edge.
     """
 
     bed: Cell
@@ -29,15 +30,18 @@ class Domain(eqx.Module):
     dx: Scalar
     dy: Scalar
     sea_level: Scalar | None = None
+    near_cut: Bool[Array, "ny nx"] | None = None
 
 
 def domain_of(site: Any) -> Domain:
-    """The domain of a glacier, or of a site inside compiled code."""
+    """The domain of a glacier, or of a site inside compiled code, which says what is its interior."""
     bed, _ = geometry(site)
+    is_whole = isinstance(site, Glacier)
     return Domain(
         bed=bed,
-        outline=jnp.asarray(site.mask),
-        interior=jnp.asarray(interior_mask(np.shape(bed))),
-        dx=jnp.asarray(site.grid.dx, float),
-        dy=jnp.asarray(site.grid.dy, float),
+        outline=site.mask,
+        interior=interior_mask(np.shape(bed)) if is_whole else site.interior,
+        dx=np.asarray(site.grid.dx, float) if is_whole else site.grid.dx,
+        dy=np.asarray(site.grid.dy, float) if is_whole else site.grid.dy,
+        near_cut=None if is_whole else site.near_cut,
     )

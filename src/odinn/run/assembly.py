@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from odinn.constants import WATER_DENSITY
@@ -101,10 +101,9 @@ def start_of(
         given["balance"] = _in_force(given["balance"], held[0].detail, renewed, glacier)
     elif held:
         plan = plan.evaluated_at_start()
-    given = jax.tree.map(jnp.asarray, given)  # a state from a file holds NumPy's arrays
-    first = jax.tree.map(lambda column: jnp.asarray(column[0]), plan.windows)
-    thickness = jnp.asarray(ice, float)
-    return initial_state(system, float(plan.starts[0]), thickness, given, first), plan
+    first = jax.tree.map(lambda column: column[0], plan.windows)
+    start = np.asarray(plan.starts[0])
+    return initial_state(system, start, np.asarray(ice, float), given, first), plan
 
 
 def _in_force(
@@ -128,5 +127,5 @@ def _in_force(
             "month"
         )
         raise InputError(of_glacier(glacier.rgi_id, text))
-    zero = jnp.zeros_like(balance.rate)
+    zero = np.zeros_like(balance.rate)
     return dataclasses.replace(balance, rates=Rates(zero, zero, zero))

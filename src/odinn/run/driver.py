@@ -4,41 +4,27 @@ out.
 
 from __future__ import annotations
 
-import dataclasses
-import time as clock
 from collections.abc import Sequence
-from typing import Any, Final, Literal, overload
+from typing import Any, Literal, overload
 
-import equinox as eqx
 import jax
-import numpy as np
 
 from odinn.cache import enable_compilation_cache
-from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
 from odinn.dates import MONTH, Date
-from odinn.errors import InputError, of_glacier, one_of, refuse_traced, warn
+from odinn.errors import InputError, one_of, refuse_traced
 from odinn.glacier import Glacier
 from odinn.model.binding import as_list, bind
 from odinn.model.model import Model
-from odinn.numbers.parameter import Parameter, cast_floats
+from odinn.numbers.parameter import Parameter
 from odinn.physics.laws.base import AbstractLaw
-from odinn.physics.processes.system import System, Totals
 from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
-from odinn.run.assembly import start_of, system_of
-from odinn.run.checks import Replays, check_model, check_replay, check_run, failure, replay_of
-from odinn.run.march import Kept, march
-from odinn.run.plan import Chunk, Plan, plan_run
-from odinn.run.ranges import ranges_left
-from odinn.run.recorders import Recorders
-from odinn.run.settings import Coupling, Precision, Settings, settings_of
-from odinn.stepping.integrate import Stepping
+from odinn.run.batches import advance_all
+from odinn.run.checks import Replays, check_model, replay_of
+from odinn.run.job import Job
+from odinn.run.settings import Coupling, Precision, settings_of
 from odinn.stepping.interface import AbstractStepper
-from odinn.stepping.steps import Steps, part_of
-
-_WIDTH = 64  # steps of a window that are recorded, doubled and run again where it has more
-_STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
 
 
 @overload
@@ -64,7 +50,7 @@ def simulate(
     max_steps: int = 1_000_000,
     progress: bool | None = None,
 ) -> Any:
-    """Run one glacier, or several one after the other.
+    """Run one glacier, or many together.
 
     Args:
         model: flow and mass balance.
@@ -117,17 +103,29 @@ def simulate(
         about=glaciers[0].rgi_id,
     )
     model = _bound(model, glaciers)
-    results: list[Simulation | Failure] = []
+    results: dict[int, Simulation | Failure] = {}
+
+    def fail(position: int, error: Exception) -> None:
+        if single or on_error == "raise":
+            raise error
+        results[position] = Failure(glaciers[position].rgi_id, error)
+
+    jobs: dict[int, Job] = {}
     for position, one in enumerate(glaciers):
         try:
             steps = replay_of(replay, one, position, len(glaciers))
-            plain = one.without_parameters()
-            results.append(run_one(model, plain, settings, initial, steps, progress))
+            jobs[position] = Job(model, one.without_parameters(), settings, initial, steps)
         except Exception as error:  # whatever it is: the other glaciers go on
-            if single or on_error == "raise":
-                raise
-            results.append(Failure(one.rgi_id, error))
-    return results[0] if single else results
+            fail(position, error)
+    place = {id(job): position for position, job in jobs.items()}
+    label = f"{glaciers[0].rgi_id} {glaciers[0].name}".strip()
+    label = label if len(glaciers) == 1 else f"{len(glaciers)} glaciers"
+    with Progress(label, *settings.span, progress) as bar:
+        advance_all(list(jobs.values()), settings, bar, lambda job, e: fail(place[id(job)], e))
+    for position, job in jobs.items():
+        if position not in results:
+            results[position] = job.result()
+    return results[0] if single else [results[i] for i in range(len(glaciers))]
 
 
 def _bound(model: Model, glaciers: list[Glacier]) -> Model:
@@ -141,93 +139,3 @@ def _bound(model: Model, glaciers: list[Glacier]) -> Model:
     # plain models stay as they are
     leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
     return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model
-
-
-def run_one(
-    model: Model,
-    glacier: Glacier,
-    settings: Settings,
-    initial: State | None,
-    replay: Steps | None,
-    progress: bool | None,
-) -> Simulation:
-    """One run of one glacier: plan it, step its windows, collect what they report."""
-    began = clock.perf_counter()
-    check_run(model, glacier, settings, initial)
-    plan = plan_run(model, glacier, settings, resumes=initial is not None)
-    check_replay(replay, plan, glacier)
-    system = system_of(model, glacier, settings.coupling, water=settings.hydrology)
-    state, plan = start_of(system, glacier, plan, initial)
-    system, state = (cast_floats(tree, settings.dtype) for tree in (system, state))
-    records = Recorders(plan, model, glacier, settings, state)
-    with Progress(f"{glacier.rgi_id} {glacier.name}".strip(), *settings.span, progress) as bar:
-        for chunk in plan.chunks(
-            settings.dtype, glacier.thickness.size, each=settings.hydrology
-        ):
-            state, kept = _advance(system, state, chunk, settings, replay, glacier, bar)
-            records.add(chunk, kept)
-            bar.advance(chunk.end)
-            if chunk.first == 0:
-                _warn_about_balance(model, glacier, kept.totals, plan)
-    sim = records.simulation(state, clock.perf_counter() - began)
-    for sentence in sim.faults + ranges_left(model, glacier, list(sim.thickness), settings.span):
-        warn(sentence)
-    return sim
-
-
-def _advance(
-    system: System,
-    state: State,
-    chunk: Chunk,
-    settings: Settings,
-    replay: Steps | None,
-    glacier: Glacier,
-    bar: Progress,
-) -> tuple[State, Kept]:
-    """One compiled call, and what it kept on the host in double precision; called again with longer
-    rows where the record of steps did not fit."""
-    width, most = _WIDTH, np.int32(settings.max_steps)
-    leg = chunk.leg
-    again = None
-    if replay is not None:
-        again = part_of(replay, chunk.first, chunk.size, len(leg.row))
-    lead = lambda tree: jax.tree.map(lambda a: a[None] if eqx.is_array(a) else a, tree)
-    rows = lambda tree: jax.tree.map(lambda a: np.asarray(a)[:, None], tree)
-    leg = dataclasses.replace(leg, windows=dataclasses.replace(leg.windows, forcing=rows(leg.windows.forcing), laws=rows(leg.windows.laws)))
-    while True:
-        how = Stepping(settings.stepper, width, most)
-        with bar.compiling(march):
-            end, kept = march(lead(system), lead(state), leg, how, lead(again))
-            kept = jax.device_get(kept)  # waits for the result
-        end, kept = jax.tree.map(lambda a: a[0], (end, kept))
-        status = int(kept.record.status)
-        count = kept.record.steps.count
-        if status != 0:
-            raise failure(status, glacier, leg.windows, count[:chunk.size], settings.max_steps)
-        # a longer run than the rows has a right result and an incomplete record
-        longest = int(count.max())
-        if longest <= width:
-            totals = jax.tree.map(lambda a: np.asarray(a, float)[: chunk.size], kept.totals)
-            fields = jax.tree.map(lambda a: np.asarray(a, float)[: len(chunk.kept)], kept[:2])
-            return end, Kept(*fields, totals, kept.record)
-        width = 1 << (longest - 1).bit_length()
-
-
-def _warn_about_balance(model: Model, glacier: Glacier, totals: Totals, plan: Plan) -> None:
-    """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
-    balance = model.mass_balance
-    year = plan.ends <= plan.starts[0] + 1.0 + 1e-9
-    if balance is None or balance.frequency != "monthly" or year.sum() < MONTHS_PER_YEAR:
-        return
-    cells = np.count_nonzero(np.asarray(glacier.thickness) > 0)
-    if cells == 0:
-        return
-    accumulation, melt, _ = totals.on_glacier[: year.sum()].sum(axis=0) / cells
-    gained = accumulation - melt
-    if abs(gained) > _STRANGE:
-        found = f"the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1"
-        advice = (
-            "which few glaciers have. If it is not the scenario that is strong, the melt factor is "
-            "not calibrated: use odinn.calibrate(model, glacier, target=...) or `odinn calibrate`."
-        )
-        warn(of_glacier(glacier.rgi_id, f"{found}, {advice}"))

@@ -1,32 +1,35 @@
-"""The one compiled loop of forward runs: windows of a batch of glaciers, and what is kept of
-them.
+"""The one compiled program of forward runs: a batch of glaciers goes through some windows, and what
+is kept on the way is collected on the device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Int, PyTree
+from jaxtyping import Bool, Int, PyTree
 
 from odinn.grid import Array
+from odinn.numbers.slot import LawRows
 from odinn.physics.processes.base import Window
-from odinn.physics.processes.system import Amounts, Levels, System, Totals
+from odinn.physics.processes.system import Amounts, Levels, Report, System, Totals
 from odinn.physics.state import State
 from odinn.stepping.batch import together
 from odinn.stepping.integrate import Stepping, advance
-from odinn.stepping.interface import Scalar
+from odinn.stepping.interface import OK, OUT_OF_STEPS, Scalar
 from odinn.stepping.steps import Record, Replay, Tally
 
 
 class Leg(eqx.Module):
-    """The windows of one compiled call.
+    """The windows of one compiled call, which are the same for all glaciers of a batch.
 
     Args:
-        windows: with leading axis (windows,); those from ``count`` on are not run.
+        windows: with leading axis (windows,), without what the months bring; those from ``count``
+            on are not run.
         row: (windows,), the row of the kept fields that a window ends; ``rows`` for none.
         rows: number of these rows.
     """
@@ -37,84 +40,112 @@ class Leg(eqx.Module):
     rows: int = eqx.field(static=True)
 
 
+class Members(eqx.Module):
+    """The glaciers of a batch; arrays with leading axis (batch,), but for what the months bring.
+
+    Args:
+        system, state: of each. replay: steps to repeat, None for all or for none.
+        weather: what the months bring, (windows, climates, ...): each climate once.
+        climate: (batch,), which of the climates is a glacier's.
+        laws: monthly inputs of laws, (windows, batch, ...).
+        is_there: (batch,), False where a place in the batch is empty.
+    """
+
+    system: System
+    state: State
+    replay: Replay | None
+    weather: PyTree
+    climate: Int[Array, " batch"]
+    laws: LawRows | None
+    is_there: Bool[Array, " batch"]
+
+
 class Kept(NamedTuple):
     """What leaves the device: fields with leading axis (rows,), the rest with (windows,).
 
-    ``amounts`` are those since the row before.
+    ``amounts`` are those since the row before. ``near_cut``: ice came close to where the grid was
+    cut.
     """
 
     levels: Levels
     amounts: Amounts
     totals: Totals
+    near_cut: Bool[Array, " windows"]
     record: Record
 
 
-
 @eqx.filter_jit
-def march(
-    systems: System, states: State, leg: Leg, how: Stepping, replay: Replay | None
-) -> tuple[State, Kept]:
+def march(members: Members, leg: Leg, how: Stepping) -> tuple[State, Kept]:
     """Advance a batch of glaciers through the windows of a leg.
-
-    Args:
-        systems, states, replay: every array with a leading axis (batch,); what the months bring has
-            it second, after (windows,).
 
     Returns:
         The states at the end, and what was kept on the way; with leading axis (batch,).
     """
 
     def one(
-        system: System, state: State, forcing: PyTree, laws: PyTree, replay: Replay | None
+        system: System,
+        state: State,
+        replay: Replay | None,
+        climate: Scalar,
+        laws: LawRows | None,
+        is_there: Array,
     ) -> tuple[State, Kept]:
-        windows = eqx.tree_at(
-            lambda w: (w.forcing, w.laws), leg.windows, (forcing, laws), is_leaf=lambda x: x is None
-        )
-        return _march(system, state, windows, leg, how, replay)
+        def window_at(i: Scalar) -> Window:
+            weather = _at(i, members.weather)
+            bare = _at(i, leg.windows)
+            own = jax.tree.map(lambda of_climates: of_climates[climate], weather)
+            return eqx.tree_at(_brought, bare, (own, _at(i, laws)), is_leaf=lambda x: x is None)
 
-    # windows are the same for all, but for what the months bring
-    axes = 0, 0, 1, 1, 0
-    parts = systems, states, leg.windows.forcing, leg.windows.laws, replay
-    return together(one, axes)(*parts)
+        def window(i: Scalar, state: State, tally: Tally) -> tuple[State, Report, Replay, Tally]:
+            return advance(system, state, window_at(i), how, _at(i, replay), tally)
+
+        # an empty place does what a system does that has failed: nothing
+        status = jnp.where(is_there, OK, OUT_OF_STEPS).astype(jnp.int32)
+        return _collected(window, state, Tally.zero(status), leg)
+
+    parts = (
+        members.system,
+        members.state,
+        members.replay,
+        members.climate,
+        members.laws,
+        members.is_there,
+    )
+    return together(one, (0, 0, 0, 0, 1, 0))(*parts)
 
 
-def _march(
-    system: System, state: State, windows: Window, leg: Leg, how: Stepping, replay: Replay | None
-) -> tuple[State, Kept]:
-    def at(i: Scalar, rows: PyTree) -> PyTree:
-        return jax.tree.map(lambda column: jnp.asarray(column)[i], rows)
+def _collected(window: Callable, state: State, tally: Tally, leg: Leg) -> tuple[State, Kept]:
+    """Go through the windows of a leg, and write down what each reports."""
 
     def one(i: Scalar, carry: tuple) -> tuple:
-        state, tally, since, kept, totals, steps = carry
-        state, report, taken, tally = advance(
-            system, state, at(i, windows), how, at(i, replay), tally
-        )
-        assert report is not None  # forward runs report
+        state, tally, since, fields, series = carry
+        state, report, steps, tally = window(i, state, tally)
         since = jax.tree.map(jnp.add, since, report.amounts)
-        row = leg.row[i]
         # windows that end no row write into one that nobody reads: a write in place is cheaper
         # than a choice between two whole tables
-        kept = _put(kept, row, (report.levels, since))
-        since = jax.tree.map(lambda sum_: jnp.where(row < leg.rows, 0.0, sum_), since)
-        return state, tally, since, kept, _put(totals, i, report.totals), _put(steps, i, taken)
+        row = leg.row[i]
+        fields = _put(fields, row, (report.levels, since))
+        since = jax.tree.map(lambda amount: jnp.where(row < leg.rows, 0.0, amount), since)
+        series = _put(series, i, (report.totals, report.near_cut, steps))
+        return state, tally, since, fields, series
 
-    first = at(0, windows), at(0, replay)
-    _, report, taken, _ = jax.eval_shape(
-        lambda state, first: advance(system, state, first[0], how, first[1], Tally.zero()),
-        state,
-        first,
-    )
-    count = len(leg.row)
-    start = (
-        state,
-        Tally.zero(),
-        _zeros(report.amounts),
-        _zeros((report.levels, report.amounts), leg.rows + 1),
-        _zeros(report.totals, count),
-        _zeros(taken, count),
-    )
-    state, tally, _, kept, totals, steps = lax.fori_loop(0, leg.count, one, start)
-    return state, Kept(*kept, totals, Record(steps, tally))
+    _, report, steps, _ = jax.eval_shape(lambda s, t: window(0, s, t), state, tally)
+    since = _zeros(report.amounts)
+    fields = _zeros((report.levels, report.amounts), leg.rows + 1)
+    series = _zeros((report.totals, report.near_cut, steps), len(leg.row))
+    start = state, tally, since, fields, series
+    state, tally, _, fields, series = lax.fori_loop(0, leg.count, one, start)
+    totals, near_cut, steps = series
+    return state, Kept(*fields, totals, near_cut, Record(steps, tally))
+
+
+def _brought(window: Window) -> tuple:
+    """What the months bring."""
+    return window.forcing, window.laws
+
+
+def _at(i: Scalar, rows: PyTree) -> PyTree:
+    return jax.tree.map(lambda column: jnp.asarray(column)[i], rows)
 
 
 def _put(rows: PyTree, i: Scalar, values: PyTree) -> PyTree:

@@ -4,7 +4,9 @@ alike.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import equinox as eqx
@@ -36,7 +38,7 @@ Ends = Float[np.ndarray, " windows"]
 class Chunk(NamedTuple):
     """Windows of one compiled call: those from ``first`` on, ``size`` of them in use, up to the
     time ``end``, in decimal years. ``kept`` are the windows, counted from the start of the run,
-    that end a row of fields.
+    that end a row of fields. ``forcing`` and ``laws`` are what its months bring, (windows, ...).
     """
 
     first: int
@@ -44,6 +46,8 @@ class Chunk(NamedTuple):
     end: float
     kept: Int[np.ndarray, " kept"]
     leg: Leg
+    forcing: PyTree
+    laws: PyTree
 
 
 class Plan(eqx.Module):
@@ -52,11 +56,13 @@ class Plan(eqx.Module):
     Args:
         windows: with leading axis (windows,). saved: whether a window's end is a save time,
             (windows,). holds: a balance holds from where it is evaluated until it is again.
+        renewed: it is again at the start of each month.
     """
 
     windows: Window
     saved: Bool[np.ndarray, " windows"]
     holds: bool = eqx.field(static=True)
+    renewed: bool = eqx.field(static=True)
 
     @property
     def count(self) -> int:
@@ -84,6 +90,19 @@ class Plan(eqx.Module):
         carry.
         """
         return self.holds and not bool(np.all(self.windows.evaluate))
+
+    def enters_or_leaves_a_balance(self, resumes: bool) -> bool:
+        """Whether a balance is in force before the run, or after it.
+
+        Args:
+            resumes: the run goes on from a state.
+        """
+        if not self.holds:
+            return False
+        renews = bool(self.windows.evaluate[0])
+        months = self.ends[-1] * 12
+        whole = abs(months - round(months)) < _CLOSE and self.renewed
+        return not whole or (resumes and not renews)
 
     def nearest(self, times: Sequence[float]) -> Int[np.ndarray, " rows"]:
         """The windows whose ends are nearest to some times, each once, in order."""
@@ -114,8 +133,10 @@ class Plan(eqx.Module):
             row = np.full(length, rows, np.int32)
             row[kept] = np.arange(len(kept))
             filled = padded(_rows(windows, slice(first, first + size)), length)
-            leg = Leg(filled, np.asarray(size, np.int32), row, rows)
-            yield Chunk(first, size, float(ends[first + size - 1]), first + kept, leg)
+            bare = dataclasses.replace(filled, forcing=None, laws=None)
+            leg = Leg(bare, np.asarray(size, np.int32), row, rows)
+            end = float(ends[first + size - 1])
+            yield Chunk(first, size, end, first + kept, leg, filled.forcing, filled.laws)
 
 
 def plan_run(
@@ -136,25 +157,19 @@ def plan_run(
     laws = monthly_rows(model, glacier, months)
     balance = model.mass_balance
     monthly = balance is not None and balance.frequency == "monthly"
-    saves = _save_times(settings)
-    ends = _ends(settings, saves, stops, at_months=monthly or bool(laws))
-    starts = np.concatenate([[settings.t0], ends[:-1]])
-    month = np.array([month_index(t) for t in starts])
-    at_start = np.isclose(starts * 12, month, atol=_CLOSE, rtol=0)
-    at_end = np.isclose(ends * 12, month + 1, atol=_CLOSE, rtol=0)
+    at_months = monthly or bool(laws)
+    cut = _cut(*settings.span, settings.save_every, tuple(stops), at_months)
     forcing = balance.forcing(glacier, months) if monthly else None
     windows = Window(
-        start=starts,
-        # a whole month is the same number everywhere, so that runs do not differ by how they were
-        # cut
-        length=np.where(at_start & at_end, MONTH, ends - starts),
-        evaluate=_evaluated(model, at_start, resumes),
-        jump=_jumps(model, settings, at_end),
-        forcing=_rows(forcing, month - months[0]),
-        laws=_rows(laws, month - months[0]) if laws else None,
+        start=cut.start,
+        length=cut.length,
+        evaluate=_evaluated(model, cut.at_start, resumes),
+        jump=_jumps(model, settings, cut.at_end),
+        forcing=_rows(forcing, cut.month - months[0]),
+        laws=_rows(laws, cut.month - months[0]) if laws else None,
     )
     holds = balance is not None and balance.frequency != "state"
-    return Plan(windows, np.isin(ends, saves), holds)
+    return Plan(windows, cut.saved, holds, _is_renewed(model))
 
 
 def padded(windows: Window, count: int) -> Window:
@@ -184,22 +199,47 @@ def _rows(table: PyTree, rows: slice | Int[np.ndarray, " rows"]) -> PyTree:
     return jax.tree.map(lambda column: np.asarray(column)[rows], table)
 
 
-def _save_times(settings: Settings) -> list[float]:
-    t0, t1 = settings.span
-    # a span of 1 year holds 12 twelfths, whatever the last bit says
-    count = int(np.floor((t1 - t0) / settings.save_every + 1e-6))
-    # multiples of 1/12 add up to starts of months only after rounding
-    regular = [snap(round(t0 + i * settings.save_every, 9)) for i in range(1, count + 1)]
-    return sorted({t for t in regular if t < t1 - _CLOSE} | {t1})
+class _Cut(NamedTuple):
+    """Windows before anything is known of what they bring, (windows,): start (decimal years),
+    length (years), the month that each is in, whether it starts and ends with it, and whether its
+    end is a save time.
+    """
+
+    start: Ends
+    length: Ends
+    month: Int[np.ndarray, " windows"]
+    at_start: Bool[np.ndarray, " windows"]
+    at_end: Bool[np.ndarray, " windows"]
+    saved: Bool[np.ndarray, " windows"]
 
 
-def _ends(settings: Settings, saves: list[float], stops: Sequence[float], at_months: bool) -> Ends:
-    t0, t1 = settings.span
+# of many glaciers one after the other, all are cut alike
+@lru_cache(maxsize=16)
+def _cut(
+    t0: float, t1: float, save_every: float, stops: tuple[float, ...], at_months: bool
+) -> _Cut:
+    """Cut a span at save times, at stops, and at months if these matter."""
+    saves = _save_times(t0, t1, save_every)
     ends = set(saves) | {snap(t) for t in stops if t0 < t < t1}
     if at_months:
         months = range(month_index(t0) + 1, month_index(t1) + 1)
         ends |= {k / 12 for k in months if t0 < k / 12 < t1}
-    return np.array(sorted(ends))
+    end = np.array(sorted(ends))
+    start = np.concatenate([[t0], end[:-1]])
+    month = np.array([month_index(t) for t in start])
+    at_start = np.isclose(start * 12, month, atol=_CLOSE, rtol=0)
+    at_end = np.isclose(end * 12, month + 1, atol=_CLOSE, rtol=0)
+    # a whole month is the same number everywhere, so that runs do not differ by how they were cut
+    length = np.where(at_start & at_end, MONTH, end - start)
+    return _Cut(start, length, month, at_start, at_end, np.isin(end, saves))
+
+
+def _save_times(t0: float, t1: float, save_every: float) -> list[float]:
+    # a span of 1 year holds 12 twelfths, whatever the last bit says
+    count = int(np.floor((t1 - t0) / save_every + 1e-6))
+    # multiples of 1/12 add up to starts of months only after rounding
+    regular = [snap(round(t0 + i * save_every, 9)) for i in range(1, count + 1)]
+    return sorted({t for t in regular if t < t1 - _CLOSE} | {t1})
 
 
 def _evaluated(
@@ -211,12 +251,19 @@ def _evaluated(
     evaluate = np.zeros(at_start.size, bool)
     if balance is None or balance.frequency == "state":
         return evaluate
-    renewed = balance.frequency == "monthly" or bool(monthly_laws(Model(None, balance)))
-    if renewed:
+    if _is_renewed(model):
         evaluate |= at_start
     # a run that goes on within a month brings the balance that is in force
     evaluate[0] |= not resumes
     return evaluate
+
+
+def _is_renewed(model: Model) -> bool:
+    """Whether a balance is evaluated anew each month."""
+    balance = model.mass_balance
+    if balance is None:
+        return False
+    return balance.frequency == "monthly" or bool(monthly_laws(Model(None, balance)))
 
 
 def _jumps(

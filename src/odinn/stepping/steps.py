@@ -49,10 +49,10 @@ class Tally(eqx.Module):
     status: jax.Array
 
     @staticmethod
-    def zero() -> Tally:
+    def zero(status: jax.Array | None = None) -> Tally:
         """Before the first step."""
         zero = jnp.zeros((), jnp.int32)
-        return Tally(zero, zero, zero)
+        return Tally(zero, zero, zero if status is None else status)
 
 
 class Record(eqx.Module):

@@ -47,6 +47,10 @@ class AbstractMassBalance(eqx.Module):
     the ends of months). ``distinguishes_water``: its rates tell snow, melt and rain apart, so that
     runoff can be recorded. ``acts_at_final_time``: a run that ends with a month has the event of
     that month's end; a run without it cannot be continued.
+
+    ``is_local``: what it gives on a cell follows from this cell and its neighbours, whichever way
+    the grid lies. Runs may then leave out ground far from the ice, fill the grid up, and exchange
+    its axes. A class of one's own is run on the grid as it is unless it says so.
     """
 
     frequency: eqx.AbstractClassVar[Frequency]
@@ -54,6 +58,7 @@ class AbstractMassBalance(eqx.Module):
     couplings: ClassVar[tuple[Coupling, ...]] = ("source",)
     distinguishes_water: ClassVar[bool] = False
     acts_at_final_time: ClassVar[bool] = True
+    is_local: ClassVar[bool] = False
 
     def __check_init__(self) -> None:
         check_slots(self)

@@ -74,6 +74,7 @@ class OdinnBalance(AbstractMassBalance):
     frequency: ClassVar[Frequency] = "monthly"
     couplings: ClassVar[tuple[Coupling, ...]] = ("jump",)
     acts_at_final_time: ClassVar[bool] = False
+    is_local: ClassVar[bool] = True
 
     @property
     def accumulation_threshold(self) -> float:  # type: ignore[override]

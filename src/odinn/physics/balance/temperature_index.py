@@ -66,6 +66,7 @@ class TemperatureIndex(AbstractMassBalance):
     frequency: ClassVar[Frequency] = "monthly"
     couplings: ClassVar[tuple[Coupling, ...]] = ("source", "jump")
     distinguishes_water: ClassVar[bool] = True
+    is_local: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         highest = max((float(m.max()) for m in plain_numbers(self.melt_factor)), default=0.0)
@@ -121,6 +122,7 @@ class LinearBalance(AbstractMassBalance):
     accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
 
     frequency: ClassVar[Frequency] = "state"
+    is_local: ClassVar[bool] = True
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""
@@ -142,6 +144,7 @@ class PrescribedBalance(AbstractMassBalance):
     accumulation_threshold: float | None = ACCUMULATION_THRESHOLD
 
     frequency: ClassVar[Frequency] = "fixed"
+    is_local: ClassVar[bool] = True
 
     def forcing(self, glacier: Glacier, months: np.ndarray) -> None:
         """No climate."""

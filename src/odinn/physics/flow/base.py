@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 
@@ -40,10 +40,15 @@ class AbstractFlow(eqx.Module):
     A flow of a model holds numbers as its user gave them; ``on`` makes the same flow on one
     glacier, which holds fields and is what compiled code calls. ``ice_density`` (kg m⁻³) and
     ``gravity`` (m s⁻²) belong to every flow.
+
+    ``is_local``: what it gives on a cell follows from this cell and its neighbours, whichever way
+    the grid lies. Runs may then leave out ground far from the ice, fill the grid up, and exchange
+    its axes. A class of one's own is run on the grid as it is unless it says so.
     """
 
     ice_density: eqx.AbstractVar[float]
     gravity: eqx.AbstractVar[float]
+    is_local: ClassVar[bool] = False
     # no argument: only `for_transpose` sets it
     by_hand: bool = eqx.field(static=True, default=False, init=False, repr=False)
 

@@ -2,7 +2,7 @@
 
 import abc
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,6 +44,8 @@ def _exponent(default: float | None, label: str, symbol: str) -> Any:
 
 class AbstractShallowIce(AbstractFlow):
     """Flow whose flux is −D ∇S, with D = H times the mobility (depth-mean speed per slope)."""
+
+    is_local: ClassVar[bool] = True
 
     @abc.abstractmethod
     def mobility(self, thickness: Corner, slope_squared: Corner, at: VelocityKind) -> Corner:

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Float
 
@@ -95,8 +96,11 @@ class HeldBalance(AbstractProcess):
         """A balance of zero, in the form that the state carries."""
         if not self.carried:
             return {}
-        form = jax.eval_shape(self.evaluated, domain, thickness, window)
-        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
+        cell = np.zeros(thickness.shape, thickness.dtype)
+        if self.detail == "rate":
+            return {_IN_FORCE.name: BalanceInForce(cell)}
+        rates = Rates(cell, cell, cell) if self.detail == "water" else None
+        zero = BalanceInForce(cell, cell, np.zeros(3, cell.dtype), rates)
         return {_IN_FORCE.name: zero}
 
     def tendency(self, domain: Domain, held: BalanceInForce, t: Scalar, thickness: Cell) -> Rate:

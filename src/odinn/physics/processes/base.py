@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, PyTree
 
 from odinn.grid import Array, Cell
@@ -116,7 +117,8 @@ class AbstractProcess(eqx.Module):
         """These fields in a run that starts without them, before its first window: cells of
         zero.
         """
-        return {field.name: jnp.zeros_like(thickness) for field in self.fields}
+        zero = np.zeros(thickness.shape, thickness.dtype)
+        return {field.name: zero for field in self.fields}
 
     def begin(self, domain: Domain, state: State, window: Window) -> PyTree:
         """What the process holds throughout the window; None for nothing."""

@@ -1,0 +1,254 @@
+"""One glacier's run in progress: what it brings to a batch, and what it takes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Final, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
+from odinn.errors import of_glacier, warn
+from odinn.glacier import Glacier
+from odinn.model.binding import for_one_glacier, glacier_arrays
+from odinn.model.frame import (
+    MARGINS,
+    Frame,
+    can_be_cropped,
+    frame_around,
+    placed_model,
+    placed_tree,
+    plain_frame,
+    tree_back,
+)
+from odinn.model.model import Model
+from odinn.numbers.parameter import cast_floats
+from odinn.physics.state import State
+from odinn.results.simulation import Simulation
+from odinn.run.assembly import start_of, system_of
+from odinn.run.checks import check_replay, check_run, failure
+from odinn.run.march import Kept
+from odinn.run.plan import Chunk, Plan, plan_run
+from odinn.run.ranges import ranges_left
+from odinn.run.recorders import Recorders
+from odinn.run.settings import Settings
+from odinn.stepping.interface import OK
+from odinn.stepping.steps import Replay, Steps, part_of
+
+_WIDTH: Final = 64  # steps of a window that are recorded, more where one has more
+_STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
+
+
+class Member(NamedTuple):
+    """What a glacier brings to a batch: as :class:`odinn.run.march.Members`, without its axis."""
+
+    system: PyTree
+    state: State
+    replay: Replay | None
+    weather: PyTree
+    laws: PyTree
+
+
+class Job:
+    """A run of one glacier: at the start of a chunk of its windows, or done.
+
+    Raises:
+        InputError: a run that makes no sense; nothing has been compiled then.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        glacier: Glacier,
+        settings: Settings,
+        initial: State | None,
+        replay: Steps | None,
+    ) -> None:
+        check_run(model, glacier, settings, initial)
+        plan = plan_run(model, glacier, settings, resumes=initial is not None)
+        check_replay(replay, plan, glacier)
+        self.glacier, self.model = glacier, model
+        self._own_model = for_one_glacier(model, glacier.rgi_id)
+        self._settings, self._replay = settings, replay
+        self._margins = _margins(model, settings, plan, initial)
+        ice = glacier.thickness if initial is None else initial.thickness
+        self._place(np.asarray(ice))
+        state, plan = start_of(self._system, glacier, plan, initial)
+        self._plan = plan
+        self.state = cast_floats(state, settings.dtype)
+        self._records = Recorders(plan, model, glacier, settings, self.state)
+        cells = self.frame.shape[0] * self.frame.shape[1]
+        self._chunks = list(plan.chunks(settings.dtype, cells, each=settings.hydrology))
+        self._next = 0
+        self._replay_width = 0 if replay is None else int(replay.count.max())
+        self.width = _WIDTH
+        self.seconds = 0.0
+        self.cost = _first_guess(glacier, np.asarray(ice))
+
+    @property
+    def chunk(self) -> Chunk:
+        """The windows that come next."""
+        return self._chunks[self._next]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has reached its end."""
+        return self._next == len(self._chunks)
+
+    @property
+    def time(self) -> float:
+        """How far it has come, decimal years."""
+        return self._settings.t0 if self._next == 0 else self._chunks[self._next - 1].end
+
+    @property
+    def program(self) -> Hashable:
+        """Equal for runs whose next chunk goes through the same compiled call."""
+        leaves, structure = jax.tree.flatten((self._system, self.chunk.forcing, self.chunk.laws))
+        shapes = tuple(_form(leaf) for leaf in leaves)
+        leg = jax.tree.leaves(self.chunk.leg)
+        windows = tuple(np.asarray(leaf).tobytes() for leaf in leg)
+        return structure, shapes, windows, self.chunk.leg.rows, self.width, self._replay_width
+
+    def member(self) -> Member:
+        """What the next chunk needs, as the run holds it."""
+        chunk, replay = self.chunk, None
+        if self._replay is not None:
+            windows = len(chunk.leg.row)
+            replay = part_of(self._replay, chunk.first, chunk.size, windows)
+        state = placed_tree(self.state, self.frame)
+        weather = _placed_rows(chunk.forcing, self.frame)
+        laws = _placed_laws(chunk.laws, self.frame, self.model)
+        return Member(self._system, state, replay, weather, laws)
+
+    def take(self, end: State, kept: Kept, seconds: float) -> None:
+        """What a batch made of the next chunk; where it did not hold, the same chunk comes again,
+        with longer rows or on a larger part of the grid.
+
+        Raises:
+            SolverError: the stepping failed.
+        """
+        self.seconds += seconds
+        chunk, count = self.chunk, kept.record.steps.count
+        status = int(kept.record.status)
+        longest = int(count.max())
+        if status != OK:
+            most = self._settings.max_steps
+            windows = jax.tree.map(lambda rows: rows[: chunk.size], chunk.leg.windows)
+            raise failure(status, self.glacier, windows, count[: chunk.size], most)
+        if longest > self.width:
+            # a run with longer windows than rows has a right result and an incomplete record
+            self.width = 1 << (longest - 1).bit_length()
+            return
+        if kept.near_cut.any():
+            self._margins = self._margins[1:]
+            self._place(np.asarray(self.state.thickness))
+            return
+        self.state = tree_back(end, self.frame)
+        fields = jax.tree.map(
+            lambda rows: self.frame.back(rows[: len(chunk.kept)]).astype(float),
+            (kept.levels, kept.amounts),
+        )
+        totals = jax.tree.map(lambda rows: rows[: chunk.size].astype(float), kept.totals)
+        self._records.add(chunk, kept._replace(**dict(zip(("levels", "amounts"), fields, strict=True)), totals=totals))
+        if chunk.first == 0:
+            self._warn_about_balance(totals)
+        self.cost = float(kept.record.tally.evaluations)
+        self._next += 1
+
+    def result(self) -> Simulation:
+        """Of a run that is done; says what is wrong with it."""
+        sim = self._records.simulation(self.state, self.seconds)
+        states, span = list(sim.thickness), self._settings.span
+        for sentence in sim.faults + ranges_left(self.model, self.glacier, states, span):
+            warn(sentence)
+        return sim
+
+    def _place(self, ice: np.ndarray) -> None:
+        """Choose the part of the grid around the ice, and make the system on it."""
+        margin = self._margins[0]
+        if margin is None:
+            may_turn = can_be_cropped(self.model)
+            shape = self.glacier.grid.shape
+            where = np.ones(shape, bool)
+            self.frame = frame_around(where, None, may_turn=True) if may_turn else plain_frame(shape)
+        else:
+            where = np.asarray(self.glacier.mask) | (ice > 0)
+            self.frame = frame_around(where, margin, may_turn=True)
+        site = glacier_arrays(self._own_model, self.glacier, self.frame)
+        model = placed_model(self._own_model, self.frame)
+        settings = self._settings
+        system = system_of(model, site, settings.coupling, water=settings.hydrology)
+        self._system = cast_floats(system, settings.dtype)
+
+    def _warn_about_balance(self, totals: Any) -> None:
+        """Warn when the first year's glacier-wide balance is not one that a real glacier has."""
+        plan, balance = self._plan, self.model.mass_balance
+        year = int((plan.ends <= plan.starts[0] + 1.0 + 1e-9).sum())
+        cells = np.count_nonzero(np.asarray(self.glacier.thickness) > 0)
+        if balance is None or balance.frequency != "monthly" or year < MONTHS_PER_YEAR or not cells:
+            return
+        accumulation, melt, _ = totals.on_glacier[:year].sum(axis=0) / cells
+        gained = accumulation - melt
+        if abs(gained) > _STRANGE:
+            found = f"the glacier-wide balance of the first year is {gained:+.1f} m w.e. yr-1"
+            advice = (
+                "which few glaciers have. If it is not the scenario that is strong, the melt "
+                "factor is not calibrated: use odinn.calibrate(model, glacier, target=...) or "
+                "`odinn calibrate`."
+            )
+            warn(of_glacier(self.glacier.rgi_id, f"{found}, {advice}"))
+
+
+def _margins(
+    model: Model, settings: Settings, plan: Plan, initial: State | None
+) -> tuple[int | None, ...]:
+    """Cells around the ice that a run computes, from try to try; None is the whole grid."""
+    balance = model.mass_balance
+    gains_everywhere = balance is not None and balance.accumulation_threshold is None
+    # what is kept of a balance in force, or of snow beside the ice, is on the whole grid
+    keeps_fields = settings.hydrology or plan.enters_or_leaves_a_balance(initial is not None)
+    warm = model.flow is not None and getattr(model.flow, "fields", ())
+    if gains_everywhere or keeps_fields or warm or not can_be_cropped(model):
+        return (None,)
+    return (*MARGINS, None)
+
+
+def _first_guess(glacier: Glacier, ice: np.ndarray) -> float:
+    """What grows with the steps that a run needs: the stiffness of shallow ice with n = 3, but for
+    constants.
+    """
+    surface = np.asarray(glacier.bed) + ice
+    dx, dy = glacier.grid.dx, glacier.grid.dy
+    south_to_north, west_to_east = np.gradient(surface, dy, dx)
+    slope_squared = np.minimum(south_to_north**2 + west_to_east**2, 1.0)
+    return float(np.max(ice**5 * slope_squared)) / min(dx, dy) ** 2
+
+
+def _form(leaf: Any) -> Hashable:
+    """What of a leaf is compiled in: shape and precision of an array, a Python number itself."""
+    return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "shape") else leaf
+
+
+def _placed_rows(weather: PyTree, frame: Frame) -> PyTree:
+    """What months bring, (windows, ...), its fields as the run holds them."""
+
+    def placed(rows: np.ndarray) -> np.ndarray:
+        return frame.placed(rows) if rows.ndim == 3 and rows.shape[1:] == frame.grid else rows
+
+    return jax.tree.map(placed, weather)
+
+
+def _placed_laws(laws: PyTree, frame: Frame, model: Model) -> PyTree:
+    """Monthly inputs of laws, (windows,) or (windows, rows, columns), where their slots live."""
+    if laws is None:
+        return None
+    slots = model.slots()
+    return {
+        path: tuple(
+            frame.placed(rows, slots[path].slot.place) if rows.ndim == 3 else rows
+            for rows in inputs
+        )
+        for path, inputs in laws.items()
+    }
