@@ -241,7 +241,9 @@ def misfit_of(
     misfit = GlacierMisfit(
         rest=rest,
         # geometry is among what may be learned
-        site=eqx.tree_at(_geometry, glacier_arrays(model, glacier, plain_frame(glacier.grid.shape)), (None, None)),
+        site=eqx.tree_at(
+            _geometry, glacier_arrays(model, glacier, plain_frame(glacier.grid.shape)), (None, None)
+        ),
         windows=windows,
         keep=keep,
         start=np.asarray(settings.t0),

@@ -11,9 +11,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, PyTree
+from jaxtyping import Bool, PyTree
 
-from odinn.glacier import Glacier
 from odinn.grid import Array, interior_mask
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
@@ -33,7 +32,9 @@ LADDER: Final = (
 )
 _STEP: Final = 16  # cells, to which the sides of larger domains are rounded up
 _MOST: Final = 100_000  # cells, above which shapes are kept as they are
-_WASTE: Final = 2.0  # a long and narrow domain is not filled up to more than this many times its cells
+_WASTE: Final = (
+    2.0  # a long and narrow domain is not filled up to more than this many times its cells
+)
 MARGINS: Final = (4, 16, 64)  # cells around the ice, from try to try; then the whole grid
 GUARD: Final = 2  # cells of a cut edge that ice may not reach
 
@@ -142,9 +143,7 @@ def plain_frame(shape: tuple[int, int]) -> Frame:
     return Frame(shape, (0, ny), (0, nx), False, shape)
 
 
-def frame_around(
-    ice: Bool[np.ndarray, "ny nx"], margin: int | None, *, may_turn: bool
-) -> Frame:
+def frame_around(ice: Bool[np.ndarray, "ny nx"], margin: int | None) -> Frame:
     """The frame of some cells.
 
     Args:
@@ -153,10 +152,10 @@ def frame_around(
     ny, nx = ice.shape
     rows, columns = (0, ny), (0, nx)
     if margin is not None and ice.any():
-        rows = _around(ice.any(axis=1), margin)
-        columns = _around(ice.any(axis=0), margin)
+        rows = _around(np.any(ice, axis=1), margin)
+        columns = _around(np.any(ice, axis=0), margin)
     height, width = rows[1] - rows[0], columns[1] - columns[0]
-    turned = may_turn and width > height
+    turned = width > height
     shape = _size(width, height) if turned else _size(height, width)
     whole = (height, width) == ice.shape
     return Frame(ice.shape, rows, columns, turned, shape, None if whole else margin)
@@ -245,8 +244,3 @@ def can_be_cropped(model: Model) -> bool:
         if any(np.ndim(leaf) > 0 for leaf in jax.tree.leaves(others)):
             return False
     return True
-
-
-def ground_of_ice(glacier: Glacier, thickness: Float[Array, "ny nx"]) -> Bool[np.ndarray, "ny nx"]:
-    """Where ice is, and where it may grow."""
-    return np.asarray(glacier.mask) | (np.asarray(thickness) > 0)

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from odinn.constants import MONTHS_PER_YEAR, WATER_DENSITY
-from odinn.errors import of_glacier, warn
+from odinn.constants import MONTHS_PER_YEAR
+from odinn.errors import SolverError, of_glacier, warn
 from odinn.glacier import Glacier
 from odinn.model.binding import for_one_glacier, glacier_arrays
 from odinn.model.frame import (
@@ -25,6 +25,7 @@ from odinn.model.frame import (
 )
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
+from odinn.physics.flow.base import AbstractWarmFlow
 from odinn.physics.state import State
 from odinn.results.simulation import Simulation
 from odinn.run.assembly import start_of, system_of
@@ -105,11 +106,13 @@ class Job:
     @property
     def program(self) -> Hashable:
         """Equal for runs whose next chunk goes through the same compiled call."""
-        leaves, structure = jax.tree.flatten((self._system, self.chunk.forcing, self.chunk.laws))
-        shapes = tuple(_form(leaf) for leaf in leaves)
-        leg = jax.tree.leaves(self.chunk.leg)
-        windows = tuple(np.asarray(leaf).tobytes() for leaf in leg)
-        return structure, shapes, windows, self.chunk.leg.rows, self.width, self._replay_width
+        chunk = self.chunk
+        leaves, structure = jax.tree.flatten((self._system, chunk.forcing, chunk.laws))
+        own = self.glacier.grid.shape, self.glacier.grid.corner_shape
+        forms = tuple(_form(leaf, own) for leaf in leaves)
+        windows = tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(chunk.leg))
+        sizes = self.frame.shape, chunk.leg.rows, self.width, self._replay_width
+        return structure, forms, windows, sizes
 
     def member(self) -> Member:
         """What the next chunk needs, as the run holds it."""
@@ -130,13 +133,10 @@ class Job:
             SolverError: the stepping failed.
         """
         self.seconds += seconds
-        chunk, count = self.chunk, kept.record.steps.count
-        status = int(kept.record.status)
+        chunk, count = self.chunk, np.asarray(kept.record.steps.count)
         longest = int(count.max())
-        if status != OK:
-            most = self._settings.max_steps
-            windows = jax.tree.map(lambda rows: rows[: chunk.size], chunk.leg.windows)
-            raise failure(status, self.glacier, windows, count[: chunk.size], most)
+        if int(kept.record.status) != OK:
+            raise self._failure(int(kept.record.status), count)
         if longest > self.width:
             # a run with longer windows than rows has a right result and an incomplete record
             self.width = 1 << (longest - 1).bit_length()
@@ -146,12 +146,11 @@ class Job:
             self._place(np.asarray(self.state.thickness))
             return
         self.state = tree_back(end, self.frame)
-        fields = jax.tree.map(
-            lambda rows: self.frame.back(rows[: len(chunk.kept)]).astype(float),
-            (kept.levels, kept.amounts),
-        )
         totals = jax.tree.map(lambda rows: rows[: chunk.size].astype(float), kept.totals)
-        self._records.add(chunk, kept._replace(**dict(zip(("levels", "amounts"), fields, strict=True)), totals=totals))
+        own = kept._replace(
+            levels=self._on_grid(kept.levels), amounts=self._on_grid(kept.amounts), totals=totals
+        )
+        self._records.add(chunk, own)
         if chunk.first == 0:
             self._warn_about_balance(totals)
         self.cost = float(kept.record.tally.evaluations)
@@ -165,17 +164,24 @@ class Job:
             warn(sentence)
         return sim
 
+    def _on_grid(self, fields: PyTree) -> PyTree:
+        """Kept fields on the glacier's own grid, in double precision."""
+        used = len(self.chunk.kept)
+        return jax.tree.map(lambda rows: self.frame.back(rows[:used]).astype(float), fields)
+
+    def _failure(self, status: int, count: np.ndarray) -> SolverError:
+        size = self.chunk.size
+        windows = jax.tree.map(lambda rows: rows[:size], self.chunk.leg.windows)
+        return failure(status, self.glacier, windows, count[:size], self._settings.max_steps)
+
     def _place(self, ice: np.ndarray) -> None:
         """Choose the part of the grid around the ice, and make the system on it."""
         margin = self._margins[0]
-        if margin is None:
-            may_turn = can_be_cropped(self.model)
-            shape = self.glacier.grid.shape
-            where = np.ones(shape, bool)
-            self.frame = frame_around(where, None, may_turn=True) if may_turn else plain_frame(shape)
-        else:
+        if can_be_cropped(self.model):
             where = np.asarray(self.glacier.mask) | (ice > 0)
-            self.frame = frame_around(where, margin, may_turn=True)
+            self.frame = frame_around(where, margin)
+        else:
+            self.frame = plain_frame(self.glacier.grid.shape)
         site = glacier_arrays(self._own_model, self.glacier, self.frame)
         model = placed_model(self._own_model, self.frame)
         settings = self._settings
@@ -209,7 +215,7 @@ def _margins(
     gains_everywhere = balance is not None and balance.accumulation_threshold is None
     # what is kept of a balance in force, or of snow beside the ice, is on the whole grid
     keeps_fields = settings.hydrology or plan.enters_or_leaves_a_balance(initial is not None)
-    warm = model.flow is not None and getattr(model.flow, "fields", ())
+    warm = isinstance(model.flow, AbstractWarmFlow)
     if gains_everywhere or keeps_fields or warm or not can_be_cropped(model):
         return (None,)
     return (*MARGINS, None)
@@ -226,9 +232,14 @@ def _first_guess(glacier: Glacier, ice: np.ndarray) -> float:
     return float(np.max(ice**5 * slope_squared)) / min(dx, dy) ** 2
 
 
-def _form(leaf: Any) -> Hashable:
-    """What of a leaf is compiled in: shape and precision of an array, a Python number itself."""
-    return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "shape") else leaf
+def _form(leaf: Any, own: tuple[tuple[int, int], ...]) -> Hashable:
+    """What of a leaf is compiled in: shape and precision of an array, of a field on the glacier's
+    own grid, which goes onto the frame, its number of axes; a Python number itself.
+    """
+    if not hasattr(leaf, "shape"):
+        return leaf
+    shape = leaf.ndim if leaf.shape[-2:] in own else leaf.shape
+    return shape, str(leaf.dtype)
 
 
 def _placed_rows(weather: PyTree, frame: Frame) -> PyTree:

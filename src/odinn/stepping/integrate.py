@@ -143,7 +143,6 @@ class _Window(eqx.Module):
     def run(self, y: PyTree, tally: PyTree, status: jax.Array) -> LoopState:
         """From the start of the window to its end, or to where it was given up."""
 
-
         def running(now: LoopState) -> jax.Array:
             return self._running(now)
 

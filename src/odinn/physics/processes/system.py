@@ -18,10 +18,9 @@ from odinn.physics.processes.flow import IceFlow
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import AbstractSystem, Scalar
 
-
-# m of ice near a cut edge. Explicit steps spread traces of ice, 1e-70 m and less, a cell further
-# with each stage; what passes the edge of such a trace or of this is beyond round-off.
-_NOTICED: Final = 1e-6
+# m of ice. Explicit steps spread thinner ice, 1e-70 m and less, a cell further with each stage; what
+# flows of it is beyond round-off, and how far it has come must not matter.
+TRACE: Final = 1e-6
 
 
 class Prognostic(eqx.Module):
@@ -240,7 +239,7 @@ class System(AbstractSystem):
             on_glacier=ledger.on_glacier,
         )
         near = self.domain.near_cut
-        reached = False if near is None else jnp.any(near & (levels.thickness > _NOTICED))
+        reached = False if near is None else jnp.any(near & (levels.thickness > TRACE))
         return Report(levels, amounts, totals, jnp.asarray(reached))
 
     def for_transpose(self) -> System:
@@ -249,8 +248,8 @@ class System(AbstractSystem):
         return System(self.domain, processes, self.edge, self.reports)
 
     def norm(self, error: Prognostic, y0: Prognostic, y1: Prognostic) -> Array:
-        """Root mean square over cells with ice, m."""
-        ice = self.domain.interior & ((y0.thickness > 0) | (y1.thickness > 0))
+        """Root mean square over cells with more than a trace of ice, m."""
+        ice = self.domain.interior & ((y0.thickness > TRACE) | (y1.thickness > TRACE))
         squares = jnp.sum(jnp.where(ice, error.thickness**2, 0.0))
         return jnp.sqrt(squares / jnp.maximum(jnp.sum(ice), 1))
 
