@@ -353,7 +353,13 @@ class Simulation(eqx.Module):
 
 
 class Failure(eqx.Module):
-    """A glacier of a list that could not be run, and why."""
+    """A glacier of a list that could not be run, and why.
+
+    Args:
+        state: the last one that was whole: of up to ten years before; None where it never began.
+            Hand it to ``simulate(initial=)`` to try on from there, with shorter steps say.
+    """
 
     rgi_id: str
     error: Exception
+    state: State | None = None

@@ -105,10 +105,11 @@ def simulate(
     model = _bound(model, glaciers)
     results: dict[int, Simulation | Failure] = {}
 
-    def fail(position: int, error: Exception) -> None:
+    def fail(position: int, error: Exception, job: Job | None = None) -> None:
         if single or on_error == "raise":
             raise error
-        results[position] = Failure(glaciers[position].rgi_id, error)
+        state = None if job is None else job.state
+        results[position] = Failure(glaciers[position].rgi_id, error, state)
 
     jobs: dict[int, Job] = {}
     for position, one in enumerate(glaciers):
@@ -121,7 +122,7 @@ def simulate(
     label = f"{glaciers[0].rgi_id} {glaciers[0].name}".strip()
     label = label if len(glaciers) == 1 else f"{len(glaciers)} glaciers"
     with Progress(label, *settings.span, progress) as bar:
-        advance_all(list(jobs.values()), settings, bar, lambda job, e: fail(place[id(job)], e))
+        advance_all(list(jobs.values()), settings, bar, lambda job, e: fail(place[id(job)], e, job))
     for position, job in jobs.items():
         if position not in results:
             results[position] = job.result()

@@ -78,8 +78,8 @@ class Job:
         self._place(np.asarray(ice))
         state, plan = start_of(self._system, glacier, plan, initial)
         self._plan = plan
-        self.state = cast_floats(state, settings.dtype)
-        self._records = Recorders(plan, model, glacier, settings, self.state)
+        self._state = cast_floats(state, settings.dtype)
+        self._records = Recorders(plan, model, glacier, settings, self._state)
         cells = self.frame.shape[0] * self.frame.shape[1]
         self._chunks = list(plan.chunks(settings.dtype, cells, each=settings.hydrology))
         self._next = 0
@@ -97,6 +97,11 @@ class Job:
     def is_done(self) -> bool:
         """Whether the run has reached its end."""
         return self._next == len(self._chunks)
+
+    @property
+    def state(self) -> State:
+        """Where it is: at the start of a chunk, on the glacier's grid."""
+        return State(self.time, self._state.thickness, self._state.extras)
 
     @property
     def time(self) -> float:
@@ -120,7 +125,7 @@ class Job:
         if self._replay is not None:
             windows = len(chunk.leg.row)
             replay = part_of(self._replay, chunk.first, chunk.size, windows)
-        state = placed_tree(self.state, self.frame)
+        state = placed_tree(self._state, self.frame)
         weather = _placed_rows(chunk.forcing, self.frame)
         laws = _placed_laws(chunk.laws, self.frame, self.model)
         return Member(self._system, state, replay, weather, laws)
@@ -143,9 +148,9 @@ class Job:
             return
         if kept.near_cut.any():
             self._margins = self._margins[1:]
-            self._place(np.asarray(self.state.thickness))
+            self._place(np.asarray(self._state.thickness))
             return
-        self.state = tree_back(end, self.frame)
+        self._state = tree_back(end, self.frame)
         totals = jax.tree.map(lambda rows: rows[: chunk.size].astype(float), kept.totals)
         own = kept._replace(
             levels=self._on_grid(kept.levels), amounts=self._on_grid(kept.amounts), totals=totals
@@ -158,7 +163,7 @@ class Job:
 
     def result(self) -> Simulation:
         """Of a run that is done; says what is wrong with it."""
-        sim = self._records.simulation(self.state, self.seconds)
+        sim = self._records.simulation(self._state, self.seconds)
         states, span = list(sim.thickness), self._settings.span
         for sentence in sim.faults + ranges_left(self.model, self.glacier, states, span):
             warn(sentence)
