@@ -170,7 +170,7 @@ class GlacierMisfit(eqx.Module):
                 self.stepper,
                 self.buffers.steps,
                 self.max_steps,
-                tuple(self.buffers) if path == "bounded" else None,
+                (self.buffers.steps, self.buffers.stages) if path == "bounded" else None,
             ),
             self.replay,
             Limits(*self.buffers) if path == "adjoint" else None,

@@ -13,7 +13,7 @@ from jaxtyping import Float, PyTree
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.grid import Scalar
+from odinn.grid import Array, Scalar
 from odinn.model.frame import Frame, placed_value
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
@@ -196,6 +196,6 @@ def glacier_arrays(model: Model, glacier: Glacier, frame: Frame) -> GlacierArray
     )
 
 
-def _placed(values: np.ndarray, frame: Frame, slot: LocatedSlot) -> np.ndarray:
+def _placed(values: Array, frame: Frame, slot: LocatedSlot) -> Array:
     """An input of a law: a field where its slot lives, or one number."""
     return values if np.ndim(values) < 2 else frame.placed(values, slot.slot.place)

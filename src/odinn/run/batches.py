@@ -81,7 +81,8 @@ def _through_chunk(
     jobs = [job for job, _ in batch]
     size = next(n for n in SIZES if n >= len(batch))
     members = _members([member for _, member in batch], size)
-    how = Stepping(settings.stepper, jobs[0].width, np.int32(settings.max_steps))
+    most = np.asarray(settings.max_steps, np.int32)
+    how = Stepping(settings.stepper, jobs[0].width, most)
     try:
         with bar.compiling(march):
             outcome = march(members, jobs[0].chunk.leg, how)
@@ -95,9 +96,9 @@ def _through_chunk(
         return
     seconds = (clock.perf_counter() - began) / len(batch)
     for place, job in enumerate(jobs):
-        own = jax.tree.map(lambda rows, place=place: rows[place], (ends, kept))
+        end, own = jax.tree.map(lambda rows, place=place: rows[place], (ends, kept))
         try:
-            job.take(*own, seconds)
+            job.take(end, own, seconds)
         except Exception as error:
             fail(job, error)
 

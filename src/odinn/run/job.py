@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from odinn.constants import MONTHS_PER_YEAR
 from odinn.errors import SolverError, of_glacier, warn
 from odinn.glacier import Glacier
+from odinn.grid import Array
 from odinn.model.binding import for_one_glacier, glacier_arrays
 from odinn.model.frame import (
     MARGINS,
@@ -250,7 +251,7 @@ def _form(leaf: Any, own: tuple[tuple[int, int], ...]) -> Hashable:
 def _placed_rows(weather: PyTree, frame: Frame) -> PyTree:
     """What months bring, (windows, ...), its fields as the run holds them."""
 
-    def placed(rows: np.ndarray) -> np.ndarray:
+    def placed(rows: Array) -> Array:
         return frame.placed(rows) if rows.ndim == 3 and rows.shape[1:] == frame.grid else rows
 
     return jax.tree.map(placed, weather)

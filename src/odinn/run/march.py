@@ -123,7 +123,7 @@ def _collected(window: Callable, state: State, tally: Tally, leg: Leg) -> tuple[
         since = jax.tree.map(jnp.add, since, report.amounts)
         # windows that end no row write into one that nobody reads: a write in place is cheaper
         # than a choice between two whole tables
-        row = leg.row[i]
+        row = jnp.asarray(leg.row)[i]
         fields = _put(fields, row, (report.levels, since))
         since = jax.tree.map(lambda amount: jnp.where(row < leg.rows, 0.0, amount), since)
         series = _put(series, i, (report.totals, report.near_cut, steps))
@@ -135,8 +135,9 @@ def _collected(window: Callable, state: State, tally: Tally, leg: Leg) -> tuple[
     series = _zeros((report.totals, report.near_cut, steps), len(leg.row))
     start = state, tally, since, fields, series
     state, tally, _, fields, series = lax.fori_loop(0, leg.count, one, start)
+    levels, amounts = fields
     totals, near_cut, steps = series
-    return state, Kept(*fields, totals, near_cut, Record(steps, tally))
+    return state, Kept(levels, amounts, totals, near_cut, Record(steps, tally))
 
 
 def _brought(window: Window) -> tuple:

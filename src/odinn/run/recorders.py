@@ -45,7 +45,7 @@ class States:
                 continue
             time = snap(float(self._ends[window]))
             self.smb.append(self._pending / (time - self.times[-1]))
-            self.thickness.append(kept.levels.thickness[row])
+            self.thickness.append(np.asarray(kept.levels.thickness[row]))
             self.times.append(time)
             self._pending = np.zeros(self._pending.shape)  # a new array: the old one was kept
 

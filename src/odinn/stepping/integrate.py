@@ -21,6 +21,7 @@ from odinn.stepping.interface import (
     TOO_COARSE,
     AbstractStepper,
     AbstractSystem,
+    Array,
     Rates,
     Scalar,
     Step,
@@ -45,7 +46,7 @@ class Stepping(eqx.Module):
 
     stepper: AbstractStepper
     width: int = eqx.field(static=True)
-    max_steps: int | jax.Array = 1_000_000
+    max_steps: int | Array = 1_000_000
     bounds: tuple[int, int] | None = None
 
 
