@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odinn.stepping.interface import AbstractSystem
+from odinn.stepping.interface import AbstractSystem, Rates
 
 
 class Window(NamedTuple):
@@ -54,7 +54,7 @@ class Cells(AbstractSystem):
         held = {"push": window.push * self.mixing, "forward": window.push > 0}
         return held, {"u": state["u"]}, jnp.zeros(())
 
-    def tendency(self, held, t, y):
+    def tendency(self, held, t, y, lasting=None):
         u = jnp.where(y["u"] > FLOOR, y["u"], FLOOR)
         square = _square(u) if self.by_hand else u * u
         mixed = self.mixing * (jnp.roll(u, 1) - u)
@@ -62,7 +62,7 @@ class Cells(AbstractSystem):
         push = sign * held["push"] * (1.0 + 0.5 * jnp.sin(3.0 * t))
         drain = jnp.zeros_like(u).at[-1].set(2.0)
         rate = mixed - self.decay * square + push - drain
-        return {"u": rate}, 2.0 * (jnp.max(self.decay * u) + self.mixing)
+        return Rates({"u": rate}, 2.0 * (jnp.max(self.decay * u) + self.mixing))
 
     def settle(self, held, dt, raw, tally):
         settled = jnp.where(raw["u"] > FLOOR, raw["u"], FLOOR)
@@ -100,9 +100,10 @@ class Store(AbstractSystem):
     def begin(self, state, window):
         return None, state, None
 
-    def tendency(self, held, t, y):
+    def tendency(self, held, t, y, lasting=None):
         share = y / self.full
-        return self.supply * (1.0 - share**5), 5.0 * self.supply / self.full * jnp.abs(share) ** 4
+        stiffness = 5.0 * self.supply / self.full * jnp.abs(share) ** 4
+        return Rates(self.supply * (1.0 - share**5), stiffness)
 
     def settle(self, held, dt, raw, tally):
         return raw, None

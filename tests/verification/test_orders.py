@@ -11,7 +11,7 @@ from odinn.physics.domain import Domain, domain_of
 from odinn.physics.flow.base import AbstractFlow, divergence
 from odinn.physics.processes.base import Window
 from odinn.stepping.integrate import integrate
-from odinn.stepping.interface import OK, AbstractSystem
+from odinn.stepping.interface import OK, AbstractSystem, Rates
 from odinn.stepping.reference import Diffrax
 from odinn.stepping.steps import Replay
 from odinn.verification.measures import convergence_order
@@ -33,10 +33,10 @@ class Basin(AbstractSystem):
     def begin(self, state, window):
         return None, state, None
 
-    def tendency(self, forcing, t, y):
+    def tendency(self, forcing, t, y, lasting=None):
         fluxes = self.flow.fluxes(self.domain, walled(y))
         rate = divergence(fluxes, self.domain)
-        return rate[1:-1, 1:-1] + 3.0 * jnp.sin(t), fluxes.stiffness
+        return Rates(rate[1:-1, 1:-1] + 3.0 * jnp.sin(t), fluxes.stiffness)
 
     def settle(self, forcing, dt, raw, tally):
         return raw, tally

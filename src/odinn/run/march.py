@@ -19,9 +19,9 @@ from odinn.physics.processes.base import Window
 from odinn.physics.processes.system import Amounts, Levels, Report, System, Totals
 from odinn.physics.state import State
 from odinn.stepping.batch import together
-from odinn.stepping.integrate import Stepping, advance
+from odinn.stepping.integrate import Carry, Stepping, advance, carry_of
 from odinn.stepping.interface import OK, OUT_OF_STEPS, Scalar
-from odinn.stepping.steps import Record, Replay, Tally
+from odinn.stepping.steps import Record, Replay
 
 
 class Leg(eqx.Module):
@@ -96,12 +96,14 @@ def march(members: Members, leg: Leg, how: Stepping) -> tuple[State, Kept]:
             own = jax.tree.map(lambda of_climates: of_climates[climate], weather)
             return eqx.tree_at(_brought, bare, (own, _at(i, laws)), is_leaf=lambda x: x is None)
 
-        def window(i: Scalar, state: State, tally: Tally) -> tuple[State, Report, Replay, Tally]:
-            return advance(system, state, window_at(i), how, _at(i, replay), tally)
+        def window(i: Scalar, now: Carry) -> tuple[Carry, Report, Replay]:
+            return advance(system, now, window_at(i), how, _at(i, replay))
 
         # an empty place does what a system does that has failed: nothing
         status = jnp.where(is_there, OK, OUT_OF_STEPS).astype(jnp.int32)
-        return _collected(window, state, Tally.zero(status), leg)
+        begun = carry_of(system, state, window_at(0), how)
+        begun = eqx.tree_at(lambda carry: carry.tally.status, begun, status)
+        return _collected(window, begun, leg)
 
     parts = (
         members.system,
@@ -114,12 +116,12 @@ def march(members: Members, leg: Leg, how: Stepping) -> tuple[State, Kept]:
     return together(one, (0, 0, 0, 0, 1, 0))(*parts)
 
 
-def _collected(window: Callable, state: State, tally: Tally, leg: Leg) -> tuple[State, Kept]:
+def _collected(window: Callable, begun: Carry, leg: Leg) -> tuple[State, Kept]:
     """Go through the windows of a leg, and write down what each reports."""
 
     def one(i: Scalar, carry: tuple) -> tuple:
-        state, tally, since, fields, series = carry
-        state, report, steps, tally = window(i, state, tally)
+        now, since, fields, series = carry
+        now, report, steps = window(i, now)
         since = jax.tree.map(jnp.add, since, report.amounts)
         # windows that end no row write into one that nobody reads: a write in place is cheaper
         # than a choice between two whole tables
@@ -127,17 +129,17 @@ def _collected(window: Callable, state: State, tally: Tally, leg: Leg) -> tuple[
         fields = _put(fields, row, (report.levels, since))
         since = jax.tree.map(lambda amount: jnp.where(row < leg.rows, 0.0, amount), since)
         series = _put(series, i, (report.totals, report.near_cut, steps))
-        return state, tally, since, fields, series
+        return now, since, fields, series
 
-    _, report, steps, _ = jax.eval_shape(lambda s, t: window(0, s, t), state, tally)
+    _, report, steps = jax.eval_shape(lambda now: window(0, now), begun)
     since = _zeros(report.amounts)
     fields = _zeros((report.levels, report.amounts), leg.rows + 1)
     series = _zeros((report.totals, report.near_cut, steps), len(leg.row))
-    start = state, tally, since, fields, series
-    state, tally, _, fields, series = lax.fori_loop(0, leg.count, one, start)
+    start = begun, since, fields, series
+    now, _, fields, series = lax.fori_loop(0, leg.count, one, start)
     levels, amounts = fields
     totals, near_cut, steps = series
-    return state, Kept(levels, amounts, totals, near_cut, Record(steps, tally))
+    return now.state, Kept(levels, amounts, totals, near_cut, Record(steps, now.tally))
 
 
 def _brought(window: Window) -> tuple:

@@ -224,7 +224,7 @@ class _Inside(eqx.Module):
             i, y, tally, kept = carry
             kept = _put(kept, i, y)
             step = self._step(i)
-            rate, _ = rates(step.t, y)
+            rate = rates(step.t, y).change
             trial = scheme.step(rates, y, rate, step, None)
             after = self._settle(theta, step.dt, trial.y, tally)
             # a system with fewer steps than the rest of its batch has arrived
@@ -289,11 +289,11 @@ class _Inside(eqx.Module):
     def _linearise(self, theta: PyTree, y: PyTree, step: Step) -> tuple[PyTree, Pullback]:
         def plain(theta: PyTree, t: Scalar, y: PyTree) -> PyTree:
             system, held = self.whole(theta)
-            return system.tendency(held, t, y)[0]
+            return system.tendency(held, t, y).change
 
         def transposed(theta: PyTree, t: Scalar, y: PyTree) -> PyTree:
             system, held = self.whole(theta)
-            return system.for_transpose().tendency(held, t, y)[0]
+            return system.for_transpose().tendency(held, t, y).change
 
         bound = self.limits.stages
         return self.stepper.method.transpose.linearise(plain, transposed, theta, y, step, bound)

@@ -59,13 +59,25 @@ class Run(NamedTuple):
     starts: PyTree  # states at the start of each window
 
 
+class Carry(eqx.Module):
+    """What goes from window to window: the state, what steps have cost, and the part of the rates
+    that lasts (None: nothing), where the scheme reuses rates.
+    """
+
+    state: PyTree
+    tally: Tally
+    lasting: PyTree
+
+
 class LoopState(eqx.Module):
     """The state of the loop over the steps of one window."""
 
-    # What is stepped: as it was last settled, and its rates where the scheme reuses them.
+    # What is stepped: as it was last settled, and its rates where the scheme reuses them: if a part
+    # of them lasts, that part alone.
     y: PyTree
     tally: PyTree
     rates: Rates | None
+    lasting: PyTree
     # How far the window has come: years, accepted steps, tries.
     elapsed: jax.Array
     count: jax.Array
@@ -97,38 +109,46 @@ def integrate(
     """
 
     def one(
-        carry: tuple[PyTree, Tally], xs: tuple[PyTree, Replay | None]
-    ) -> tuple[tuple[PyTree, Tally], tuple[PyTree, Replay, PyTree]]:
-        state, tally = carry
+        carry: Carry, xs: tuple[PyTree, Replay | None]
+    ) -> tuple[Carry, tuple[PyTree, Replay, PyTree]]:
         window, recorded = xs
-        end, report, steps, tally = advance(system, state, window, how, recorded, tally)
-        return (end, tally), (report, steps, state)
+        after, report, steps = advance(system, carry, window, how, recorded)
+        return after, (report, steps, carry.state)
 
-    carry = state, Tally.zero()
-    (end, tally), (reports, steps, starts) = lax.scan(one, carry, (windows, replay))
-    return Run(end, reports, Record(steps, tally), starts)
+    first = jax.tree.map(lambda column: column[0], windows)
+    carry = carry_of(system, state, first, how)
+    carry, (reports, steps, starts) = lax.scan(one, carry, (windows, replay))
+    return Run(carry.state, reports, Record(steps, carry.tally), starts)
+
+
+def carry_of(system: AbstractSystem, state: PyTree, first: PyTree, how: Stepping) -> Carry:
+    """What a run begins its first window with."""
+    tally = Tally.zero()
+    if not how.stepper.method.scheme.reuses_end:
+        return Carry(state, tally, None)
+    held, y, _ = system.begin(state, first)
+    lasting = system.tendency(held, first.start, y).lasting
+    if lasting is not None:
+        tally = Tally(tally.rejected, tally.evaluations + 1, tally.status)
+    return Carry(state, tally, lasting)
 
 
 def advance(
-    system: AbstractSystem,
-    state: PyTree,
-    window: PyTree,
-    how: Stepping,
-    recorded: Replay | None,
-    tally: Tally,
-) -> tuple[PyTree, PyTree, Replay, Tally]:
-    """One window: (state at its end, what it reports, its steps, tally with them).
+    system: AbstractSystem, carry: Carry, window: PyTree, how: Stepping, recorded: Replay | None
+) -> tuple[Carry, PyTree, Replay]:
+    """One window: (what goes on, what it reports, its steps).
 
     A run that has failed before it takes no further step.
     """
+    state, tally = carry.state, carry.tally
     held, y, of_window = system.begin(state, window)
     loop = _Window(system, held, window.start, window.length, recorded, how)
-    out = loop.run(y, of_window, tally.status)
+    out = loop.run(y, of_window, carry)
     end, report = system.end(state, window, held, out.y, out.tally)
     after = Tally(
         tally.rejected + out.tried - out.count, tally.evaluations + out.evaluations, out.status
     )
-    return end, report, Replay(out.dt, out.stages, out.count), after
+    return Carry(end, after, out.lasting), report, Replay(out.dt, out.stages, out.count)
 
 
 class _Window(eqx.Module):
@@ -141,7 +161,7 @@ class _Window(eqx.Module):
     recorded: Replay | None  # the steps of this window, where they are repeated
     how: Stepping
 
-    def run(self, y: PyTree, tally: PyTree, status: jax.Array) -> LoopState:
+    def run(self, y: PyTree, tally: PyTree, carry: Carry) -> LoopState:
         """From the start of the window to its end, or to where it was given up."""
 
         def running(now: LoopState) -> jax.Array:
@@ -152,32 +172,39 @@ class _Window(eqx.Module):
 
         bounds = self.how.bounds
         bound = None if bounds is None else bounds[0]
-        return bounded_while(running, attempt, self._first(y, tally, status), bound)
+        return bounded_while(running, attempt, self._first(y, tally, carry), bound)
 
     def _running(self, now: LoopState) -> jax.Array:
         return (now.elapsed < self.length) & (now.status == OK)
 
-    def _first(self, y: PyTree, tally: PyTree, status: jax.Array) -> LoopState:
+    def _first(self, y: PyTree, tally: PyTree, carry: Carry) -> LoopState:
         """Before the first step."""
-        reuses = self.how.stepper.method.scheme.reuses_end
         zero = jnp.zeros((), jnp.int32)
+        evaluates = self.how.stepper.method.scheme.reuses_end and carry.lasting is None
         width = self.how.width
         return LoopState(
             y=y,
             tally=tally,
-            rates=self._rates(self.start, y) if reuses else None,
+            rates=self._rates(self.start, y) if evaluates else None,
+            lasting=carry.lasting,
             elapsed=jnp.zeros_like(self.length),
             count=zero,
             tried=zero,
             suggestion=jnp.full_like(self.length, jnp.inf),
             dt=jnp.zeros(width, self.length.dtype),
             stages=jnp.ones(width, jnp.int32),
-            evaluations=jnp.full((), int(reuses), jnp.int32),
-            status=status,
+            evaluations=jnp.full((), int(evaluates), jnp.int32),
+            status=carry.tally.status,
         )
 
     def _rates(self, t: Scalar, y: PyTree) -> Rates:
         return self.system.tendency(self.held, t, y)
+
+    def _rates_at_start(self, t: Scalar, now: LoopState) -> Rates:
+        """The rates of a step's start, of which all, a part or nothing is known."""
+        if now.rates is not None:
+            return now.rates
+        return self.system.tendency(self.held, t, now.y, now.lasting)
 
     def _attempt(self, now: LoopState) -> LoopState:
         """Try one step: take it, or leave all but the controller's suggestion as it was."""
@@ -186,18 +213,23 @@ class _Window(eqx.Module):
         # others of the batch may still be running
         runs = self._running(now)
         t = self.start + now.elapsed
-        rate, stiffness = self._rates(t, now.y) if now.rates is None else now.rates
+        rate, stiffness, _ = self._rates_at_start(t, now)
         step = self._plan(now, t, stiffness, runs)
         trial = scheme.step(self._rates, now.y, rate, step, most_stages)
         y, tally = self.system.settle(self.held, step.dt, trial.y, now.tally)
+        end = lasting = None
+        if scheme.reuses_end:
+            end = self._rates(step.t + step.dt, y)
+            trial = scheme.looked_at(trial, now.y, rate, step.dt, end)
+            end, lasting = (end, None) if end.lasting is None else (None, end.lasting)
         accept, suggestion = self._judge(now, step, stiffness, trial)
         taken = runs & accept
         # The last step ends the window to the last bit.
         is_last = self._is_last(now, step.dt)
         elapsed = jnp.where(is_last, self.length, now.elapsed + step.dt)
-        moved = y, tally, trial.end, elapsed, now.count + 1
-        stayed = now.y, now.tally, now.rates, now.elapsed, now.count
-        y, tally, rates, elapsed, count = chosen(taken, moved, stayed)
+        moved = y, tally, end, lasting, elapsed, now.count + 1
+        stayed = now.y, now.tally, now.rates, now.lasting, now.elapsed, now.count
+        y, tally, rates, lasting, elapsed, count = chosen(taken, moved, stayed)
         # Beyond the record nothing is written; the count goes on.
         here = taken & (jnp.arange(self.how.width) == now.count)
         status = self._status(step.dt, accept, _is_finite(trial.y), now.tried + 1, elapsed)
@@ -205,6 +237,7 @@ class _Window(eqx.Module):
             y=y,
             tally=tally,
             rates=rates,
+            lasting=lasting,
             elapsed=elapsed,
             count=count,
             tried=now.tried + runs.astype(jnp.int32),

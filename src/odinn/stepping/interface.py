@@ -19,8 +19,6 @@ from odinn.stepping.batch import anywhere
 
 Array = jax.Array | np.ndarray
 Scalar = Array | float
-Rates = tuple[PyTree, Array]  # dy/dt per year, and its stiffness, yr⁻¹
-RightHandSide = Callable[[Scalar, PyTree], Rates]  # of (t, y)
 Tendency = Callable[[PyTree, Scalar, PyTree], PyTree]  # (theta, t, y) -> dy/dt
 Pullback = Callable[[PyTree], tuple[PyTree, PyTree]]  # cotangent of y1 -> those of theta and y0
 Norm = Callable[[PyTree, PyTree, PyTree], Array]  # (error, y0, y1) -> its root mean square
@@ -31,14 +29,29 @@ _TINY = 1e-300  # yr⁻¹; a system at rest has stiffness 0
 Loop = TypeVar("Loop")
 
 
+class Rates(NamedTuple):
+    """dy/dt per year, and a bound on the spectral radius of its Jacobian, yr⁻¹.
+
+    ``lasting`` is the part of both that depends on the unknowns alone, so that it is the same in
+    the next window; None: nothing is.
+    """
+
+    change: PyTree
+    stiffness: Array
+    lasting: PyTree = None
+
+
+RightHandSide = Callable[[Scalar, PyTree], Rates]  # of (t, y)
+
+
 class AbstractSystem(eqx.Module):
     """What ``integrate`` advances through a sequence of windows.
 
     The unknowns y are a pytree. Between ``begin`` and ``end`` of a window they obey dy/dt =
     tendency, and after each accepted step they are ``settle``d (projected back onto what is
     allowed, with a tally of what that took).
-    Contract: the tendency of settled unknowns equals that of the raw ones (but for rare repairs of
-    round-off size), so schemes may reuse it.
+    Contract: a window begins with the unknowns that the last step of the one before was settled to,
+    or no rates last (:class:`Rates`).
     """
 
     @abc.abstractmethod
@@ -46,8 +59,8 @@ class AbstractSystem(eqx.Module):
         """(state, window) -> (what holds throughout the window, unknowns, empty tally)"""
 
     @abc.abstractmethod
-    def tendency(self, held: PyTree, t: Scalar, y: PyTree) -> Rates:
-        """dy/dt per year, and a bound on the spectral radius of its Jacobian, yr⁻¹."""
+    def tendency(self, held: PyTree, t: Scalar, y: PyTree, lasting: PyTree = None) -> Rates:
+        """dy/dt and its stiffness; ``lasting`` is the part that lasts, where it is known."""
 
     @abc.abstractmethod
     def settle(self, held: PyTree, dt: Scalar, raw: PyTree, tally: PyTree) -> tuple[PyTree, PyTree]:
@@ -90,9 +103,8 @@ class Trial(NamedTuple):
     """What a step arrives at, before anyone has accepted it."""
 
     y: PyTree  # at the end, not yet settled
-    end: Rates | None  # there, if the scheme evaluates them
-    error: PyTree | None  # estimate of the local error, if the scheme has one
-    stiffness: Array | None  # the largest at later stages and the end, for the CFL rule
+    error: PyTree | None = None  # estimate of the local error, if the scheme has one
+    stiffness: Array | None = None  # the largest at later stages and the end, for the CFL rule
 
 
 class AbstractScheme(eqx.Module):
@@ -101,7 +113,7 @@ class AbstractScheme(eqx.Module):
     @property
     @abc.abstractmethod
     def reuses_end(self) -> bool:
-        """Whether a trial has the rates at its end, which are then those of the next start."""
+        """Whether a step looks at the rates at its end, which are then those of the next start."""
 
     @abc.abstractmethod
     def stages(self, dt: Scalar, stiffness: Scalar) -> jax.Array:
@@ -112,6 +124,12 @@ class AbstractScheme(eqx.Module):
         self, f: RightHandSide, y: PyTree, rate: PyTree, step: Step, bound: int | None
     ) -> Trial:
         """The step from y, where dy/dt is ``rate``; ``bound`` is a static limit on its stages."""
+
+    def looked_at(self, trial: Trial, y: PyTree, rate: PyTree, dt: Scalar, end: Rates) -> Trial:
+        """The step from y with what the rates at its settled end say of it, for a scheme that
+        reuses these.
+        """
+        return trial
 
 
 class AbstractController(eqx.Module):
@@ -194,7 +212,7 @@ class TransposeByJax(AbstractTranspose):
 
         def once(theta: PyTree, y: PyTree) -> PyTree:
             def rates(t: Scalar, y: PyTree) -> Rates:
-                return transposed(theta, t, y), jnp.zeros(())
+                return Rates(transposed(theta, t, y), jnp.zeros(()))
 
             return self.scheme.step(rates, y, transposed(theta, step.t, y), step, None).y
 

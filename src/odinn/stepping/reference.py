@@ -42,14 +42,14 @@ class DiffraxScheme(AbstractScheme):
         """See :class:`AbstractScheme`."""
 
         def tendency(t: Scalar, y: PyTree, args: None) -> PyTree:
-            return f(t, y)[0]
+            return f(t, y).change
 
         term = diffrax.ODETerm(tendency)
         start, end = step.t, step.t + step.dt
         state = self.solver.init(term, start, end, y, None)
         # As if something had jumped before: settling moves y, so no rate is carried over.
         y1, error, _, _, _ = self.solver.step(term, start, end, y, None, state, made_jump=True)
-        return Trial(y1, None, error, None)
+        return Trial(y1, error)
 
 
 class Diffrax(AbstractStepper):

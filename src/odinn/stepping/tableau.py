@@ -13,6 +13,7 @@ from odinn.stepping.interface import (
     AbstractScheme,
     AbstractStepper,
     Method,
+    Rates,
     RightHandSide,
     Scalar,
     Step,
@@ -56,15 +57,15 @@ class RungeKutta(AbstractScheme):
         rates, seen = [rate], []
         for row in self.rows:
             node = sum(row)  # the time of a stage, over dt
-            rate, stiffness = f(step.t + node * step.dt, self._moved(y, row, rates, step.dt))
-            rates.append(rate)
-            seen.append(stiffness)
+            here = f(step.t + node * step.dt, self._moved(y, row, rates, step.dt))
+            rates.append(here.change)
+            seen.append(here.stiffness)
         y1 = self._moved(y, self.weights, rates, step.dt)
-        end = None
-        if self.reuses_end:
-            end = f(step.t + step.dt, y1)
-            seen.append(end[1])
-        return Trial(y1, end, None, jnp.max(jnp.stack(seen)))
+        return Trial(y1, stiffness=jnp.max(jnp.stack(seen)) if seen else None)
+
+    def looked_at(self, trial: Trial, y: PyTree, rate: PyTree, dt: Scalar, end: Rates) -> Trial:
+        """See :class:`AbstractScheme`."""
+        return trial._replace(stiffness=end.stiffness)
 
     def _moved(
         self, y: PyTree, weights: tuple[float, ...], rates: list[PyTree], dt: Scalar

@@ -28,7 +28,7 @@ from odinn.physics.processes.base import Window
 from odinn.results.simulation import Simulation
 from odinn.run.driver import simulate
 from odinn.stepping.integrate import Stepping, integrate
-from odinn.stepping.interface import OK, AbstractSystem
+from odinn.stepping.interface import OK, AbstractSystem, Rates
 from odinn.stepping.rkc import RKC2
 from odinn.verification.exact_solutions import (
     AbstractDome,
@@ -177,9 +177,9 @@ class _Strip(AbstractSystem):
     def begin(self, state: Array, window: Window) -> tuple[None, Array, Array]:
         return None, state, jnp.zeros(())
 
-    def tendency(self, forcing: None, t: Any, y: Array) -> tuple[Array, Any]:
+    def tendency(self, forcing: None, t: Any, y: Array, lasting: None = None) -> Rates:
         fluxes = self.flow.fluxes(self.domain, _strip(jnp.where(y > 0, y, 0.0)))
-        return divergence(fluxes, self.domain)[1, 1:-1] + self.balance, fluxes.stiffness
+        return Rates(divergence(fluxes, self.domain)[1, 1:-1] + self.balance, fluxes.stiffness)
 
     def settle(self, forcing: None, dt: Any, raw: Array, tally: Array) -> tuple[Array, Array]:
         melt = dt * jnp.maximum(-self.balance, 0.0) * (1.0 + 1e-12)

@@ -218,6 +218,8 @@ class MonthEndBalance(AbstractProcess):
     water_to_ice: float = eqx.field(static=True)
     detail: Detail = eqx.field(static=True, default="totals")
 
+    acts_at_end: ClassVar[bool] = True
+
     def end(
         self, domain: Domain, window: Window, held: None, thickness: Cell, tally: None
     ) -> tuple[Cell, Turnover]:

@@ -102,11 +102,13 @@ class AbstractProcess(eqx.Module):
     ``fields``: those of the state, beside the thickness, that are the process's.
     ``end_is_linear``: whether what ``end`` and ``record`` return is linear in the thickness and in
     the tally of the steps, so that its derivative needs no values of them. ``reads_ledger``:
-    whether ``record`` needs the sums of the window.
+    whether ``record`` needs the sums of the window. ``acts_at_end``: whether ``end`` changes the
+    thickness.
     """
 
     end_is_linear: ClassVar[bool] = False
     reads_ledger: ClassVar[bool] = False
+    acts_at_end: ClassVar[bool] = False
 
     @property
     def fields(self) -> tuple[StateField, ...]:
@@ -138,6 +140,11 @@ class AbstractProcess(eqx.Module):
     def tendency(self, domain: Domain, held: PyTree, t: Scalar, thickness: Cell) -> Rate:
         """What the process adds at a time, to a thickness that is >= 0, and 0 on the ring."""
         return Rate()
+
+    def lasts(self, held: PyTree) -> bool:
+        """Whether ``tendency`` depends on the thickness alone: on no time, and on nothing that the
+        window brings."""
+        return False
 
     def settle(
         self, domain: Domain, held: PyTree, dt: Scalar, unknowns: PyTree, tally: PyTree

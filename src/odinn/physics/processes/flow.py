@@ -56,6 +56,10 @@ class IceFlow(AbstractProcess):
         fluxes = flow.fluxes(domain, thickness)
         return Rate(divergence(fluxes, domain), stiffness=fluxes.stiffness)
 
+    def lasts(self, held: AbstractFlow | None) -> bool:
+        """See :class:`AbstractProcess`: where the flow is the same in all windows."""
+        return held is None
+
     def record(
         self, state: State, held: AbstractFlow | None, ledger: Ledger | None
     ) -> dict[str, PyTree]:

@@ -4,7 +4,7 @@ of months.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import jax.numpy as jnp
 from jax import lax
@@ -28,6 +28,8 @@ class OdinnMonthEnd(AbstractProcess):
     :class:`odinn.physics.processes.border.SignedThickness`."""
 
     balance: AbstractMassBalance
+
+    acts_at_end: ClassVar[bool] = True
 
     def end(
         self, domain: Domain, window: Window, held: None, thickness: Cell, tally: None

@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float, PyTree
 from odinn.grid import Array, Cell
 from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractFlow
-from odinn.physics.processes.base import AbstractProcess, Ledger, Window, closed, total
+from odinn.physics.processes.base import AbstractProcess, Ledger, Rate, Window, closed, total
 from odinn.physics.processes.border import AbstractEdge, EdgeTally, EdgeTurnover, IceFreeBorder
 from odinn.physics.processes.flow import IceFlow
 from odinn.physics.state import State, StateField
-from odinn.stepping.interface import AbstractSystem, Scalar
+from odinn.stepping.interface import AbstractSystem, Rates, Scalar
 
 # m of ice. Explicit steps spread thinner ice, 1e-70 m and less, a cell further with each stage; what
 # flows of it is beyond round-off, and how far it has come must not matter.
@@ -135,27 +135,41 @@ class System(AbstractSystem):
         return held, y, StepTally(EdgeTally(zero, zero), tallies)
 
     def tendency(
-        self, held: tuple[PyTree, ...], t: Scalar, y: Prognostic
-    ) -> tuple[Prognostic, Array]:
-        """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes."""
+        self,
+        held: tuple[PyTree, ...],
+        t: Scalar,
+        y: Prognostic,
+        lasting: tuple[Rate | None, ...] | None = None,
+    ) -> Rates:
+        """dH/dt (m yr⁻¹) and the stiffness (yr⁻¹): sums over the processes. What lasts are the
+        rates of some of these.
+        """
         # The flow sees the ring without ice; what it sends there is emptied after each step.
         seen = self.domain.interior & (y.thickness > 0)
         thickness = jnp.where(seen, y.thickness, 0.0)
+        known = (None,) * len(self.processes) if lasting is None else lasting
         rates = [
-            process.tendency(self.domain, part, t, thickness)
-            for process, part in zip(self.processes, held, strict=True)
+            process.tendency(self.domain, part, t, thickness) if rate is None else rate
+            for process, part, rate in zip(self.processes, held, known, strict=True)
         ]
         change = total([rate.thickness for rate in rates], jnp.zeros_like(thickness))
         # Bounds add up: the spectral radius of a sum is at most the sum of the radii.
         stiffness = total([rate.stiffness for rate in rates], jnp.zeros((), thickness.dtype))
-        return Prognostic(change, tuple(rate.unknowns for rate in rates)), stiffness
+        lasts = tuple(
+            rate if process.lasts(part) else None
+            for process, part, rate in zip(self.processes, held, rates, strict=True)
+        )
+        # what acts at a window's end leaves other ice than that of the last step
+        gone = any(process.acts_at_end for process in self.processes) or not any(lasts)
+        changes = Prognostic(change, tuple(rate.unknowns for rate in rates))
+        return Rates(changes, stiffness, None if gone else lasts)
 
     def continuous_tendency(self, held: tuple[PyTree, ...], t: Scalar, y: Prognostic) -> Prognostic:
         """dH/dt without melt where there is no ice, so that thickness stays >= 0 by itself.
 
         Held melt is left out; that of a balance at every stage is not.
         """
-        rates, _ = self.tendency(held, t, y)
+        rates = self.tendency(held, t, y).change
         bare = y.thickness <= 0
         thickness = rates.thickness
         for process, part, unknowns in zip(self.processes, held, y.of_processes, strict=True):
@@ -199,7 +213,9 @@ class System(AbstractSystem):
         turnovers = []
         for i, process in enumerate(self.processes):
             sums = None if tally is None else tally.of_processes[i]
-            thickness, turnover = process.end(self.domain, window, held[i], thickness, sums)
+            before = thickness
+            thickness, turnover = process.end(self.domain, window, held[i], before, sums)
+            assert process.acts_at_end or thickness is before
             if turnover is not None:
                 turnovers.append(turnover)
         ledger = edge = None
