@@ -26,7 +26,7 @@ from benchmarks.experiments.common import ROOT, balance, glacier
 from benchmarks.measuring import interleaved, processor
 from odinn.learning.evaluation import Sizes, gradient_of, value_of
 from odinn.learning.gradients import METHODS, Method
-from odinn.learning.misfit import Buffers, compiled_gradient
+from odinn.learning.misfit import compiled_gradient
 from odinn.model.binding import glacier_arrays
 from odinn.physics.processes.system import Prognostic
 from odinn.physics.state import State
@@ -62,8 +62,7 @@ class Prepared:
 
     def temporaries(self) -> float:
         """Temporary memory of the gradient program, bytes, as the compiler states it."""
-        _, steps, stages = self.sizes[self.glacier.rgi_id]
-        sized = dataclasses.replace(self.misfit, buffers=Buffers(512, steps, stages))
+        sized = dataclasses.replace(self.misfit, buffers=self.sizes[self.glacier.rgi_id])
         lowered = compiled_gradient.lower(sized, self.params)
         return float(lowered.compile().compiled.memory_analysis().temp_size_in_bytes)
 

@@ -266,7 +266,7 @@ class _Inside(eqx.Module):
             y_bar, tally_bar = chosen(begun, [y_bar, tally_bar], waiting)
             return i - 1, _add(theta_bar, _add(more, and_more)), y_bar, tally_bar
 
-        _, *bars_of_begin = bounded_while(running, back, (most(last), *bars), None)
+        _, *bars_of_begin = bounded_while(running, back, (most(jnp.asarray(last)), *bars), None)
         return tuple(bars_of_begin)
 
     def whole(self, theta: PyTree) -> tuple[AbstractSystem, PyTree]:
@@ -277,7 +277,7 @@ class _Inside(eqx.Module):
     def _step(self, i: Scalar) -> Step:
         """The step of a number; beyond the last one there is none, and it changes nothing."""
         there = i < self.steps.count
-        dt, stages = self.steps.dt[i], self.steps.stages[i]
+        dt, stages = jnp.asarray(self.steps.dt)[i], jnp.asarray(self.steps.stages)[i]
         return Step(self.starts[i], jnp.where(there, dt, 0.0), jnp.where(there, stages, 0))
 
     def _settle(

@@ -1,9 +1,9 @@
 """Many systems stepped together.
 
 All of stepping and physics is written for one system. A batch is ``jax.vmap`` over an axis with a
-name, and a loop that has to go on until the last system is done asks :func:`anywhere`. So loops stay
-loops (a mapped ``while`` would copy everything that it carries), each system has its own steps, and
-what a system does is the same in any company.
+name, and a loop that has to go on until the last system is done asks :func:`anywhere`. So loops
+stay loops (a mapped ``while`` would copy everything that it carries), each system has its own
+steps, and what a system does is the same in any company.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any, Final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 BATCH: Final = "batch"  # the name of the axis
 
 
-def anywhere(flag: jax.Array) -> jax.Array:
+def anywhere(flag: jax.Array | np.ndarray) -> jax.Array:
     """Whether a condition holds for any system of the batch: one truth for all."""
     return most(jnp.asarray(flag, jnp.int32)) > 0
 

@@ -194,7 +194,7 @@ def _pull_back(
 
     zero = jax.tree.map(jnp.zeros_like, bar)
     theta_zero = jax.tree.map(jnp.zeros_like, theta)
-    start = most(stages), bar, zero, zero, zero, theta_zero
+    start = most(jnp.asarray(stages)), bar, zero, zero, zero, theta_zero
     _, here, before, y_bar, rate_bar, theta_bar = bounded_while(running, back, start, None)
     # What is left are the cotangents of stages 1 and 0; the latter is y.
     rate_bar = combine((1.0, rate_bar), (table[1, 0] * dt, here))

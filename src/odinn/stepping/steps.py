@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+Array = jax.Array | np.ndarray
+
 
 class Steps(eqx.Module):
     """The steps of a run, to be repeated exactly: windows (start, length, years), accepted steps
@@ -34,9 +36,9 @@ class Replay(eqx.Module):
     (windows,) are used; a count beyond K says that the row did not hold them.
     """
 
-    dt: jax.Array
-    stages: jax.Array
-    count: jax.Array
+    dt: Array
+    stages: Array
+    count: Array
 
 
 class Tally(eqx.Module):
