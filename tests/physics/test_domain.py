@@ -7,7 +7,7 @@ import pytest
 
 import odinn
 from odinn.learning.misfit import compiled_gradient, compiled_value
-from odinn.run.driver import run_windows
+from odinn.run.march import march
 from tests.conftest import make_slab
 
 SPACINGS = [90.0 + i for i in range(20)]  # m
@@ -33,10 +33,10 @@ def test_twenty_spacings_compile_what_one_does():
     model = odinn.Model(mass_balance=odinn.TemperatureIndex(4e-3, 2.5))
     first, *others = slabs()
     speeds = [odinn.simulate(model, first, *SPAN).velocity()[2][-1].max()]
-    before = programs(run_windows)
+    before = programs(march)
     for slab in others:
         speeds.append(odinn.simulate(model, slab, *SPAN).velocity()[2][-1].max())
-    assert programs(run_windows) == before
+    assert programs(march) == before
     # slopes fall with 1/dx, creep with their third power: the spacings do act
     assert speeds[-1] < 0.8 * speeds[0]
     assert np.all(np.diff(speeds) < 0)

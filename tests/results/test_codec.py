@@ -37,7 +37,8 @@ PASSING = {
         "MeanOfMonths",
         "OdinnMonth",
     ),
-    *("Window", "Water", "Prognostic", "StepTally", "Report", "Turnover", "Ledger", "Fluxes"),
+    *("Window", "Water", "Prognostic", "StepTally", "Turnover", "Ledger", "Fluxes", "Leg"),
+    *("Report", "Levels", "Amounts", "Totals"),
     *("IceFlow", "HeldBalance", "StageBalance", "MonthEndBalance", "OdinnMonthEnd", "BalanceSoFar"),
     *(
         "Snowpack",
@@ -51,6 +52,7 @@ PASSING = {
     *(
         "Replay",
         "Record",
+        "Tally",
         "Limits",
         "Stepping",
         "LoopState",

@@ -16,8 +16,8 @@ from odinn.errors import InputError, SolverError
 from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of
-from odinn.stepping.integrate import integrate
-from odinn.stepping.steps import Replay
+from odinn.stepping.integrate import Stepping, integrate
+from odinn.stepping.steps import all_of
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 STEPPERS = [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler(), odinn.Diffrax(atol=1e-3)]
@@ -283,7 +283,7 @@ def test_a_record_of_steps_that_does_not_fit_is_made_anew(slab, monkeypatch):
     whole = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )
-    monkeypatch.setattr("odinn.run.driver._CAPACITY", 2)
+    monkeypatch.setattr("odinn.run.driver._WIDTH", 2)
     again = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )
@@ -293,9 +293,9 @@ def test_a_record_of_steps_that_does_not_fit_is_made_anew(slab, monkeypatch):
 
 
 def test_another_value_of_a_number_compiles_nothing_new(model, slab, run):
-    from odinn.run.driver import run_windows
+    from odinn.run.march import march
 
-    before = run_windows._cached._cache_size()
+    before = march._cached._cache_size()
     odinn.simulate(
         odinn.Model(odinn.SIA2D(A=6e-17), odinn.TemperatureIndex(5e-3, 1.5, 0.5)),
         slab,
@@ -303,7 +303,7 @@ def test_another_value_of_a_number_compiles_nothing_new(model, slab, run):
         2002.0,
     )
     odinn.simulate(model, slab, 2001.0, 2002.0, save_every=0.5)
-    assert run_windows._cached._cache_size() == before
+    assert march._cached._cache_size() == before
 
 
 def test_single_precision_is_close_to_double(model, slab, run):
@@ -361,21 +361,9 @@ def _final_volume(model, slab, run, scale, bounds):
     system = system_of(odinn.Model(flow, TI), slab)
     state, plan = start_of(system, slab, plan, None)
     windows = jax.tree.map(jnp.asarray, plan.windows)
-    width = int(run.steps.count[:12].max())
-    replay = Replay(
-        *(jnp.zeros((12, width), t) for t in (float, jnp.int32)), jnp.asarray(run.steps.count[:12])
-    )
-    offset = 0
-    for i, n in enumerate(run.steps.count[:12]):
-        replay = Replay(
-            replay.dt.at[i, :n].set(run.steps.dt[offset : offset + n]),
-            replay.stages.at[i, :n].set(run.steps.stages[offset : offset + n]),
-            replay.count,
-        )
-        offset += n
-    final, _, _ = integrate(
-        system, state, windows, odinn.RKC2(), capacity=64, replay=replay, bounds=bounds
-    )
+    replay = jax.tree.map(jnp.asarray, all_of(run.steps, 12))
+    how = Stepping(odinn.RKC2(), width=1, bounds=bounds)
+    final = integrate(system, state, windows, how, replay).state
     return jnp.sum(final.thickness**2)
 
 

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from odinn.stepping.integrate import Stepping, integrate
 from odinn.stepping.interface import AbstractSystem, Rates
+from odinn.stepping.steps import flat
 
 
 class Window(NamedTuple):
@@ -124,6 +126,20 @@ class Store(AbstractSystem):
 
 def store(supply=1.0, full=4.0):
     return Store(jnp.array(supply), jnp.array(full)), jnp.array(0.0)
+
+
+_integrate = eqx.filter_jit(integrate)
+
+
+def stepped(system, state, span, stepper, replay=None, width=64, **limits):
+    """A run, compiled; a window records up to ``width`` steps."""
+    return _integrate(system, state, span, Stepping(stepper, width, **limits), replay)
+
+
+def used(steps):
+    """(lengths, stages) of the steps of a run, one after the other."""
+    dt, stages, _ = flat(steps)
+    return dt, stages
 
 
 def dot(a, b):

@@ -8,7 +8,8 @@ import pytest
 
 import odinn
 from odinn.stepping.adjoint import snapshots
-from odinn.stepping.steps import Limits, as_replay
+from odinn.stepping.integrate import Stepping
+from odinn.stepping.steps import Limits, narrowed
 from tests.stepping.systems import FLOOR, cells, differences, dot, windows
 
 # The first window has several steps, the third none.
@@ -19,22 +20,21 @@ take = eqx.filter_jit(snapshots)
 
 def recorded(stepper, linear_end=True):
     """Steps per window, stages per step, and the steps as a replay."""
-    record = take(*cells(linear_end), SPAN, jnp.array([0]), stepper, capacity=64)[1]
-    stages = np.asarray(record.stages)[: int(record.total)]
-    steps = int(record.count.max())
-    assert steps > 2
-    return steps, int(stages.max()), as_replay(record, steps)
+    record = take(*cells(linear_end), SPAN, jnp.array([0]), Stepping(stepper, width=64))[1]
+    steps = int(record.longest)
+    assert 2 < steps <= 64
+    return steps, int(record.most_stages), jax.tree.map(jnp.asarray, narrowed(record.steps))
 
 
-def value_of(stepper, keep, linear_end=True, **options):
+def value_of(stepper, keep, linear_end=True, replay=None, limits=None, bounds=None):
     """A scalar of the kept states as a function of decay, mixing and the first state."""
     system, state = cells(linear_end)
 
     def value(decay, mixing, u):
         moved = eqx.tree_at(lambda s: (s.decay, s.mixing), system, (decay, mixing))
-        kept, _ = snapshots(
-            moved, {**state, "u": u}, SPAN, jnp.array(keep), stepper, capacity=64, **options
-        )
+        how = Stepping(stepper, width=64, bounds=bounds)
+        start = {**state, "u": u}
+        kept, _ = snapshots(moved, start, SPAN, jnp.array(keep), how, replay, limits)
         weights = jnp.cos(jnp.arange(kept["u"].size)).reshape(kept["u"].shape)
         return jnp.sum(weights * kept["u"] ** 2)
 
@@ -48,12 +48,13 @@ def assert_same(a, b, tolerance):
 
 def test_kept_states_are_those_at_the_ends_of_their_windows():
     system, state = cells()
-    kept, _ = take(system, state, SPAN, jnp.array([3, 0]), STEPPERS[2], capacity=64)
+    how = Stepping(STEPPERS[2], width=64)
+    kept, _ = take(system, state, SPAN, jnp.array([3, 0]), how)
     ends = []
     for count in (4, 1):
         span = jax.tree.map(lambda a, n=count: a[:n], SPAN)
         last = jnp.array([count - 1])
-        ends.append(take(system, state, span, last, STEPPERS[2], capacity=64)[0]["u"][0])
+        ends.append(take(system, state, span, last, how)[0]["u"][0])
     assert (kept["u"] == jnp.stack(ends)).all()
     assert list(np.asarray(kept["windows"])) == [4, 1]
     assert kept["u"][0, -1] < FLOOR + 1.0  # the drained cell has come down, so settling counts

@@ -1,15 +1,13 @@
 """A window that starts without ice has no stiffness at its start: what grows in it has."""
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import odinn
-from odinn.stepping.integrate import integrate
 from odinn.stepping.interface import OK, Step
 from tests.conftest import make_slab
-from tests.stepping.systems import store, windows
+from tests.stepping.systems import stepped, store, used, windows
 
 BY_CFL = [odinn.Euler(), odinn.SSPRK3()]
 name = lambda stepper: type(stepper).__name__
@@ -49,20 +47,20 @@ def test_fifty_years_from_bare_ground_in_one_window_grow_the_glacier_that_rkc2_g
 @pytest.mark.parametrize("stepper", [*BY_CFL, odinn.RKC2()], ids=name)
 def test_a_store_that_stiffens_as_it_fills_ends_full_and_not_beyond(stepper):
     system, empty = store()
-    step = eqx.filter_jit(integrate)
-    end, _, record = step(system, empty, windows(500.0), stepper, capacity=2048)
-    assert int(record.status) == OK
-    assert int(record.rejected) > 0
-    assert float(end) == pytest.approx(4.0, rel=1e-2)
+    run = stepped(system, empty, windows(500.0), stepper)
+    assert int(run.record.status) == OK
+    assert int(run.record.tally.rejected) > 0
+    assert float(run.state) == pytest.approx(4.0, rel=1e-2)
 
 
 @pytest.mark.parametrize("stepper", BY_CFL, ids=name)
 def test_no_accepted_step_was_beyond_the_limit_of_stability_with_its_slack(stepper):
     system, empty = store()
     controller = stepper.method.controller
-    _, _, record = eqx.filter_jit(integrate)(system, empty, windows(40.0), stepper, capacity=512)
+    run = stepped(system, empty, windows(40.0), stepper, width=512)
     y = empty
-    lengths = np.asarray(record.dt)[: int(record.total)]
+    lengths, _ = used(run.record.steps)
+    assert len(lengths) == int(run.record.longest)
     for dt in lengths:
         rates = lambda t, y: system.tendency(None, t, y)
         step = Step(0.0, jnp.array(dt), 3)

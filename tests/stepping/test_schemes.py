@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.stepping.integrate import integrate
+from odinn.stepping.integrate import Stepping, integrate
 from odinn.stepping.interface import Step
 from odinn.stepping.rkc import MAX_STAGES
 from odinn.stepping.steps import Replay
@@ -29,7 +29,7 @@ def _final(stepper, count, stages):
     state = {**state, "u": state["u"] + 1.0}  # stays above the floor: smooth
     shape = (1, MOST)
     replay = Replay(jnp.full(shape, 0.4) / count, jnp.full(shape, stages), count[None])
-    return integrate(system, state, windows(0.4), stepper, capacity=1, replay=replay)[0]["u"]
+    return integrate(system, state, windows(0.4), Stepping(stepper, width=1), replay).state["u"]
 
 
 def final(stepper, count, stages):

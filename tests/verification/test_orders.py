@@ -10,7 +10,7 @@ import odinn
 from odinn.physics.domain import Domain, domain_of
 from odinn.physics.flow.base import AbstractFlow, divergence
 from odinn.physics.processes.base import Window
-from odinn.stepping.integrate import integrate
+from odinn.stepping.integrate import Stepping, integrate
 from odinn.stepping.interface import OK, AbstractSystem, Rates
 from odinn.stepping.reference import Diffrax
 from odinn.stepping.steps import Replay
@@ -77,8 +77,8 @@ def basin():
 @eqx.filter_jit
 def _stepped(system, start, stepper, replay):
     window = Window(jnp.zeros(1), jnp.full(1, YEARS), jnp.zeros(1, bool), jnp.zeros(1, bool))
-    end, _, record = integrate(system, start, window, stepper, capacity=1, replay=replay)
-    return end, record.status
+    run = integrate(system, start, window, Stepping(stepper, width=1), replay)
+    return run.state, run.record.status
 
 
 def advance(basin, stepper, steps, stages=1):

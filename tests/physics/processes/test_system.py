@@ -20,7 +20,8 @@ from odinn.run.assembly import start_of, system_of
 from odinn.run.plan import plan_run
 from odinn.run.settings import settings_of
 from odinn.stepping.adjoint import snapshots
-from odinn.stepping.steps import Limits, record_as_replay
+from odinn.stepping.integrate import Stepping
+from odinn.stepping.steps import Limits, narrowed
 
 TI = odinn.TemperatureIndex(melt_factor=4e-3, precip_factor=2.0)
 MODEL = odinn.Model(odinn.SIA2D(A=5e-17), TI)
@@ -99,17 +100,17 @@ def snow_after(precip_factor, glacier, replay=None, limits=None):
     model = odinn.Model(odinn.SIA2D(A=5e-17), odinn.TemperatureIndex(4e-3, precip_factor))
     system, state, windows = laid_out(model, glacier, water=True, reports=False)
     keep = jnp.asarray([len(windows.start) - 1])
-    options = {"capacity": 256, "replay": replay, "limits": limits}
-    states, record = snapshots(system, state, windows, keep, odinn.RKC2(), **options)
+    how = Stepping(odinn.RKC2(), width=64)
+    states, record = snapshots(system, state, windows, keep, how, replay, limits)
     snow, ice = states.extras["snow"][0], states.thickness[0]
     return jnp.sum(snow) + jnp.sum(ice**2), record
 
 
 def test_the_snowpack_is_part_of_what_is_differentiated(glacier):
     _, record = jax.jit(lambda factor: snow_after(factor, glacier))(2.0)
-    replay = record_as_replay(record, len(record.count))
+    replay = narrowed(record.steps)
     value = jax.jit(lambda factor: snow_after(factor, glacier, replay)[0])
-    limits = Limits(int(record.count.max()), int(record.stages.max()))
+    limits = Limits(int(record.longest), int(record.most_stages))
     adjoint = jax.jit(jax.grad(lambda f: snow_after(f, glacier, None, limits)[0]))(2.0)
     h = 1e-4
     difference = (value(2.0 + h) - value(2.0 - h)) / (2 * h)
