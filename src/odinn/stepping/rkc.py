@@ -170,26 +170,29 @@ def _pull_back(
         return carry[0] >= 2
 
     def back(carry: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-        j, waiting, before, y_bar, rate_bar, theta_bar = carry
-        # a system with fewer stages than the rest of its batch waits: nothing comes from zero
+        j, here, before, y_bar, rate_bar, theta_bar = carry
+        # a system with fewer stages than the rest of its batch waits: nothing comes of zero
         begun = j <= stages
-        here = chosen(begun, waiting, zero)
-        mu_tilde, mu, nu, gamma, _ = table[j]
+        row = jnp.where(begun, table[j], 0.0)
+        mu_tilde, mu, nu, gamma, _ = row
+        of_start = jnp.where(begun, 1.0 - mu - nu, 0.0)
+        # stage 1 is a step of Euler from the start, whose rates come last
+        of_first = jnp.where(j == 2, table[1, 0] * dt, 0.0)
         last = jax.tree.map(lambda rows: rows[j - 2], kept)  # stage j − 1, which j came from
         at = t + table[j - 1, _NODE] * dt
         _, pull = jax.vjp(lambda theta, y: transposed(theta, at, y), theta, last)
-        more, through = pull(combine((mu_tilde * dt, here)))
-        y_bar = combine((1.0, y_bar), (1.0 - mu - nu, here))
-        rate_bar = combine((1.0, rate_bar), (gamma * dt, here))
-        theta_bar = combine((1.0, theta_bar), (1.0, more))
-        last_bar = combine((1.0, before), (mu, here), (1.0, through))
+        # What is pulled stands in memory, and factors come after: compilers put what it is
+        # computed from into each of its readers, which are many.
+        more, through = pull(here)
+        last_bar = combine((1.0, before), (mu, here), (mu_tilde * dt, through))
+        last_bar = chosen(begun, last_bar, here)
         return (
             j - 1,
-            chosen(begun, last_bar, waiting),
+            last_bar,
             combine((nu, here)),
-            y_bar,
-            rate_bar,
-            theta_bar,
+            combine((1.0, y_bar), (of_start, here)),
+            combine((1.0, rate_bar), (gamma * dt, here), (of_first, last_bar)),
+            combine((1.0, theta_bar), (mu_tilde * dt, more)),
         )
 
     zero = jax.tree.map(jnp.zeros_like, bar)
@@ -197,7 +200,6 @@ def _pull_back(
     start = most(jnp.asarray(stages)), bar, zero, zero, zero, theta_zero
     _, here, before, y_bar, rate_bar, theta_bar = bounded_while(running, back, start, None)
     # What is left are the cotangents of stages 1 and 0; the latter is y.
-    rate_bar = combine((1.0, rate_bar), (table[1, 0] * dt, here))
     _, pull = jax.vjp(lambda theta, y: transposed(theta, t, y), theta, y)
     more, through = pull(rate_bar)
     y_bar = combine((1.0, y_bar), (1.0, here), (1.0, before), (1.0, through))
