@@ -166,11 +166,15 @@ def _pull_back(
     t, dt, stages = step
     table = _table(step)
 
+    def stage_before(j: Scalar) -> PyTree:
+        # stage j stands in row j − 1; before the first one there is none to read
+        return jax.tree.map(lambda rows: rows[jnp.maximum(j - 2, 0)], kept)
+
     def running(carry: tuple[PyTree, ...]) -> Array:
         return carry[0] >= 2
 
     def back(carry: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-        j, here, before, y_bar, rate_bar, theta_bar = carry
+        j, last, here, before, y_bar, rate_bar, theta_bar = carry
         # a system with fewer stages than the rest of its batch waits: nothing comes of zero
         begun = j <= stages
         row = jnp.where(begun, table[j], 0.0)
@@ -178,16 +182,16 @@ def _pull_back(
         of_start = jnp.where(begun, 1.0 - mu - nu, 0.0)
         # stage 1 is a step of Euler from the start, whose rates come last
         of_first = jnp.where(j == 2, table[1, 0] * dt, 0.0)
-        last = jax.tree.map(lambda rows: rows[j - 2], kept)  # stage j − 1, which j came from
         at = t + table[j - 1, _NODE] * dt
         _, pull = jax.vjp(lambda theta, y: transposed(theta, at, y), theta, last)
-        # What is pulled stands in memory, and factors come after: compilers put what it is
-        # computed from into each of its readers, which are many.
+        # What is pulled, and where, stands in memory, and factors come after: XLA would put what
+        # it is computed from into each of its many readers.
         more, through = pull(here)
         last_bar = combine((1.0, before), (mu, here), (mu_tilde * dt, through))
         last_bar = chosen(begun, last_bar, here)
         return (
             j - 1,
+            stage_before(j - 1),
             last_bar,
             combine((nu, here)),
             combine((1.0, y_bar), (of_start, here)),
@@ -197,8 +201,9 @@ def _pull_back(
 
     zero = jax.tree.map(jnp.zeros_like, bar)
     theta_zero = jax.tree.map(jnp.zeros_like, theta)
-    start = most(jnp.asarray(stages)), bar, zero, zero, zero, theta_zero
-    _, here, before, y_bar, rate_bar, theta_bar = bounded_while(running, back, start, None)
+    top = most(jnp.asarray(stages))
+    start = top, stage_before(top), bar, zero, zero, zero, theta_zero
+    _, _, here, before, y_bar, rate_bar, theta_bar = bounded_while(running, back, start, None)
     # What is left are the cotangents of stages 1 and 0; the latter is y.
     _, pull = jax.vjp(lambda theta, y: transposed(theta, t, y), theta, y)
     more, through = pull(rate_bar)

@@ -28,15 +28,15 @@ Face = Float[Array, "faces_y faces_x"]  # either of them
 
 
 def corner_geometry(
-    thickness: Cell, surface: Cell, dx: Scalar, dy: Scalar
+    thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
 ) -> tuple[Corner, Corner, Corner]:
     """Thickness (m) and surface gradient along x and y (1) on cell corners."""
-    gx, gy = corner_gradient(surface, dx, dy)
+    gx, gy = corner_gradient(bed + thickness, dx, dy)
     return corner_mean(thickness), gx, gy
 
 
 def capped_fluxes(
-    diffusivity: Corner, thickness: Cell, surface: Cell, dx: Scalar, dy: Scalar
+    diffusivity: Corner, thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
 ) -> tuple[FaceX, FaceY]:
     """Volume flux per unit width, m² yr⁻¹, through the faces between cells, but for those between
     two cells of the outermost ring, which carry nothing.
@@ -45,10 +45,9 @@ def capped_fluxes(
         qx (ny-2, nx-1), positive eastward, and qy (ny-1, nx-2), positive southward (towards higher
         rows).
     """
-    drop_x, drop_y = (
-        _capped(*_across_x(surface, thickness)),
-        _capped(*_across_y(surface, thickness)),
-    )
+    surface = bed + thickness
+    drop_x = _capped(*_across_x(surface, thickness))
+    drop_y = _capped(*_across_y(surface, thickness))
     qx = (diffusivity[:-1] + diffusivity[1:]) * drop_x * (-0.5 / dx)
     qy = (diffusivity[:, :-1] + diffusivity[:, 1:]) * drop_y * (-0.5 / dy)
     return qx, qy
@@ -118,31 +117,34 @@ def _joined(before: Array, after: Array, axis: int) -> Array:
 
 @jax.custom_vjp
 def _geometry(
-    thickness: Cell, surface: Cell, dx: Scalar, dy: Scalar
+    thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
 ) -> tuple[Corner, Corner, Corner]:
-    return corner_geometry(thickness, surface, dx, dy)
+    return corner_geometry(thickness, bed, dx, dy)
 
 
 def _geometry_forward(
-    thickness: Cell, surface: Cell, dx: Scalar, dy: Scalar
+    thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
 ) -> tuple[tuple[Corner, Corner, Corner], tuple[Scalar, Scalar]]:
-    return corner_geometry(thickness, surface, dx, dy), (dx, dy)
+    return corner_geometry(thickness, bed, dx, dy), (dx, dy)
 
 
 def _geometry_backward(
     spacing: tuple[Scalar, Scalar], bars: tuple[Corner, Corner, Corner]
 ) -> tuple[Cell, Cell, Scalar, Scalar]:
-    """A cell is the south-east neighbour of its north-west corner, and so on around."""
+    """What a corner gives to its four cells; the surface carries both thickness and bed."""
     dx, dy = spacing
-    thickness, gx, gy = bars
-    along_x = _joined(-gx, gx, axis=1)
-    along_y = _joined(gy, gy, axis=1)
-    # gx is the mean of two rows; gy rises to the north, towards lower rows
-    from_x = _joined(along_x, along_x, axis=0) * (0.5 / dx)
-    from_y = _joined(along_y, -along_y, axis=0) * (0.5 / dy)
-    mean = _joined(thickness, thickness, axis=1)
-    to_thickness = 0.25 * _joined(mean, mean, axis=0)
-    return to_thickness, from_x + from_y, jnp.zeros_like(dx), jnp.zeros_like(dy)
+    mean, gx, gy = 0.25 * bars[0], (0.5 / dx) * bars[1], (0.5 / dy) * bars[2]
+    to_thickness = _around_corners(mean - gx, mean + gx, gy)
+    return to_thickness, _around_corners(-gx, gx, gy), jnp.zeros_like(dx), jnp.zeros_like(dy)
+
+
+def _around_corners(west: Corner, east: Corner, north: Corner) -> Cell:
+    """What corners give to the cells around them, added up: those on the west and on the east side
+    one thing each, those on the north side another, which those on the south side lose.
+    """
+    upper = _joined(west + north, east + north, axis=1)
+    lower = _joined(west - north, east - north, axis=1)
+    return _joined(upper, lower, axis=0)
 
 
 _geometry.defvjp(_geometry_forward, _geometry_backward)
@@ -150,9 +152,9 @@ _geometry.defvjp(_geometry_forward, _geometry_backward)
 
 @jax.custom_vjp
 def _fluxes(
-    diffusivity: Corner, thickness: Cell, surface: Cell, dx: Scalar, dy: Scalar
+    diffusivity: Corner, thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
 ) -> tuple[FaceX, FaceY]:
-    return capped_fluxes(diffusivity, thickness, surface, dx, dy)
+    return capped_fluxes(diffusivity, thickness, bed, dx, dy)
 
 
 _FluxArguments = tuple[Corner, Cell, Cell, Scalar, Scalar]
@@ -164,7 +166,8 @@ def _fluxes_forward(*arguments: Array) -> tuple[tuple[FaceX, FaceY], tuple[Array
 
 def _fluxes_backward(saved: _FluxArguments, bars: tuple[FaceX, FaceY]) -> _FluxArguments:
     """Back through the diffusivity means and the cap (which passes to slope or donor)."""
-    D, H, S, dx, dy = saved
+    D, H, bed, dx, dy = saved
+    S = bed + H
     to_x, to_y = bars[0] * (-0.5 / dx), bars[1] * (-0.5 / dy)
     across_x, across_y = _across_x(S, H), _across_y(S, H)
     D_x, D_y = to_x * _capped(*across_x), to_y * _capped(*across_y)
@@ -172,18 +175,18 @@ def _fluxes_backward(saved: _FluxArguments, bars: tuple[FaceX, FaceY]) -> _FluxA
     after_x, before_x, rise_x = _shares(to_x * (D[:-1] + D[1:]), *across_x)
     after_y, before_y, rise_y = _shares(to_y * (D[:, :-1] + D[:, 1:]), *across_y)
     to_thickness = _on_cells(after_x, before_x, after_y, before_y)
-    to_surface = _on_cells(rise_x, -rise_x, rise_y, -rise_y)
-    return to_diffusivity, to_thickness, to_surface, jnp.zeros_like(dx), jnp.zeros_like(dy)
+    to_bed = _on_cells(rise_x, -rise_x, rise_y, -rise_y)
+    return to_diffusivity, to_thickness, to_bed, jnp.zeros_like(dx), jnp.zeros_like(dy)
 
 
 def _shares(bar: Face, rise: Face, before: Face, after: Face) -> tuple[Face, Face, Face]:
-    """The cap's cotangent to the thickness after, to the thickness before, or to the slope: one of
-    the three.
+    """The capped rise's cotangent to the thickness after and before it, on a fixed bed, and to the
+    rise itself. Where the cap holds it is the thickness of the donor, and no other counts.
     """
     at_after = rise >= after
     at_before = ~at_after & (rise <= -before)
     zero = jnp.zeros_like(bar)
-    to_after, to_before = jnp.where(at_after, bar, zero), jnp.where(at_before, -bar, zero)
+    to_after, to_before = jnp.where(at_before, zero, bar), jnp.where(at_after, zero, -bar)
     return to_after, to_before, jnp.where(at_after | at_before, zero, bar)
 
 

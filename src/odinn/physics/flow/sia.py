@@ -64,11 +64,11 @@ class AbstractShallowIce(AbstractFlow):
         eigenvalue of the linearised operator when one direction is m times stiffer than the other.
         """
         operators = TRANSPOSED if self.by_hand else PLAIN
-        dx, dy, surface = domain.dx, domain.dy, domain.bed + thickness
-        on_corners, gx, gy = operators.corner_geometry(thickness, surface, dx, dy)
+        bed, dx, dy = domain.bed, domain.dx, domain.dy
+        on_corners, gx, gy = operators.corner_geometry(thickness, bed, dx, dy)
         slope_squared = gx * gx + gy * gy + SLOPE_EPSILON
         diffusivity = on_corners * self.mobility(on_corners, slope_squared, "mean")
-        x, y = operators.capped_fluxes(diffusivity, thickness, surface, dx, dy)
+        x, y = operators.capped_fluxes(diffusivity, thickness, bed, dx, dy)
         along = self.slope_exponent() + 1.0
         stiffness = 4.0 * along / jnp.minimum(dx, dy) ** 2 * jnp.max(diffusivity)
         return Fluxes(x, y, stiffness, self.by_hand)
@@ -77,8 +77,7 @@ class AbstractShallowIce(AbstractFlow):
         self, domain: Domain, thickness: Cell, at: VelocityKind = "surface"
     ) -> tuple[Corner, Corner]:
         """See :class:`AbstractFlow`: minus mobility times the surface gradient."""
-        surface = domain.bed + thickness
-        on_corners, gx, gy = corner_geometry(thickness, surface, domain.dx, domain.dy)
+        on_corners, gx, gy = corner_geometry(thickness, domain.bed, domain.dx, domain.dy)
         slope_squared = gx * gx + gy * gy + SLOPE_EPSILON
         mobility = self.mobility(on_corners, slope_squared, at)
         return -mobility * gx, -mobility * gy
