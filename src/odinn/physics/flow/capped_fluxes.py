@@ -94,14 +94,15 @@ def _capped(rise: Face, before: Face, after: Face) -> Face:
 def _on_cells(to_east: FaceX, to_west: FaceX, to_south: FaceY, to_north: FaceY) -> Cell:
     """What faces give to the cells on either side, added up. Pieces are joined, not padded and
     summed: a join is a few loops that the compiler vectorises, a pad inside a loop is a branch in
-    each cell."""
+    each cell. For the same reason whole columns are joined last, which leaves the join in memory
+    and out of the loop of its reader."""
     along_x = _joined(to_west, to_east, axis=1)
     along_y = _joined(to_north, to_south, axis=0)
     inner = along_x[:, 1:-1] + along_y[1:-1]
-    middle = jnp.concatenate([along_x[:, :1], inner, along_x[:, -1:]], axis=1)
-    # corner cells of the ring have no face, so the first and last row are a cell short on each side
-    north, south = (jnp.pad(row, ((0, 0), (1, 1))) for row in (along_y[:1], along_y[-1:]))
-    return jnp.concatenate([north, middle, south], axis=0)
+    middle = jnp.concatenate([along_y[:1], inner, along_y[-1:]], axis=0)
+    # corner cells of the ring have no face, so its columns are a cell short at each end
+    west, east = (jnp.pad(side, ((1, 1), (0, 0))) for side in (along_x[:, :1], along_x[:, -1:]))
+    return jnp.concatenate([west, middle, east], axis=1)
 
 
 def _joined(before: Array, after: Array, axis: int) -> Array:
