@@ -7,6 +7,7 @@ from __future__ import annotations
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -84,7 +85,9 @@ class IceFreeBorder(AbstractEdge):
         # rare, so it is looked for first; nobody repays who owes nothing
         is_owed = anywhere(jnp.any(owed > _NOTHING))
         if tally is None:
-            kept, _ = lax.cond(is_owed, lambda: _repay(kept, owed), lambda: (kept, zero))
+            # Of a choice, the derivative keeps what any branch needs: of this one its arguments.
+            repay = jax.checkpoint(_repay)
+            kept, _ = lax.cond(is_owed, repay, lambda *as_they_are: as_they_are, kept, owed)
             return kept, None
 
         def repaid() -> tuple[Cell, Cell, Cell]:
