@@ -117,9 +117,7 @@ def _joined(before: Array, after: Array, axis: int) -> Array:
 
 
 @jax.custom_vjp
-def _geometry(
-    thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar
-) -> tuple[Corner, Corner, Corner]:
+def _geometry(thickness: Cell, bed: Cell, dx: Scalar, dy: Scalar) -> tuple[Corner, Corner, Corner]:
     return corner_geometry(thickness, bed, dx, dy)
 
 
