@@ -25,7 +25,7 @@ CONFIG = {
 def check(tmp_path, monkeypatch):
     """The command in an empty folder, without anything that runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(driver, "run_one", None)
+    monkeypatch.setattr(driver, "advance_all", None)
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     return lambda *overrides: CliRunner().invoke(
         app, ["run", "c.yaml", "--check", *(x for o in overrides for x in ("-s", o))]

@@ -16,7 +16,7 @@ from odinn.run.march import march
 from tests.run.slopes import slope
 
 # Sums over other shapes add up in another order: 1e-12 of some 100 m.
-ROUND_OFF = dict(rtol=1e-11, atol=1e-10)
+ROUND_OFF = {"rtol": 1e-11, "atol": 1e-10}
 MODEL = odinn.Model(odinn.SIA2D(A=8e-17), odinn.TemperatureIndex(melt_factor=4e-3))
 
 
