@@ -108,9 +108,9 @@ def _members(members: list[Member], size: int) -> Members:
     full = [*members, *[members[-1]] * (size - len(members))]
     is_there = np.arange(size) < len(members)
     weather, climate = _climates([member.weather for member in full])
-    laws = _stacked([member.laws for member in full], axis=1)
+    laws = stacked([member.laws for member in full], axis=1)
     system, state, replay = (
-        _stacked([getattr(member, name) for member in full], axis=0)
+        stacked([getattr(member, name) for member in full], axis=0)
         for name in ("system", "state", "replay")
     )
     return Members(system, state, replay, weather, climate, laws, is_there)
@@ -127,11 +127,11 @@ def _climates(each: list[PyTree]) -> tuple[PyTree, np.ndarray]:
     # few sizes of the table, so that there are few programs
     size = next(n for n in SIZES if n >= len(firsts))
     size = max(size, min(len(each), _FEW))
-    table = _stacked([*firsts, *[firsts[-1]] * (size - len(firsts))], axis=1)
+    table = stacked([*firsts, *[firsts[-1]] * (size - len(firsts))], axis=1)
     return table, np.array(which, np.int32)
 
 
-def _stacked(trees: list[PyTree], axis: int) -> PyTree:
+def stacked(trees: list[PyTree], axis: int) -> PyTree:
     """Pytrees of one structure side by side; what is no array is the same in all."""
 
     def stack(*leaves: Any) -> Any:

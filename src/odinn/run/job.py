@@ -74,7 +74,9 @@ class Job:
         self.glacier, self.model = glacier, model
         self._own_model = for_one_glacier(model, glacier.rgi_id)
         self._settings, self._replay = settings, replay
-        self._margins = _margins(model, settings, plan, initial)
+        meets = plan.enters_or_leaves_a_balance(initial is not None)
+        self._carries_balance = plan.carries or meets
+        self._margins = _margins(model, settings, keeps_balance=meets)
         ice = glacier.thickness if initial is None else initial.thickness
         self._place(np.asarray(ice))
         state, plan = start_of(self._system, glacier, plan, initial)
@@ -191,7 +193,8 @@ class Job:
         site = glacier_arrays(self._own_model, self.glacier, self.frame)
         model = placed_model(self._own_model, self.frame)
         settings = self._settings
-        system = system_of(model, site, settings.coupling, water=settings.hydrology)
+        water, carried = settings.hydrology, self._carries_balance
+        system = system_of(model, site, settings.coupling, water=water, carried=carried)
         self._system = cast_floats(system, settings.dtype)
 
     def _warn_about_balance(self, totals: Any) -> None:
@@ -213,14 +216,16 @@ class Job:
             warn(of_glacier(self.glacier.rgi_id, f"{found}, {advice}"))
 
 
-def _margins(
-    model: Model, settings: Settings, plan: Plan, initial: State | None
-) -> tuple[int | None, ...]:
-    """Cells around the ice that a run computes, from try to try; None is the whole grid."""
+def _margins(model: Model, settings: Settings, *, keeps_balance: bool) -> tuple[int | None, ...]:
+    """Cells around the ice that a run computes, from try to try; None is the whole grid.
+
+    Args:
+        keeps_balance: a balance is in force where the run begins or ends.
+    """
     balance = model.mass_balance
     gains_everywhere = balance is not None and balance.accumulation_threshold is None
     # what is kept of a balance in force, or of snow beside the ice, is on the whole grid
-    keeps_fields = settings.hydrology or plan.enters_or_leaves_a_balance(initial is not None)
+    keeps_fields = settings.hydrology or keeps_balance
     warm = isinstance(model.flow, AbstractWarmFlow)
     if gains_everywhere or keeps_fields or warm or not can_be_cropped(model):
         return (None,)

@@ -19,7 +19,7 @@ from odinn.glacier import Glacier, climate_of
 from odinn.grid import Array, Cell
 
 TEMPERATURE_STD = 3.0  # K, spread of daily temperatures about a monthly mean
-_UNROLLED = 4  # days in one pass over the cells
+_UNROLLED = 4  # days in one pass over the cells, on a processor
 
 
 class DailyMonth(eqx.Module):
@@ -73,7 +73,7 @@ def _sums_over_days(
         return sums[0] + degrees, sums[1] + snow
 
     zero = jnp.zeros_like(height)
-    return lax.fori_loop(0, DAYS, add, (zero, zero), unroll=_UNROLLED)
+    return lax.fori_loop(0, DAYS, add, (zero, zero), unroll=_days_at_once())
 
 
 @_sums_over_days.defjvp
@@ -93,12 +93,17 @@ def _sums_over_days_jvp(thresholds: tuple, at: tuple, along: tuple) -> tuple[tup
         return tuple(a + b for a, b in zip(sums, more, strict=True))
 
     degrees, snow, *slopes = lax.fori_loop(
-        0, DAYS, add, (jnp.zeros_like(height),) * 6, unroll=_UNROLLED
+        0, DAYS, add, (jnp.zeros_like(height),) * 6, unroll=_days_at_once()
     )
     return (degrees, snow), (
         slopes[0] * rise + slopes[1] * warming,
         slopes[2] * rise + slopes[3] * warming,
     )
+
+
+def _days_at_once() -> int:
+    """On a GPU each pass is a launch, and sums that stay in registers cost no memory: all days."""
+    return _UNROLLED if jax.default_backend() == "cpu" else DAYS
 
 
 def _day(

@@ -18,8 +18,8 @@ from odinn.physics.processes.flow import IceFlow
 from odinn.physics.state import State, StateField
 from odinn.stepping.interface import AbstractSystem, Rates, Scalar
 
-# m of ice. Explicit steps spread thinner ice, 1e-70 m and less, a cell further with each stage; what
-# flows of it is beyond round-off, and how far it has come must not matter.
+# m of ice. Explicit steps spread thinner ice, 1e-70 m and less, a cell further with each stage;
+# what flows of it is beyond round-off, and how far it has come must not matter.
 TRACE: Final = 1e-6
 
 
