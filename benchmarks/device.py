@@ -293,6 +293,7 @@ def main(quick: bool) -> None:
         "copy bandwidth": bandwidth,
         "rows": rows,
     }
+
     def add(name: str, measure: Callable[[], Row]) -> None:
         """What goes wrong with a row, such as memory that ends, is its result."""
         try:

@@ -38,7 +38,7 @@ PASSING = {
         "OdinnMonth",
     ),
     *("Window", "Water", "Prognostic", "StepTally", "Turnover", "Ledger", "Fluxes", "Leg"),
-    *("Report", "Levels", "Amounts", "Totals"),
+    *("Report", "Levels", "Amounts", "Totals", "Members", "Carry"),
     *("IceFlow", "HeldBalance", "StageBalance", "MonthEndBalance", "OdinnMonthEnd", "BalanceSoFar"),
     *(
         "Snowpack",

@@ -221,10 +221,10 @@ def named(g, rgi_id):
 
 
 def test_whatever_goes_wrong_with_one_glacier_of_a_list_is_kept(model, slab, monkeypatch):
-    def fails(model, glacier, *rest):
+    def fails(*rest):
         raise ZeroDivisionError("in a library")
 
-    monkeypatch.setattr("odinn.run.driver.run_one", fails)
+    monkeypatch.setattr("odinn.run.driver.Job", fails)
     (failure,) = odinn.simulate(model, [slab], 2000.0, 2001.0, on_error="keep")
     assert isinstance(failure.error, ZeroDivisionError)
     with pytest.raises(ZeroDivisionError):
@@ -283,7 +283,7 @@ def test_a_record_of_steps_that_does_not_fit_is_made_anew(slab, monkeypatch):
     whole = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )
-    monkeypatch.setattr("odinn.run.driver._WIDTH", 2)
+    monkeypatch.setattr("odinn.run.job._WIDTH", 2)
     again = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )

@@ -18,7 +18,7 @@ BY_CFL = CFLController(1.5, 2.0)
 
 
 def judged_by_error(error, controller=BY_ERROR, y=1.0, y1=1.0, dt=0.1):
-    trial = Trial(jnp.array(y1), None, jnp.array(error), None)
+    trial = Trial(jnp.array(y1), error=jnp.array(error))
     accept, suggestion = controller.judge(
         jnp.array(dt), jnp.array(y), trial, lambda error, y0, y1: jnp.abs(error)
     )
@@ -26,7 +26,7 @@ def judged_by_error(error, controller=BY_ERROR, y=1.0, y1=1.0, dt=0.1):
 
 
 def judged_by_cfl(reached, dt=0.1):
-    trial = Trial(jnp.array(1.0), None, None, jnp.array(reached / dt))
+    trial = Trial(jnp.array(1.0), stiffness=jnp.array(reached / dt))
     accept, suggestion = BY_CFL.judge(jnp.array(dt), jnp.array(1.0), trial, None)
     return bool(accept), float(suggestion) / dt
 

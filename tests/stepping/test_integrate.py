@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import odinn
-from odinn.stepping.interface import NOT_FINITE, OK, OUT_OF_STEPS, TOO_COARSE
+from odinn.stepping.interface import NOT_FINITE, OK, OUT_OF_STEPS, TOO_COARSE, Rates
 from odinn.stepping.steps import Replay, flat, narrowed
 from tests.stepping.systems import Cells, cells, stepped, store, used, windows
 
@@ -195,10 +195,10 @@ def test_nothing_is_remembered_from_one_window_to_the_next(stepper):
     """After a window of small steps, one at rest is one step."""
 
     class TwoMoods(Cells):
-        def tendency(self, held, t, y):
-            rates, stiffness = super().tendency(held, t, y)
+        def tendency(self, held, t, y, lasting=None):
+            rates, stiffness, _ = super().tendency(held, t, y)
             busy = jnp.where(t < 1.0, 1.0, 0.0)  # seen at t = 1, too: the second window is at rest
-            return {"u": busy * rates["u"]}, busy * (stiffness + 50.0)
+            return Rates({"u": busy * rates["u"]}, busy * (stiffness + 50.0))
 
     system, state = cells()
     system = TwoMoods(system.decay, system.mixing)
