@@ -32,7 +32,7 @@ from odinn.results.simulation import Simulation
 from odinn.run.assembly import start_of, system_of
 from odinn.run.checks import check_replay, check_run, failure
 from odinn.run.march import Kept
-from odinn.run.plan import Chunk, Plan, plan_run
+from odinn.run.plan import Chunk, plan_run
 from odinn.run.ranges import ranges_left
 from odinn.run.recorders import Recorders
 from odinn.run.settings import Settings
