@@ -126,7 +126,8 @@ def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
 def copy_bandwidth(gigabytes: float) -> float:
     """Bytes per second of a copy on the device, read and written."""
     x = jnp.ones(int(gigabytes * 2**30 / 8))
-    seconds, _, _ = timed(lambda f=jax.jit(lambda x: x + 1.0): f(x))
+    add = jax.jit(lambda x: x + 1.0)
+    seconds, _, _ = timed(lambda: add(x))
     return 2.0 * x.nbytes / seconds
 
 

@@ -34,7 +34,7 @@ class Domain(eqx.Module):
 
 
 def domain_of(site: Any) -> Domain:
-    """The domain of a glacier, or of a site inside compiled code, which says what its interior is."""
+    """The domain of a glacier, or of a site inside compiled code that says what its interior is."""
     bed, _ = geometry(site)
     is_whole = isinstance(site, Glacier)
     return Domain(
