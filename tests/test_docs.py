@@ -224,7 +224,7 @@ def test_the_code_of_the_page_on_extending_runs(monkeypatch, tmp_path):
     # a process of one's own closes the budget
     added = float(scope["end"].thickness.sum() - glacier.thickness.sum())
     assert added == pytest.approx(2.0 * scope["foot"].sum(), rel=1e-12)
-    assert float(scope["report"].balance.sum()) == pytest.approx(added, rel=1e-12)
+    assert float(scope["report"].amounts.balance.sum()) == pytest.approx(added, rel=1e-12)
 
 
 def test_the_code_of_the_page_on_learning_runs(slab, tmp_path, monkeypatch):
