@@ -179,9 +179,7 @@ def _stages_of(list_: list[odinn.Glacier]) -> dict[str, Any]:
     }
     for size in (4, 16):
         for label, names in (("unsorted", list(rows)), ("sorted", order)):
-            parts = [
-                [rows[n] for n in names[i : i + size]] for i in range(0, len(names), size)
-            ]
+            parts = [[rows[n] for n in names[i : i + size]] for i in range(0, len(names), size)]
             pairs = [(len(part), *_lock_step(part)) for part in parts]
             share = sum(n * both for n, _, both in pairs) / sum(alone for _, alone, _ in pairs)
             found[f"{label} in {size}"] = share
