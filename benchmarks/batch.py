@@ -40,7 +40,8 @@ class Process:
 
     def ask(self, name: str) -> Any:
         """What it answers."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(name + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
