@@ -56,7 +56,8 @@ def _batches(jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Member]]]:
     for job in jobs:
         groups[job.program].append(job)
     for group in groups.values():
-        group.sort(key=lambda job: job.cost, reverse=True)
+        if len(group) > 1:
+            group.sort(key=lambda job: job.cost, reverse=True)
         cells = group[0].frame.shape[0] * group[0].frame.shape[1]
         size = _size(cells)
         while group:

@@ -26,6 +26,7 @@ from odinn.model.frame import (
 )
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
+from odinn.physics.domain import Domain
 from odinn.physics.flow.base import AbstractWarmFlow
 from odinn.physics.state import State
 from odinn.results.simulation import Simulation
@@ -89,7 +90,7 @@ class Job:
         self._replay_width = 0 if replay is None else int(replay.count.max())
         self.width = _WIDTH
         self.seconds = 0.0
-        self.cost = _first_guess(glacier, np.asarray(ice))
+        self._cost: float | None = None
 
     @property
     def chunk(self) -> Chunk:
@@ -110,6 +111,16 @@ class Job:
     def time(self) -> float:
         """How far it has come, decimal years."""
         return self._settings.t0 if self._next == 0 else self._chunks[self._next - 1].end
+
+    @property
+    def cost(self) -> float:
+        """What grows with the steps of the next chunk: the evaluations of the one before, and
+        before the first a guess. Only glaciers of one chunk are compared.
+        """
+        if self._cost is None:
+            thickness = self.frame.placed(np.asarray(self._state.thickness))
+            self._cost = _first_guess(self._system.domain, np.asarray(thickness))
+        return self._cost
 
     @property
     def program(self) -> Hashable:
@@ -161,7 +172,7 @@ class Job:
         self._records.add(chunk, own)
         if chunk.first == 0:
             self._warn_about_balance(totals)
-        self.cost = float(kept.record.tally.evaluations)
+        self._cost = float(kept.record.tally.evaluations)
         self._next += 1
 
     def result(self) -> Simulation:
@@ -232,15 +243,14 @@ def _margins(model: Model, settings: Settings, *, keeps_balance: bool) -> tuple[
     return (*MARGINS, None)
 
 
-def _first_guess(glacier: Glacier, ice: np.ndarray) -> float:
-    """What grows with the steps that a run needs: the stiffness of shallow ice with n = 3, but for
-    constants.
-    """
-    surface = np.asarray(glacier.bed) + ice
-    dx, dy = glacier.grid.dx, glacier.grid.dy
-    south_to_north, west_to_east = np.gradient(surface, dy, dx)
-    slope_squared = np.minimum(south_to_north**2 + west_to_east**2, 1.0)
-    return float(np.max(ice**5 * slope_squared)) / min(dx, dy) ** 2
+def _first_guess(domain: Domain, thickness: np.ndarray) -> float:
+    """The stiffness of shallow ice with n = 3, but for constants, m⁵ m⁻²."""
+    surface = domain.bed + thickness
+    along = np.diff(surface, axis=0)[:, 1:] / domain.dy
+    across = np.diff(surface, axis=1)[1:] / domain.dx
+    slope_squared = np.minimum(along**2 + across**2, 1.0)
+    stiffness = thickness[1:, 1:] ** 5 * slope_squared
+    return float(np.max(stiffness)) / min(float(domain.dx), float(domain.dy)) ** 2
 
 
 def _form(leaf: Any, own: tuple[tuple[int, int], ...]) -> Hashable:
