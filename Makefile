@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 TOOLS  := $(VENV)/.installed-tools
 OGGM   := .venv-oggm
 
-.PHONY: help setup demo test slow check docs format verify bench bench-oggm experiments clean
+.PHONY: help setup demo test slow check docs format verify bench bench-device bench-oggm experiments clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | sort
@@ -58,8 +58,12 @@ bench: $(STAMP)  ## measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.gradients
+	$(BIN)/python -m benchmarks.batch
 	-$(BIN)/python -m benchmarks.right_hand_side
 	$(BIN)/python -m benchmarks.page
+
+bench-device: $(STAMP) ## many glaciers side by side on a GPU (minutes there, hours on a processor)
+	$(BIN)/python -m benchmarks.device
 
 bench-oggm: $(STAMP) $(OGGM)/.installed ## measure against OGGM, in an environment of its own
 	@if [ -e $(OGGM)/.installed ]; then \

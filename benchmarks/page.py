@@ -302,8 +302,91 @@ def right_hand_side(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def batch(result: dict[str, Any]) -> list[str]:
+    """Many glaciers."""
+    empty, filled, runs = result["empty_cache"], result["filled_cache"], result["runs_cpu_s"]
+    count, years, warm = result["glaciers"], result["years"], runs["list"]
+    host, unlike = result["host"], result["stages"]["unlike"]
+    a_program = (empty["first_cpu_s"] - empty["warm_cpu_s"]) / empty["of_the_loop"]
+    rows = [
+        ("programs of the loop that the list asks for", str(empty["of_the_loop"]), "<= 12"),
+        (
+            "first run, empty cache, over a warm one",
+            f"{empty['first_cpu_s'] / empty['warm_cpu_s']:.1f} ({empty['first_cpu_s']:.1f} s)",
+            "<= 20",
+        ),
+        ("CPU s to make a program", f"{a_program:.1f}", "<= 7.5"),
+        (
+            "first run, filled cache, over a warm one",
+            f"{filled['first_cpu_s'] / filled['warm_cpu_s']:.1f} ({filled['first_cpu_s']:.1f} s)",
+            "<= 1.5",
+        ),
+        ("glacier-years per CPU s, list", f"{count * years / warm:.0f}", ""),
+        ("the same, a loop over `simulate`", f"{count * years / runs['loop']:.0f}", ""),
+        ("the same, the first one alone", f"{years / runs['alone']:.0f}", ""),
+        ("list against single runs, m", f"{result['agreement']['single_m']:.0e}", "<= 1e-6"),
+        (
+            "list against its steps repeated, m",
+            f"{result['agreement']['replay_m']:.0e}",
+            "<= 1e-10",
+        ),
+        ("border 80 over border 10", f"{runs['border 80'] / runs['border 10']:.2f}", "<= 1.2"),
+        (
+            f"stages run over needed, {unlike['glaciers']} unlike glaciers",
+            f"{unlike['driver']:.2f}",
+            "<= 1.2",
+        ),
+        (
+            "the same, all in one batch; fours unsorted; fours sorted",
+            "; ".join(
+                f"{unlike[name]:.2f}" for name in ("sorted in 16", "unsorted in 4", "sorted in 4")
+            ),
+            "",
+        ),
+        (
+            f"host share of a run of {host['rows']}x{host['columns']} cells",
+            f"{host['share']:.0%} of {1e3 * host['run_cpu_s']:.1f} ms",
+            "<= 30%",
+        ),
+    ]
+    lines = [
+        "## Many glaciers",
+        "",
+        prose(
+            f"""{measured(result)} CPU seconds of processes that are pinned to one core (`benchmarks.pinning`). The list
+            holds {count} glaciers of 0.1 to 0.25 km², each with a shape and a spacing of its own; {years} years with
+            monthly balance, saved each year. The unlike glaciers have 0.1 to 10 km²; their stages are those of accepted
+            steps. The host's share is CPU time that is not in the compiled calls."""
+        ),
+        "",
+        *table("what | measured | bar", rows),
+    ]
+    if "against" in result:
+        other = result["against"]
+        lines += [
+            "",
+            f"Against commit {other['commit']}, in turn:",
+            "",
+            *table(
+                "run | before CPU s | now CPU s | now / before | before / now",
+                (
+                    (
+                        row["run"],
+                        f"{row['before_cpu_s']:.3f}",
+                        f"{row['now_cpu_s']:.3f}",
+                        f"{row['now_over_before']:.2f}",
+                        f"{1 / row['now_over_before']:.2f}",
+                    )
+                    for row in other["rows"]
+                ),
+            ),
+        ]
+    return lines
+
+
 SECTIONS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     forward,
+    batch,
     against_oggm,
     scaling,
     right_hand_side,
