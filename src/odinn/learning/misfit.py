@@ -20,7 +20,6 @@ from odinn.glacier import Glacier, geometry
 from odinn.grid import Array, Cell
 from odinn.learning.terms import AbstractLoss, Outcome
 from odinn.model.binding import GlacierArrays, glacier_arrays
-from odinn.model.frame import plain_frame
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.numbers.slot import LawRows
@@ -241,9 +240,7 @@ def misfit_of(
     misfit = GlacierMisfit(
         rest=rest,
         # geometry is among what may be learned
-        site=eqx.tree_at(
-            _geometry, glacier_arrays(model, glacier, plain_frame(glacier.grid.shape)), (None, None)
-        ),
+        site=eqx.tree_at(_geometry, glacier_arrays(model, glacier), (None, None)),
         windows=windows,
         keep=keep,
         start=np.asarray(settings.t0),

@@ -14,7 +14,7 @@ from jaxtyping import Float, PyTree
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array, Scalar
-from odinn.model.frame import Frame, placed_value
+from odinn.model.frame import Frame, placed_value, plain_frame
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import AbstractVariable, LocatedSlot, slots_of
@@ -171,11 +171,12 @@ class GlacierArrays(eqx.Module):
     rgi_id: str = eqx.field(static=True, default="")
 
 
-def glacier_arrays(model: Model, glacier: Glacier, frame: Frame) -> GlacierArrays:
-    """The site of a glacier under a bound model, as a run holds it; computes the fixed inputs of
-    its laws on the glacier's whole grid.
+def glacier_arrays(model: Model, glacier: Glacier, frame: Frame | None = None) -> GlacierArrays:
+    """The site of a glacier under a bound model, on a frame or on its grid as it is; computes the
+    fixed inputs of its laws on the whole grid.
     """
     own = glacier.grid
+    frame = plain_frame(own.shape) if frame is None else frame
     dx, dy = np.asarray(own.dx, float), np.asarray(own.dy, float)
     ny, nx = frame.shape
     bed, thickness = for_one_glacier((glacier.bed, glacier.thickness), glacier.rgi_id)
