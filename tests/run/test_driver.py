@@ -283,7 +283,7 @@ def test_a_record_of_steps_that_does_not_fit_is_made_anew(slab, monkeypatch):
     whole = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )
-    monkeypatch.setattr("odinn.run.job._WIDTH", 2)
+    monkeypatch.setattr("odinn.run.job._LONG_WIDTH", 2)
     again = odinn.simulate(
         odinn.Model(odinn.SIA2D(A=1e-15), None), slab, 2000.0, 2040.0, save_every=10.0
     )

@@ -36,7 +36,7 @@ from odinn.stepping.interface import OK, AbstractStepper
 from odinn.stepping.steps import Limits, Record, Replay, Steps, all_of, narrowed
 
 TOO_SMALL: Final = 100  # status of a derivative whose buffers did not hold the run's steps
-WIDTH: Final = 64  # steps of a window that a first run may record
+WIDTH: Final = 512  # steps of a window that a first run may record
 _SAME: Final = 1e-7  # years: a stop this close to the start is the start
 
 # "plain": JAX's own rules, forward mode only; "adjoint": the transpose of the steps, reverse mode

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from odinn.constants import MONTHS_PER_YEAR
+from odinn.dates import MONTH
 from odinn.errors import SolverError, of_glacier, warn
 from odinn.glacier import Glacier
 from odinn.grid import Array
@@ -40,7 +41,8 @@ from odinn.run.settings import Settings
 from odinn.stepping.interface import OK
 from odinn.stepping.steps import Replay, Steps, part_of
 
-_WIDTH: Final = 64  # steps of a window that are recorded, more where one has more
+# steps of a window that are recorded, of a month and of a longer one; one with more is run again
+_WIDTH, _LONG_WIDTH = 64, 1024
 _STRANGE: Final = 3.0  # m w.e. yr⁻¹: few glaciers have a mean balance beyond
 
 
@@ -88,7 +90,8 @@ class Job:
         self._chunks = list(plan.chunks(settings.dtype, cells, each=settings.hydrology))
         self._next = 0
         self._replay_width = 0 if replay is None else int(replay.count.max())
-        self.width = _WIDTH
+        is_long = plan.lengths.max() > MONTH + 1e-9
+        self.width = _LONG_WIDTH if is_long else _WIDTH
         self.seconds = 0.0
         self._cost: float | None = None
 
