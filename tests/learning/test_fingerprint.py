@@ -7,8 +7,9 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.learning.fingerprint import Fingerprint, fingerprint, listed
+from odinn.learning.fingerprint import Fingerprint, fingerprint
 from odinn.learning.state import InversionState
+from odinn.results.parts import listed
 
 TI = odinn.TemperatureIndex(4e-3, 2.0)
 ADAM, LBFGS = odinn.optimizers.adam, odinn.optimizers.lbfgs

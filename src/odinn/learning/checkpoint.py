@@ -9,9 +9,10 @@ import numpy as np
 
 from odinn.atomic import whole_or_nothing
 from odinn.errors import InputError
-from odinn.learning.fingerprint import Fingerprint, listed
+from odinn.learning.fingerprint import Fingerprint
 from odinn.learning.state import InversionState
 from odinn.results import codec
+from odinn.results.parts import listed
 
 _TREE: Final = "__objects__"
 _EARLIER_TREE: Final = "__tree__"
