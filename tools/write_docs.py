@@ -56,6 +56,45 @@ has those without y and x. Names are OGGM's, but the unit of OGGM is kg: 1 m3 of
 - The snowpack is part of the state: parts of a run, joined by `initial=`, give the series of the whole. A glacier's own file,
   or a state of a run without hydrology, starts without snow beside the ice.
 
+## Many glaciers
+
+`odinn.simulate(model, glaciers, t0, t1)` returns a list of results in the order of the glaciers. A list that does not fit into
+memory goes to a folder instead, a file for each glacier; what is returned is a table of pandas, which is in the folder as
+`glaciers.csv`, too:
+
+```python
+from pathlib import Path
+
+paths = sorted(Path("glaciers").glob("*.nc"))
+table = odinn.simulate(model, paths, 2000, 2100, save_every=1.0, output="century")
+print(table.volume_end_m3.sum() / table.volume_start_m3.sum())
+print(table[table.status == "failed"].error)
+first = odinn.load(Path("century") / table.file.iloc[0])
+```
+
+- **Glaciers** come from a list or a generator: `Glacier` objects, or what `odinn.open_glacier` opens. They are read, run and
+  dropped some hundred at a time, so memory does not grow with their number. A generator may put them under a scenario or crop
+  them: `(odinn.open_glacier(path).replace(climate=...) for path in paths)`.
+- **A glacier that fails**, in opening or in running, is a row with its `error` and stops no other; `on_error="raise"` stops at the
+  first. A disk that is full stops the list.
+- **A run that was cut off** is called again as it was: glaciers whose file is there are not run again (`status` "resumed"), failed
+  ones are. Files are whole or not there. A file of another model, other inputs or other settings in the place of a result is an
+  error that says what differs: remove it, or choose another folder.
+- **Laws** that take the ranges of their inputs from the glaciers of a run are bound before, to glaciers that stand for all:
+  `model = odinn.bind(model, some)`.
+
+| column | what it is |
+|---|---|
+| `rgi_id` | the index, in the order given; of what could not be opened, its path |
+| `status` | "done", "resumed" (the file was there) or "failed" |
+| `file` | the name of the result in the folder |
+| `volume_start_m3`, `volume_end_m3` | ice |
+| `area_start_m2`, `area_end_m2` | as `area_m2` above |
+| `balance_m_we_yr` | mean balance: accumulation less ablation of the run, over the area in time, m w.e. yr⁻¹ |
+| `seconds` | in the compiled program, a share of its batch's |
+| `evaluations` | of the right-hand side |
+| `error` | why it failed |
+
 ## Years and bands of altitude
 
 `sim.annual("hydro")` and `sim.annual("calendar")` give the complete years of a run as an `xarray.Dataset`: the series above at

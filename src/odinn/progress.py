@@ -34,10 +34,22 @@ class Bar(Protocol):
 
 
 class Progress:
-    """A bar from t0 to t1 on the terminal or in a notebook; silent elsewhere, unless asked for."""
+    """A bar from t0 to t1 on the terminal or in a notebook; silent elsewhere, unless asked for.
 
-    def __init__(self, label: str, t0: float, t1: float, show: bool | None = None) -> None:
+    Args:
+        t1: None where the end is not known. form: how a time is written.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        t0: float,
+        t1: float | None,
+        show: bool | None = None,
+        form: str = "{:.1f}",
+    ) -> None:
         self._label, self._t0, self._t1 = label, t0, t1
+        self._form = form
         self._show = is_watched() if show is None else show
         self._began = time.perf_counter()
         self._bar: Bar | None = None
@@ -56,7 +68,7 @@ class Progress:
         is_due = time.perf_counter() - self._began > PATIENCE
         if self._show and self._bar is None and is_due:
             kind = _NotebookBar if notebook.is_open() else _TerminalBar
-            self._bar = kind(self._label, self._t0, self._t1)
+            self._bar = kind(self._label, self._t0, self._t1, self._form)
         if self._bar is not None:
             self._bar.reach(t)
 
@@ -76,12 +88,12 @@ class Progress:
 class _TerminalBar:
     """A bar of rich on standard error."""
 
-    def __init__(self, label: str, t0: float, t1: float) -> None:
+    def __init__(self, label: str, t0: float, t1: float | None, form: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Rich
 
-        self._t0 = t0
+        self._t0, self._form = t0, form
         self._rich = Rich(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -92,11 +104,12 @@ class _TerminalBar:
             console=Console(stderr=True),
         )
         self._rich.start()
-        self._task = self._rich.add_task(label, total=t1 - t0, year=f"{t0:.1f}")
+        total = None if t1 is None else t1 - t0
+        self._task = self._rich.add_task(label, total=total, year=form.format(t0))
 
     def reach(self, t: float) -> None:
         """Simulated time has reached t."""
-        self._rich.update(self._task, completed=t - self._t0, year=f"{t:.1f}")
+        self._rich.update(self._task, completed=t - self._t0, year=self._form.format(t))
 
     def stop(self) -> None:
         """It stays as it is."""
@@ -106,8 +119,8 @@ class _TerminalBar:
 class _NotebookBar:
     """A bar of the browser's own: one of rich would need widgets."""
 
-    def __init__(self, label: str, t0: float, t1: float) -> None:
-        self._label, self._t0, self._t1 = label, t0, t1
+    def __init__(self, label: str, t0: float, t1: float | None, form: str) -> None:
+        self._label, self._t0, self._t1, self._form = label, t0, t1, form
         self._now = t0
         self._began = self._shown = time.perf_counter()
         self._output = notebook.Output(self._html())
@@ -127,9 +140,11 @@ class _NotebookBar:
         self._output.replace(self._html())
 
     def _html(self) -> str:
-        share = (self._now - self._t0) / (self._t1 - self._t0)
         seconds = time.perf_counter() - self._began
-        text = f"{self._label} {self._now:.1f}, {seconds:.0f} s"
+        text = f"{self._label} {self._form.format(self._now)}, {seconds:.0f} s"
+        if self._t1 is None:
+            return f'<progress max="1"></progress> {escape(text)}'
+        share = (self._now - self._t0) / (self._t1 - self._t0)
         if 0.0 < share < 1.0:
             text += f", {seconds * (1.0 - share) / share:.0f} s left"
         return f'<progress value="{share:.3f}" max="1"></progress> {escape(text)}'

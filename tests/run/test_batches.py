@@ -131,7 +131,7 @@ def test_those_of_alike_cost_go_together():
         Job(MODEL, slope((24, 30), thickness=h, rgi_id=f"slope-{h:.0f}"), settings, None, None)
         for h in thick
     ]
-    found = [sorted(job.glacier.rgi_id for job, _ in batch) for batch in batches._batches(jobs)]
+    found = [sorted(job.glacier.rgi_id for job, _ in batch) for _, batch in batches._batches(jobs)]
     assert found == [
         ["slope-200", "slope-210", "slope-220", "slope-230"],
         ["slope-30", "slope-40", "slope-50", "slope-60"],

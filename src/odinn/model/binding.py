@@ -54,6 +54,18 @@ def bind(model: Model, glaciers: Glacier | Sequence[Glacier]) -> Model:
     return Model(**parts)
 
 
+def bound_for_run(model: Model, glaciers: list[Glacier]) -> Model:
+    """The model, bound where it has laws or parameters, so that a new one runs with its initial
+    values; any other as it is.
+    """
+
+    def stands_for_a_number(node: Any) -> bool:
+        return isinstance(node, Parameter | AbstractLaw)
+
+    leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
+    return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model
+
+
 def _bound(slot: LocatedSlot, glaciers: list[Glacier]) -> AbstractVariable:
     if isinstance(slot.value, Parameter):
         shapes = {g.rgi_id: slot.slot.shape_on(g.grid) for g in glaciers}

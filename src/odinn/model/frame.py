@@ -32,9 +32,7 @@ LADDER: Final = (
 )
 _STEP: Final = 16  # cells, to which the sides of larger domains are rounded up
 _MOST: Final = 100_000  # cells, above which shapes are kept as they are
-_WASTE: Final = (
-    2.0  # a long and narrow domain is not filled up to more than this many times its cells
-)
+_WASTE: Final = 2.0  # times its cells, to which a domain is filled up at most
 MARGINS: Final = (4, 16, 64)  # cells around the ice, from try to try; then the whole grid
 GUARD: Final = 2  # cells of a cut edge that ice may not reach
 
@@ -170,13 +168,14 @@ def _size(height: int, width: int) -> tuple[int, int]:
     """The smallest size that holds a domain."""
     if height * width > _MOST:
         return height, width
-    for size in LADDER:
-        if height <= size[0] and width <= size[1]:
-            break
-    else:
-        size = -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP
-    wasteful = size[0] * size[1] > max(_WASTE * height * width, LADDER[0][0] * LADDER[0][1])
-    return (height, width) if wasteful else size
+    rounded = -(-height // _STEP) * _STEP, -(-width // _STEP) * _STEP
+    held = [size for size in LADDER if height <= size[0] and width <= size[1]]
+    most = max(_WASTE * height * width, LADDER[0][0] * LADDER[0][1])
+    # a long and narrow domain has no place in the ladder
+    for size in (*held[:1], rounded):
+        if size[0] * size[1] <= most:
+            return size
+    return height, width
 
 
 def placed_model(model: Model, frame: Frame) -> Model:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,13 @@ from jaxtyping import Float
 from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier
 from odinn.grid import Cell
+from odinn.model.binding import for_one_glacier, glacier_arrays
+from odinn.model.frame import (
+    MARGINS,
+    can_be_cropped,
+    frame_around,
+    placed_model,
+)
 from odinn.model.model import Model
 from odinn.numbers.slot import LawRows
 from odinn.physics.domain import Domain, domain_of
@@ -39,9 +48,24 @@ def velocity_of(
     if at not in ("surface", "mean", "basal"):
         raise InputError(f"at={at!r}: expected 'surface', 'mean' or 'basal'")
     laws = _laws_in(model, glacier, months)
-    flow, domain = model.flow.on(glacier), domain_of(glacier)
-    vx, vy, speed = _velocities(flow, domain, jnp.asarray(thickness), laws, at)
-    return np.asarray(vx), np.asarray(vy), np.asarray(speed)
+    if laws is not None or not can_be_cropped(model):
+        flow, domain = model.flow.on(glacier), domain_of(glacier)
+        whole = _velocities(flow, domain, jnp.asarray(thickness), laws, at)
+        return np.asarray(whole[0]), np.asarray(whole[1]), np.asarray(whole[2])
+    # on the few sizes of runs, so that not every shape of grid is compiled for
+    ice = np.asarray(glacier.mask) | (np.max(thickness, axis=0, initial=0.0) > 0)
+    frame = frame_around(ice, MARGINS[0])
+    own = for_one_glacier(model, glacier.rgi_id)
+    site = glacier_arrays(own, glacier, frame)
+    flow = placed_model(own, frame).flow.on(site)
+    # where a run has come too close to a cut says nothing here, and would compile a program more
+    domain = dataclasses.replace(domain_of(site), near_cut=None)
+    placed = jnp.asarray(frame.placed(np.asarray(thickness)))
+    vx, vy, speed = jax.device_get(_velocities(flow, domain, placed, None, at))
+    if frame.turned:
+        # what flows east on the turned grid flows down the rows, which is south
+        vx, vy = -vy, -vx
+    return frame.back(vx), frame.back(vy), frame.back(speed)
 
 
 def _laws_in(model: Model, glacier: Glacier, months: np.ndarray | None) -> LawRows | None:

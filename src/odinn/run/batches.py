@@ -5,20 +5,30 @@ from __future__ import annotations
 import time as clock
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, Final
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from odinn.progress import Progress
 from odinn.run.job import Job, Member
 from odinn.run.march import Members, march
 from odinn.run.settings import Settings
 from odinn.stepping.integrate import Stepping
 
+
+class Bar(Protocol):
+    """What shows how far runs have come, in simulated time: a :class:`odinn.progress.Progress`."""
+
+    def advance(self, t: float) -> None: ...
+    def compiling(self, function: Callable) -> AbstractContextManager[None]: ...
+
+
+Done = Callable[[Job], None]
 Fail = Callable[[Job, Exception], None]
+Batch = list[tuple[Job, Member]]
 
 SIZES: Final = (1, 4, 16, 64, 256, 1024, 4096)  # glaciers in a batch
 # Cells of a batch. More make a processor no faster, for companions wait for each other; a GPU needs
@@ -27,12 +37,13 @@ _CELLS: Final = {"cpu": 16384, "gpu": 4_000_000}
 _FEW: Final = 16  # climates, up to which a table has a place for every glacier's
 
 
-def advance_all(jobs: Sequence[Job], settings: Settings, bar: Progress, fail: Fail) -> None:
+def advance_all(jobs: Sequence[Job], settings: Settings, bar: Bar, done: Done, fail: Fail) -> None:
     """Bring runs to their ends, in rounds: in each, every glacier goes through its next chunk of
     windows.
 
     Args:
-        fail: what is done with a glacier that cannot go on; it may raise.
+        done: what is done with a glacier that has come to its end; an error of it is one of the
+            glacier. fail: what is done with a glacier that cannot go on; it may raise.
     """
     waiting = list(jobs)
     while waiting:
@@ -42,15 +53,15 @@ def advance_all(jobs: Sequence[Job], settings: Settings, bar: Progress, fail: Fa
             lost.add(id(job))
             fail(job, error)
 
-        for batch in _batches(waiting):
-            _through_chunk(batch, settings, bar, drop)
+        for size, batch in _batches(waiting):
+            _through_chunk(batch, size, settings, bar, done, drop)
             bar.advance(float(np.mean([job.time for job in jobs])))
         waiting = [job for job in waiting if not job.is_done and id(job) not in lost]
 
 
-def _batches(jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Member]]]:
-    """Glaciers that can share a program, those of alike cost together: a batch takes as long as its
-    slowest.
+def _batches(jobs: Sequence[Job]) -> Iterator[tuple[int, Batch]]:
+    """(places, glaciers): those that can share a program, of alike cost together, for a batch takes
+    as long as its slowest.
     """
     groups: dict[Hashable, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -60,12 +71,13 @@ def _batches(jobs: Sequence[Job]) -> Iterator[list[tuple[Job, Member]]]:
             group.sort(key=lambda job: job.cost, reverse=True)
         cells = group[0].frame.shape[0] * group[0].frame.shape[1]
         size = _size(cells)
+        # few go alone, or with empty places; what full batches leave over goes through their
+        # program, for empty places cost less than another program
+        while size > 1 and len(group) <= size // 2:
+            size = SIZES[SIZES.index(size) - 1]
         while group:
-            # a few that are left over go alone, or together with empty places
-            while size > 1 and len(group) <= size // 2:
-                size = SIZES[SIZES.index(size) - 1]
             batch, group = group[:size], group[size:]
-            yield [(job, job.member()) for job in batch]
+            yield size, [(job, job.member()) for job in batch]
 
 
 def _size(cells: int) -> int:
@@ -75,12 +87,11 @@ def _size(cells: int) -> int:
 
 
 def _through_chunk(
-    batch: list[tuple[Job, Member]], settings: Settings, bar: Progress, fail: Fail
+    batch: Batch, size: int, settings: Settings, bar: Bar, done: Done, fail: Fail
 ) -> None:
     """One compiled call, and what each glacier takes from it."""
     began = clock.perf_counter()
     jobs = [job for job, _ in batch]
-    size = next(n for n in SIZES if n >= len(batch))
     members = _members([member for _, member in batch], size)
     most = np.asarray(settings.max_steps, np.int32)
     how = Stepping(settings.stepper, jobs[0].width, most)
@@ -93,13 +104,15 @@ def _through_chunk(
             fail(jobs[0], error)
             return
         for alone in batch:
-            _through_chunk([alone], settings, bar, fail)
+            _through_chunk([alone], 1, settings, bar, done, fail)
         return
     seconds = (clock.perf_counter() - began) / len(batch)
     for place, job in enumerate(jobs):
         end, own = jax.tree.map(lambda rows, place=place: rows[place], (ends, kept))
         try:
             job.take(end, own, seconds)
+            if job.is_done:
+                done(job)
         except Exception as error:
             fail(job, error)
 

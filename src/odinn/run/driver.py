@@ -4,19 +4,16 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, overload
-
-import jax
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from odinn.cache import enable_compilation_cache
 from odinn.dates import MONTH, Date
 from odinn.errors import InputError, one_of, refuse_traced
 from odinn.glacier import Glacier
-from odinn.model.binding import as_list, bind
+from odinn.model.binding import as_list, bound_for_run
 from odinn.model.model import Model
-from odinn.numbers.parameter import Parameter
-from odinn.physics.laws.base import AbstractLaw
 from odinn.physics.state import State
 from odinn.progress import Progress
 from odinn.results.simulation import Failure, Simulation
@@ -24,9 +21,17 @@ from odinn.run.batches import advance_all
 from odinn.run.checks import Replays, check_model, replay_of
 from odinn.run.job import Job
 from odinn.run.settings import Coupling, Precision, settings_of
+from odinn.run.stream import OnError, stream
 from odinn.stepping.interface import AbstractStepper
 
+if TYPE_CHECKING:
+    import pandas as pd
 
+
+@overload
+def simulate(
+    model: Model, glacier: Iterable, t0: Date, t1: Date, *, output: str | Path, **options: Any
+) -> pd.DataFrame: ...
 @overload
 def simulate(model: Model, glacier: Glacier, t0: Date, t1: Date, **options: Any) -> Simulation: ...
 @overload
@@ -35,7 +40,7 @@ def simulate(
 ) -> list: ...
 def simulate(
     model: Model,
-    glacier: Glacier | Sequence[Glacier],
+    glacier: Glacier | Iterable[Any],
     t0: Date,
     t1: Date,
     *,
@@ -45,17 +50,19 @@ def simulate(
     initial: State | Simulation | None = None,
     replay: Replays = None,
     hydrology: bool = False,
-    on_error: Literal["raise", "keep"] = "raise",
+    on_error: OnError | None = None,
     dtype: Precision = "float64",
     max_steps: int = 1_000_000,
     progress: bool | None = None,
+    output: str | Path | None = None,
 ) -> Any:
-    """Run one glacier, or many together.
+    """Run one glacier, or many together; any number of them with ``output``.
 
     Args:
         model: flow and mass balance.
         glacier: one glacier, or a list; results of a list come in its order. What is learned of one
-            (its thickness, its bed) is taken at its present values.
+            (its thickness, its bed) is taken at its present values. With ``output`` it may be a
+            generator, of glaciers or of what :func:`odinn.open_glacier` opens, such as paths.
         t0, t1: start and end: decimal years or dates.
         save_every: years between saved states; the last one is always saved.
         stepper: default ``RKC2(tol=1e-2)``.
@@ -68,29 +75,37 @@ def simulate(
             then carries the snowpack, so a run may be cut anywhere; other states start without snow
             beside the ice.
         on_error: for a list: "raise", or "keep" a :class:`Failure` in place of the result, whatever
-            went wrong with the glacier.
+            went wrong with the glacier. Default: "raise"; with ``output`` "keep", which is a row
+            of the table.
         dtype: "float32" is about 0.6 times the time, with errors of millimetres.
         max_steps: attempts after which a window is given up.
         progress: show a progress bar; by default when a terminal is there.
+        output: a folder, into which each result goes as ``<id>.nc`` when it is done, by
+            :func:`odinn.save`. Glaciers are read and run some at a time, so that memory does not
+            grow with their number. Those whose file is there are not run again, so a run that was
+            cut off is called again to go on. ``initial`` is none then, ``replay`` by id.
 
     Returns:
-        :class:`Simulation`, or a list of them (and of :class:`Failure`).
+        :class:`Simulation`, or a list of them (and of :class:`Failure`). With ``output`` a table of
+        pandas, in the folder as ``glaciers.csv`` too, a row per glacier in the order given: status
+        ("done", "resumed", "failed"), name of the file, volume (m³) and area (m²) at start and end,
+        mean balance over the run's area (m w.e. yr⁻¹), seconds, evaluations of the right-hand side,
+        error.
 
     Raises:
-        InputError: before anything is compiled. SolverError: steps ran out or a value stopped being
-            finite.
+        InputError: before anything is compiled; with ``output`` also a file of another run in the
+            place of a result. SolverError: steps ran out or a value stopped being finite.
+            OutputError: a result cannot be written; those before it are whole.
     """
     refuse_traced((model, glacier), "simulate")
     enable_compilation_cache()
-    single = isinstance(glacier, Glacier)
-    glaciers = as_list(glacier)
     check_model(model)
+    if on_error is None:
+        on_error = "raise" if output is None else "keep"
     one_of("on_error", on_error, ("raise", "keep"))
-    if initial is not None and not single:
-        text = "initial= belongs to one glacier; run a list glacier by glacier to continue states"
-        raise InputError(f"simulate: {text}")
-    if isinstance(initial, Simulation):
-        initial = initial.state
+    single = isinstance(glacier, Glacier)
+    # with output= they are read one after the other
+    glaciers = as_list(cast(Sequence[Glacier], glacier)) if output is None else []
     settings = settings_of(
         t0,
         t1,
@@ -100,9 +115,21 @@ def simulate(
         hydrology=hydrology,
         dtype=dtype,
         max_steps=max_steps,
-        about=glaciers[0].rgi_id,
+        about=glaciers[0].rgi_id if glaciers else "simulate",
     )
-    model = _bound(model, glaciers)
+    if output is not None:
+        if initial is not None or not isinstance(replay, Mapping | None):
+            text = "output: initial= belongs to one glacier in memory; replay= is {rgi_id: Steps}"
+            raise InputError(f"simulate: {text}")
+        return stream(
+            model, glacier, settings, output, replay=replay, on_error=on_error, progress=progress
+        )
+    if initial is not None and not single:
+        text = "initial= belongs to one glacier; run a list glacier by glacier to continue states"
+        raise InputError(f"simulate: {text}")
+    if isinstance(initial, Simulation):
+        initial = initial.state
+    model = bound_for_run(model, glaciers)
     results: dict[int, Simulation | Failure] = {}
 
     def fail(position: int, error: Exception, job: Job | None = None) -> None:
@@ -119,24 +146,13 @@ def simulate(
         except Exception as error:  # whatever it is: the other glaciers go on
             fail(position, error)
     place = {id(job): position for position, job in jobs.items()}
+
+    def done(job: Job) -> None:
+        results[place[id(job)]] = job.result()
+
     label = f"{glaciers[0].rgi_id} {glaciers[0].name}".strip()
     label = label if len(glaciers) == 1 else f"{len(glaciers)} glaciers"
     with Progress(label, *settings.span, progress) as bar:
-        advance_all(list(jobs.values()), settings, bar, lambda job, e: fail(place[id(job)], e, job))
-    for position, job in jobs.items():
-        if position not in results:
-            results[position] = job.result()
+        runs = list(jobs.values())
+        advance_all(runs, settings, bar, done, lambda job, error: fail(place[id(job)], error, job))
     return results[0] if single else [results[i] for i in range(len(glaciers))]
-
-
-def _bound(model: Model, glaciers: list[Glacier]) -> Model:
-    """The model, bound where it has laws or parameters, so that a new one runs with its initial
-    values.
-    """
-
-    def stands_for_a_number(node: Any) -> bool:
-        return isinstance(node, Parameter | AbstractLaw)
-
-    # plain models stay as they are
-    leaves = jax.tree.leaves(model, is_leaf=stands_for_a_number)
-    return bind(model, glaciers) if any(map(stands_for_a_number, leaves)) else model

@@ -111,6 +111,15 @@ class Job:
         return State(self.time, self._state.thickness, self._state.extras)
 
     @property
+    def memory(self) -> int:
+        """Bytes that it takes at its end, about: what its months bring, and the fields it keeps."""
+        brought = jax.tree.leaves([(chunk.forcing, chunk.laws) for chunk in self._chunks])
+        rows = 1 + sum(len(chunk.kept) for chunk in self._chunks)
+        fields = 7 if self._settings.hydrology else 2
+        kept = 8 * rows * fields * self.glacier.mask.size
+        return kept + sum(np.asarray(rows).nbytes for rows in brought)
+
+    @property
     def time(self) -> float:
         """How far it has come, decimal years."""
         return self._settings.t0 if self._next == 0 else self._chunks[self._next - 1].end
@@ -179,8 +188,9 @@ class Job:
         self._next += 1
 
     def result(self) -> Simulation:
-        """Of a run that is done; says what is wrong with it."""
+        """Of a run that is done, to be asked for once; says what is wrong with it."""
         sim = self._records.simulation(self._state, self.seconds)
+        del self._records  # as large as the result
         states, span = list(sim.thickness), self._settings.span
         for sentence in sim.faults + ranges_left(self.model, self.glacier, states, span):
             warn(sentence)

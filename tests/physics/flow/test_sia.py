@@ -9,6 +9,7 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
+from odinn.model.velocities import velocity_of
 from odinn.physics.domain import domain_of
 from odinn.physics.flow.base import divergence
 from odinn.physics.flow.power import power
@@ -99,14 +100,49 @@ def test_velocity_points_down_the_slope_with_y_to_the_north(slab):
         slab.thickness,
         slab.mask,
     )
-    _, vy, speed = odinn.model.velocities.velocity_of(
-        odinn.Model(), north_facing, north_facing.thickness[None]
-    )
+    _, vy, speed = velocity_of(odinn.Model(), north_facing, north_facing.thickness[None])
     ice = slab.thickness > 60
     assert (
         vy[0][ice] > 0
     ).all()  # falls to the north, so flows to the north: positive along projected y
     assert (speed[0][~slab.mask] == 0).all()
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_velocity_is_the_same_on_the_size_that_it_is_computed_on(slab, wide):
+    """A wide grid is turned there."""
+    from odinn.model import velocities
+
+    g = slab if wide else odinn.Glacier("t", "", *_turned(slab))
+    rate = 1e-16 * (1.0 + np.arange(np.prod(g.grid.corner_shape)).reshape(g.grid.corner_shape))
+    flow = odinn.SIA2D(A=rate, C=1e-3)
+    thickness = np.stack([g.thickness, 0.5 * g.thickness])
+    on_size = velocities.velocity_of(odinn.Model(flow), g, thickness)
+    for at, ice in enumerate(thickness):
+        vx, vy = velocities.velocity_on_cells(flow.on(g), domain_of(g), ice, None)
+        # the stencils are the same, added in another order where the grid is turned
+        np.testing.assert_allclose(on_size[0][at], vx, rtol=1e-12, atol=1e-12 * np.abs(vx).max())
+        np.testing.assert_allclose(on_size[1][at], vy, rtol=1e-12, atol=1e-12 * np.abs(vy).max())
+
+
+def _turned(g):
+    grid = odinn.Grid(g.grid.ny, g.grid.nx, g.grid.dy, g.grid.dx)
+    return grid, g.bed.T, g.thickness.T, g.mask.T
+
+
+def test_velocities_of_grids_of_alike_size_share_a_program():
+    from odinn.model import velocities
+    from tests.conftest import make_slab
+
+    def run(ny, nx):
+        g = make_slab(ny, nx)
+        velocities.velocity_of(odinn.Model(), g, g.thickness[None])
+
+    run(20, 24)
+    before = velocities._velocities._cached._cache_size()
+    run(24, 27)  # turned
+    run(34, 24)  # cropped
+    assert velocities._velocities._cached._cache_size() == before
 
 
 def test_hybrid_with_constant_law_equals_the_standard_form(slab):
