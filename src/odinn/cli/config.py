@@ -60,10 +60,12 @@ GLACIER: Final = arguments(
 CALIBRATE: Final = arguments(odinn.calibrate, "model", "glacier", target=Key(float | None, None))
 SIMULATE: Final = arguments(
     odinn.simulate,
-    *("model", "glacier", "initial", "replay", "progress"),
+    # files are written as the output section says
+    *("model", "glacier", "initial", "replay", "progress", "output"),
     t0=Key(Time),
     t1=Key(Time),
     stepper=Key(STEPPERS, {}),
+    on_error=Key(Literal["raise", "keep"], "raise"),
 )
 OUTPUT: Final = {"directory": Key(str, "results"), "plots": Key(bool, True)}
 RUN: Final[Section] = {
