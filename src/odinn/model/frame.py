@@ -45,7 +45,6 @@ class Frame:
         grid: (ny, nx) of the glacier. rows, columns: the part of it, as (first, beyond the last).
         turned: rows and columns change places.
         shape: (ny, nx) of the run's arrays, after turning; what is beyond the part follows it.
-        margin: the cells around the ice that it was made with, None for the whole grid.
     """
 
     grid: tuple[int, int]
@@ -53,7 +52,6 @@ class Frame:
     columns: tuple[int, int]
     turned: bool
     shape: tuple[int, int]
-    margin: int | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -93,12 +91,14 @@ class Frame:
     @property
     def within(self) -> Bool[np.ndarray, "ny nx"]:
         """False beyond the part, where the run's arrays are only filled up."""
-        return self._filled(np.ones(self._part, bool), fill=False)
+        return self._filled(np.ones(self._part, bool))
 
     @property
     def interior(self) -> Bool[np.ndarray, "ny nx"]:
         """False on the glacier's own outermost ring and beyond it, and where the grid was cut."""
-        return self._inside(1)
+        rows, columns = slice(*self.rows), slice(*self.columns)
+        own = np.asarray(interior_mask(self.grid))[rows, columns]
+        return self._filled(own & self._cut(1))
 
     @property
     def near_cut(self) -> Bool[np.ndarray, "ny nx"] | None:
@@ -107,13 +107,7 @@ class Frame:
         """
         if self._part == self.grid:
             return None
-        guarded = ~self._cut(GUARD)
-        return self._filled(guarded, fill=False)
-
-    def _inside(self, width: int) -> Bool[np.ndarray, "ny nx"]:
-        rows, columns = slice(*self.rows), slice(*self.columns)
-        own = np.asarray(interior_mask(self.grid))[rows, columns]
-        return self._filled(own & self._cut(width), fill=False)
+        return self._filled(~self._cut(GUARD))
 
     def _cut(self, width: int) -> Bool[np.ndarray, "height width"]:
         """False within some cells of an edge where the grid was cut."""
@@ -128,9 +122,10 @@ class Frame:
             inside[:, -width:] = False
         return inside
 
-    def _filled(self, part: np.ndarray, fill: bool) -> np.ndarray:
+    def _filled(self, part: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "ny nx"]:
+        """The part as the run holds it, False beyond."""
         part = part.T if self.turned else part
-        whole = np.full(self.shape, fill)
+        whole = np.zeros(self.shape, bool)
         whole[: part.shape[0], : part.shape[1]] = part
         return whole
 
@@ -155,8 +150,7 @@ def frame_around(ice: Bool[np.ndarray, "ny nx"], margin: int | None) -> Frame:
     height, width = rows[1] - rows[0], columns[1] - columns[0]
     turned = width > height
     shape = _size(width, height) if turned else _size(height, width)
-    whole = (height, width) == ice.shape
-    return Frame(ice.shape, rows, columns, turned, shape, None if whole else margin)
+    return Frame(ice.shape, rows, columns, turned, shape)
 
 
 def _around(line: Bool[np.ndarray, " n"], margin: int) -> tuple[int, int]:

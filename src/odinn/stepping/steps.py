@@ -51,10 +51,10 @@ class Tally(eqx.Module):
     status: jax.Array
 
     @staticmethod
-    def zero(status: jax.Array | None = None) -> Tally:
+    def zero() -> Tally:
         """Before the first step."""
         zero = jnp.zeros((), jnp.int32)
-        return Tally(zero, zero, zero if status is None else status)
+        return Tally(zero, zero, zero)
 
 
 class Record(eqx.Module):
