@@ -20,7 +20,7 @@ from odinn.results.simulation import Failure, Simulation
 from odinn.run.batches import advance_all
 from odinn.run.checks import Replays, check_model, replay_of
 from odinn.run.job import Job
-from odinn.run.settings import Coupling, Precision, settings_of
+from odinn.run.settings import Coupling, Precision, Settings, settings_of
 from odinn.run.stream import OnError, stream
 from odinn.stepping.interface import AbstractStepper
 
@@ -129,11 +129,27 @@ def simulate(
         raise InputError(f"simulate: {text}")
     if isinstance(initial, Simulation):
         initial = initial.state
+    keep = not single and on_error == "keep"
+    results = _in_memory(model, glaciers, settings, initial, replay, keep=keep, progress=progress)
+    return results[0] if single else results
+
+
+def _in_memory(
+    model: Model,
+    glaciers: list[Glacier],
+    settings: Settings,
+    initial: State | None,
+    replay: Replays,
+    *,
+    keep: bool,
+    progress: bool | None,
+) -> list[Simulation | Failure]:
+    """Results in the glaciers' order; ``keep`` failures instead of raising."""
     model = bound_for_run(model, glaciers)
     results: dict[int, Simulation | Failure] = {}
 
     def fail(position: int, error: Exception, job: Job | None = None) -> None:
-        if single or on_error == "raise":
+        if not keep:
             raise error
         state = None if job is None else job.state
         results[position] = Failure(glaciers[position].rgi_id, error, state)
@@ -155,4 +171,4 @@ def simulate(
     with Progress(label, *settings.span, progress) as bar:
         runs = list(jobs.values())
         advance_all(runs, settings, bar, done, lambda job, error: fail(place[id(job)], error, job))
-    return results[0] if single else [results[i] for i in range(len(glaciers))]
+    return [results[i] for i in range(len(glaciers))]
