@@ -9,6 +9,7 @@ counted in the optimised program: operands and results of each launch that are w
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import time
@@ -22,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import odinn
-from benchmarks.measuring import arguments, keep, machine
+from benchmarks.measuring import RESULTS, keep, machine, parser
 from benchmarks.small import small_glacier, weather
 from odinn.learning.evaluation import buffers_for
 from odinn.model import frame as frames
@@ -38,7 +39,6 @@ SHAPE = (56, 48)  # of the frame that all small glaciers are put on
 UNLIKE = 40  # small glaciers that are repeated
 ROUNDS = 3
 CAP = 4000  # cells along a side of the ice cap
-STEPS = 64  # of a window that are recorded
 MODEL = odinn.Model(
     odinn.SIA2D(A=7e-17), odinn.TemperatureIndex(melt_factor=5e-3, precip_factor=1.2)
 )
@@ -52,6 +52,7 @@ class Case(NamedTuple):
     leg: Leg
     cells: int
     months: int
+    steps: int  # of a window that are recorded
 
 
 def small(count: int, dtype: str, years: float) -> Case:
@@ -77,7 +78,8 @@ def small(count: int, dtype: str, years: float) -> Case:
         laws=None,
         is_there=np.ones(count, bool),
     )
-    return on_device(batch, leg, count * SHAPE[0] * SHAPE[1], round(12 * years))
+    cells = count * SHAPE[0] * SHAPE[1]
+    return Case(on_device(batch), on_device(leg), cells, round(12 * years), steps=64)
 
 
 def cap(side: int, dtype: str) -> Case:
@@ -101,52 +103,57 @@ def cap(side: int, dtype: str) -> Case:
         laws=None,
         is_there=np.ones(1, bool),
     )
-    return on_device(batch, job.chunk.leg, int(np.prod(job.frame.shape)), 12)
+    cells = int(np.prod(job.frame.shape))
+    return Case(on_device(batch), on_device(job.chunk.leg), cells, 12, steps=1024)
 
 
-def on_device(batch: Members, leg: Leg, cells: int, months: int) -> Case:
+def on_device(tree: Any) -> Any:
     """The arrays where they are used."""
-    put = lambda tree: jax.tree.map(lambda a: jnp.asarray(a) if eqx.is_array(a) else a, tree)
-    return Case(put(batch), put(leg), cells, months)
+    return jax.tree.map(lambda a: jnp.asarray(a) if eqx.is_array(a) else a, tree)
 
 
-def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
-    """(median seconds of warm runs, seconds of the first, its result)"""
+def compiled(function: Any, *arguments: Any) -> tuple[Any, float]:
+    """(a jitted function's program, seconds that making it took)"""
     began = time.perf_counter()
+    program = function.lower(*arguments).compile()
+    return program, time.perf_counter() - began
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """(median seconds of warm runs, the result of the first)"""
     result = jax.block_until_ready(run())
-    first = time.perf_counter() - began
     seconds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
         jax.block_until_ready(run())
         seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds), first, result
+    return statistics.median(seconds), result
 
 
 def copy_bandwidth(gigabytes: float) -> float:
     """Bytes per second of a copy on the device, read and written."""
     x = jnp.ones(int(gigabytes * 2**30 / 8))
     add = jax.jit(lambda x: x + 1.0)
-    seconds, _, _ = timed(lambda: add(x))
+    seconds, _ = timed(lambda: add(x))
     return 2.0 * x.nbytes / seconds
 
 
 def forward(case: Case, bandwidth: float, precision: int) -> Row:
     """A forward run: times, and what it moves."""
     most = jnp.asarray(1_000_000, jnp.int32)
-    how = Stepping(odinn.RKC2(), STEPS, most)
-    seconds, first, (_, kept) = timed(lambda: march(case.members, case.leg, how))
+    how = Stepping(odinn.RKC2(), case.steps, most)
+    program, compiling = compiled(march, case.members, case.leg, how)
+    seconds, (_, kept) = timed(lambda: program(case.members, case.leg, how))
     count = np.asarray(kept.record.steps.count)
     stages = np.asarray(kept.record.steps.stages)
     evaluations = float(np.asarray(kept.record.tally.evaluations).mean())
     assert (np.asarray(kept.record.status) == 0).all(), "a run failed"
-    assert count.max() <= STEPS, "the record is too short"
+    assert count.max() <= case.steps, "the record is too short"
     # a batch takes as many steps and stages in a month as the one that needs most
     used = np.arange(stages.shape[-1]) < count[..., None]
     inner = np.where(used, stages - 1, 0).max(axis=0).sum()
     loops = {"month": case.months, "step": int(count.max(axis=0).sum()), "stage": int(inner)}
-    program = march.lower(case.members, case.leg, how).compile().compiled.as_text()
-    levels = launches(program, case.cells)
+    levels = launches(program.compiled.as_text(), case.cells)
     launched = sum(levels[name].launches * loops[name] for name in loops)
     fields = sum(levels[name].fields * loops[name] for name in loops)
     cell_months = case.cells * case.months
@@ -155,7 +162,7 @@ def forward(case: Case, bandwidth: float, precision: int) -> Row:
         "cells": case.cells,
         "months": case.months,
         "seconds": seconds,
-        "seconds of the first run": first,
+        "seconds of compiling": compiling,
         "cells x months / s": cell_months / seconds,
         "cells x evaluations / s": case.cells * evaluations / seconds,
         "evaluations a month": evaluations / case.months,
@@ -173,26 +180,17 @@ class Level(NamedTuple):
 
 
 _OPENS = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
+_OPERATION = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*?)\)")
 _QUIET = {"parameter", "tuple", "get-tuple-element", "constant", "bitcast", "while", "iota"}
+Program = dict[str, list[str]]  # lines of each computation
 
 
-def launches(program: str, cells: int) -> dict[str, Level]:
+def launches(text: str, cells: int) -> dict[str, Level]:
     """Launches and fields by loop of a compiled march: months hold steps, steps hold stages. The
     rare repayment behind a condition is left out.
     """
-    bodies: dict[str, list[str]] = {}
-    name = ""
-    for line in program.splitlines():
-        opened = _OPENS.match(line)
-        if opened and not line.startswith(" "):
-            name = opened.group(1)
-            bodies[name] = []
-        elif name and line.startswith("  "):
-            bodies[name].append(line)
-    inside = {
-        name: [m for line in lines for m in re.findall(r"body=%?([\w.\-]+)", line)]
-        for name, lines in bodies.items()
-    }
+    program = computations(text)
+    inside = {name: bodies(program, name) for name in program}
 
     def depth(name: str) -> int:
         return 1 + max((depth(inner) for inner in inside[name]), default=0)
@@ -200,29 +198,65 @@ def launches(program: str, cells: int) -> dict[str, Level]:
     held = {inner for inners in inside.values() for inner in inners}
     top = max((n for n in held if not any(n in inside[o] for o in held)), key=depth)
     step = max(inside[top], key=depth)
-    stage = max(inside[step], key=lambda n: len(bodies[n])) if inside[step] else step
+    stage = max(inside[step], key=lambda n: len(program[n])) if inside[step] else step
     return {
-        "month": level(bodies[top], cells),
-        "step": level(bodies[step], cells),
-        "stage": level(bodies[stage], cells),
+        "month": level(program, top, cells),
+        "step": level(program, step, cells),
+        "stage": level(program, stage, cells),
     }
 
 
-def level(lines: list[str], cells: int) -> Level:
+def computations(text: str) -> Program:
+    """The computations of a program, by name."""
+    program: Program = {}
+    name = ""
+    for line in text.splitlines():
+        opened = _OPENS.match(line)
+        if opened and not line.startswith(" "):
+            name = opened.group(1)
+            program[name] = []
+        elif name and line.startswith("  "):
+            program[name].append(line)
+    return program
+
+
+def called(line: str) -> str | None:
+    """The computation that a line calls as it stands: a graph of launches, on a GPU."""
+    found = re.search(r" call\(.*to_apply=%?([\w.\-]+)", line)
+    return found.group(1) if found else None
+
+
+def bodies(program: Program, name: str) -> list[str]:
+    """The loops that a computation holds, itself or in what it calls."""
+    found = []
+    for line in program[name]:
+        found += re.findall(r"body=%?([\w.\-]+)", line)
+        inner = called(line)
+        if inner:
+            found += bodies(program, inner)
+    return found
+
+
+def level(program: Program, name: str, cells: int) -> Level:
     """Launches of a computation, and whole fields among their operands and results."""
     shapes: dict[str, int] = {}
     count = fields = 0
-    for line in lines:
-        found = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*?)\)", line)
+    for line in program[name]:
+        found = _OPERATION.match(line)
         if not found:
             continue
-        name, shape, kind, operands = found.groups()
-        shapes[name] = sum(is_field(dims, cells) for dims in re.findall(r"\[([\d,]*)\]", shape))
+        result, shape, kind, operands = found.groups()
+        shapes[result] = sum(is_field(dims, cells) for dims in re.findall(r"\[([\d,]*)\]", shape))
+        inner = called(line)
+        if inner:
+            count += level(program, inner, cells).launches
+            fields += level(program, inner, cells).fields
+            continue
         if kind in _QUIET or kind.startswith("all-"):
             continue
         count += 1
         read = sum(shapes.get(o, 0) for o in re.findall(r"%?([\w.\-]+)(?:,|$)", operands))
-        fields += read + shapes[name]
+        fields += read + shapes[result]
     return Level(count, fields)
 
 
@@ -264,8 +298,9 @@ def gradients(count: int, dtype: str) -> Row:
 
     run = eqx.filter_jit(together(partial(value, path="plain"), (0, 0)))
     back = eqx.filter_jit(together(slope, (0, 0)))
-    seconds, _, _ = timed(lambda: run(many, params))
-    pulled, first, ((_, status), gradient) = timed(lambda: back(many, params))
+    seconds, _ = timed(lambda: run(many, params))
+    program, compiling = compiled(back, many, params)
+    pulled, ((_, status), gradient) = timed(lambda: program(many, params))
     assert (np.asarray(status) == 0).all(), "a run failed"
     assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(gradient))
     cells = count * glacier.thickness.size
@@ -274,46 +309,68 @@ def gradients(count: int, dtype: str) -> Row:
         "months": 12,
         "forward s": seconds,
         "gradient s": pulled,
-        "seconds of the first run": first,
+        "seconds of compiling": compiling,
         "gradient / forward": pulled / seconds,
         "cells x months / s": 12 * cells / pulled,
     }
 
 
-def main(quick: bool) -> None:
-    """Measure, and write."""
+def measures(quick: bool, bandwidth: float) -> dict[str, Callable[[], Row]]:
+    """Each row of the table, and how to measure it."""
     counts = (1, 10, 40) if quick else COUNTS
     side, years = (200, 1.0) if quick else (CAP, 10.0)
+    rows: dict[str, Callable[[], Row]] = {}
+    for dtype, precision in (("float64", 8), ("float32", 4)):
+        moved = partial(forward, bandwidth=bandwidth, precision=precision)
+        for count in counts:
+            rows[f"forward {count} {dtype}"] = partial(_first, small, (count, dtype, years), moved)
+        rows[f"cap {side} {dtype}"] = partial(_first, cap, (side, dtype), moved)
+    for dtype in ("float64", "float32"):
+        for count in counts:
+            rows[f"gradient {count} {dtype}"] = partial(gradients, count, dtype)
+    return rows
+
+
+def _first(make: Callable[..., Case], how: tuple[Any, ...], then: Callable[[Case], Row]) -> Row:
+    """A case that is made when its turn has come, and does not outlive it."""
+    return then(make(*how))
+
+
+def main() -> None:
+    """Measure, and write. What goes wrong with a row, such as memory that ends, is its result."""
+    command = parser(__doc__ or "")
+    command.add_argument("--only", default="", help="rows that match, added to those in the file")
+    chosen = command.parse_args()
     # all small glaciers on arrays of one shape
     frames.LADDER = (SHAPE,)
-    bandwidth = copy_bandwidth(0.25 if quick else 2.0)
-    rows: dict[str, Row] = {}
+    bandwidth = copy_bandwidth(0.25 if chosen.quick else 2.0)
     result = {
         "machine": machine() | {"device": jax.devices()[0].device_kind},
         "rounds": ROUNDS,
         "copy bandwidth": bandwidth,
-        "rows": rows,
+        "rows": already(jax.devices()[0].device_kind) if chosen.only else {},
     }
-
-    def add(name: str, measure: Callable[[], Row]) -> None:
-        """What goes wrong with a row, such as memory that ends, is its result."""
+    for name, measure in measures(chosen.quick, bandwidth).items():
+        if not re.search(chosen.only, name):
+            continue
         try:
-            rows[name] = measure()
+            row = measure()
         except Exception as error:
-            rows[name] = {"failed": f"{type(error).__name__}: {error}"[:300]}
-        print(name, rows[name], flush=True)
-        if not quick:
-            keep("device", result, quick)
+            row = {"failed": f"{type(error).__name__}: {error}"[:300]}
+        print(name, row, flush=True)
+        result["rows"][name] = row
+        if not chosen.quick:
+            keep("device", result, chosen.quick)
 
-    for dtype, precision in (("float64", 8), ("float32", 4)):
-        bytes_of = {"bandwidth": bandwidth, "precision": precision}
-        for count in counts:
-            case = partial(small, count, dtype, years)
-            add(f"forward {count} {dtype}", lambda c=case, o=bytes_of: forward(c(), **o))
-            add(f"gradient {count} {dtype}", partial(gradients, count, dtype))
-        case = partial(cap, side, dtype)
-        add(f"cap {side} {dtype}", lambda c=case, o=bytes_of: forward(c(), **o))
+
+def already(device: str) -> dict[str, Row]:
+    """The rows that were measured on this device."""
+    path = RESULTS / "device.json"
+    if not path.exists():
+        return {}
+    held = json.loads(path.read_text())
+    return held["rows"] if held["machine"]["device"] == device else {}
 
 
 if __name__ == "__main__":
-    main(arguments(__doc__ or "").quick)
+    main()

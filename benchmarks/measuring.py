@@ -62,13 +62,18 @@ def rms_over_ice(thickness: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.mean((thickness - truth)[ice] ** 2)))
 
 
-def arguments(about: str) -> argparse.Namespace:
+def parser(about: str) -> argparse.ArgumentParser:
     """The command line: ``--quick`` for a try."""
     parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument(
         "--quick", action="store_true", help="a try: coarse grids, two rounds, printed and not kept"
     )
-    return parser.parse_args()
+    return parser
+
+
+def arguments(about: str) -> argparse.Namespace:
+    """What the command line says."""
+    return parser(about).parse_args()
 
 
 def keep(name: str, result: dict[str, Any], quick: bool) -> None:
