@@ -3,6 +3,7 @@ and elevation have in common.
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -35,6 +36,7 @@ from odinn.learning.points import (
     points_of,
 )
 from odinn.learning.terms import AbstractLoss, Outcome, Period, RowOf
+from odinn.model.frame import Frame
 
 # decimal year, and whether the laws are those of the month that begins then
 Moment = tuple[float, bool]
@@ -217,6 +219,15 @@ class AbstractFieldLoss(AbstractLoss):
         if self.margin or self.mean:
             select = core.ravel()[nearest]
         return _Data(unique, points.values(self.kinds), errors, select, (row, cells, shares))
+
+    def placed(self, targets: Targets, frame: Frame) -> Targets | None:
+        """See :class:`AbstractLoss`."""
+        if targets.points is None:
+            values, weight = frame.placed(targets.values), frame.only(targets.weight)
+            return dataclasses.replace(targets, values=values, weight=weight)
+        row, cells, shares = targets.points
+        cells = frame.cells(cells, shares > 0)
+        return None if cells is None else dataclasses.replace(targets, points=(row, cells, shares))
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""

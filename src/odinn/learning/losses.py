@@ -15,7 +15,7 @@ import numpy as np
 
 from odinn.errors import InputError, one_of, positive, whole
 from odinn.glacier import Glacier
-from odinn.grid import Array
+from odinn.grid import Array, interior_mask
 from odinn.learning.choices import (
     Entries,
     Entry,
@@ -35,6 +35,7 @@ from odinn.learning.fields import AbstractFieldLoss, Moment
 from odinn.learning.points import Points, PointsGiven, as_points
 from odinn.learning.regularization import AbstractRegularization, Prior, Smoothness
 from odinn.learning.terms import AbstractLoss, Outcome, Period, RowOf, Total
+from odinn.model.frame import Frame
 
 __all__ = [
     "AbstractLoss",
@@ -244,6 +245,11 @@ class MassBalance(AbstractLoss):
             raise refused(glacier, self.name, message)
         return ends, years, target, error, mask.astype(float)
 
+    def placed(self, targets: tuple[Array, ...], frame: Frame) -> tuple[Array, ...]:
+        """See :class:`AbstractLoss`."""
+        *of_intervals, mask = targets
+        return (*of_intervals, frame.only(mask))
+
     def residuals(self, outcome: Outcome, targets: tuple[Array, ...]) -> Array:
         """See :class:`AbstractLoss`."""
         ends, years, target, error, mask = targets
@@ -314,7 +320,12 @@ class SmoothVelocity(AbstractLoss):
             raise refused(glacier, self.name, "there are no cells inside its mask")
         rows = np.array([index(t) for t in self.stops(glacier, period)], np.int32)
         # cells at the border of the grid have no four neighbours
-        return rows, core[1:-1, 1:-1].astype(float)
+        return rows, (core & interior_mask(core.shape)).astype(float)
+
+    def placed(self, targets: tuple[Array, Array], frame: Frame) -> tuple[Array, Array]:
+        """See :class:`AbstractLoss`."""
+        rows, core = targets
+        return rows, frame.only(core)
 
     def residuals(self, outcome: Outcome, targets: tuple[Array, Array]) -> Array:
         """See :class:`AbstractLoss`."""
@@ -323,7 +334,7 @@ class SmoothVelocity(AbstractLoss):
         north, south = fields[..., :-2, 1:-1], fields[..., 2:, 1:-1]
         west, east = fields[..., 1:-1, :-2], fields[..., 1:-1, 2:]
         around = 0.25 * (north + south + west + east)
-        return core[None, None] * (fields[..., 1:-1, 1:-1] - around) / self.error
+        return core[1:-1, 1:-1] * (fields[..., 1:-1, 1:-1] - around) / self.error
 
     def count(self, targets: tuple[Array, Array]) -> Array:
         """See :class:`AbstractLoss`."""

@@ -12,14 +12,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Bool, Float, Int, PyTree
 
 from odinn.constants import WATER_DENSITY
 from odinn.errors import InputError, of_glacier
 from odinn.glacier import Glacier, geometry
 from odinn.grid import Array, Cell
 from odinn.learning.terms import AbstractLoss, Outcome
-from odinn.model.binding import GlacierArrays, glacier_arrays
+from odinn.model.binding import GlacierArrays, glacier_arrays, placed_site
+from odinn.model.frame import Frame, placed_laws, placed_model, placed_rows, placed_value
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.numbers.slot import LawRows
@@ -70,6 +71,7 @@ class GlacierMisfit(eqx.Module):
         weights: (terms,), what the mean of a term's squared residuals counts in the whole loss.
         carries: the balance in force has to be carried from window to window.
         replay: steps to repeat; None: they are chosen anew. buffers: see :class:`Buffers`.
+        turned: rows and columns have changed places.
     """
 
     rest: PyTree
@@ -86,6 +88,7 @@ class GlacierMisfit(eqx.Module):
     carries: bool
     replay: Replay | None
     buffers: Buffers = Buffers()
+    turned: Bool[Array, ""] = eqx.field(default_factory=lambda: np.asarray(False))
 
     def value(self, params: PyTree, path: Path = "plain") -> tuple[Array, tuple[Array, Record]]:
         """(weighted sum over the terms, (value of each term, record of the steps))"""
@@ -148,7 +151,9 @@ class GlacierMisfit(eqx.Module):
         outcome = Outcome(
             thickness=ice,
             balance=balance,
-            velocity=_Velocity(system, ice, _laws_at(self.windows, jnp.asarray(self.keep))),
+            velocity=_Velocity(
+                system, ice, _laws_at(self.windows, jnp.asarray(self.keep)), self.turned
+            ),
             water=model.ice_density / WATER_DENSITY,
         )
         return outcome, record
@@ -260,6 +265,39 @@ def misfit_of(
     return misfit
 
 
+def placed_misfit(misfit: GlacierMisfit, frame: Frame) -> GlacierMisfit | None:
+    """A glacier's misfit as it lies on a part of its grid; None where a loss looks beyond."""
+    model, ground = misfit.rest
+    pairs = zip(misfit.losses, misfit.targets, strict=True)
+    targets = tuple(None if data is None else loss.placed(data, frame) for loss, data in pairs)
+    whole = [data is None for data in misfit.targets]
+    if [data is None for data in targets] != whole:
+        return None
+    windows = dataclasses.replace(
+        misfit.windows,
+        forcing=placed_rows(misfit.windows.forcing, frame),
+        laws=placed_laws(misfit.windows.laws, frame, model),
+    )
+    return dataclasses.replace(
+        misfit,
+        rest=(placed_model(model, frame), _placed_ground(ground, frame)),
+        site=placed_site(misfit.site, model, frame),
+        windows=windows,
+        targets=targets,
+        turned=np.asarray(frame.turned),
+    )
+
+
+def placed_params(params: PyTree, frame: Frame) -> PyTree:
+    """What is learned of a glacier, on the same part."""
+    model, ground = params
+    return placed_model(model, frame), _placed_ground(ground, frame)
+
+
+def _placed_ground(ground: tuple, frame: Frame) -> tuple:
+    return tuple(placed_value(part, frame) for part in ground)
+
+
 def _stops(losses: Sequence[AbstractLoss], glacier: Glacier, settings: Settings) -> list[float]:
     """Where the losses want to see the run, in order."""
     t0, t1 = settings.span
@@ -308,6 +346,7 @@ class _Velocity(eqx.Module):
     system: System
     ice: Float[Array, "stops ny nx"]
     laws: LawRows | None
+    turned: Bool[Array, ""]
 
     def __call__(self, index: Array, begins: Array | bool = False) -> tuple[Cell, Cell]:
         # rows of the months that begin come after those of the months that end
@@ -317,7 +356,9 @@ class _Velocity(eqx.Module):
         if self.system.flow is None:
             zero = jnp.zeros_like(self.ice[index])
             return zero, zero
-        return velocity_on_cells(self.system.flow, self.system.domain, self.ice[index], laws)
+        vx, vy = velocity_on_cells(self.system.flow, self.system.domain, self.ice[index], laws)
+        # what flows east on the turned grid flows down the rows, which is south
+        return jnp.where(self.turned, -vy, vx), jnp.where(self.turned, -vx, vy)
 
 
 # (weighted value, (values of the terms, record)) of a misfit, params and path; compiled

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from odinn.errors import InputError
 from odinn.glacier import Glacier
 from odinn.grid import Array
+from odinn.model.frame import Frame
 from odinn.model.model import Model
 
 Period = tuple[float, float]
@@ -25,11 +26,12 @@ class Outcome(eqx.Module):
     """A run as a loss sees it: its start and the dates at which losses asked it to stop.
 
     Args:
-        thickness: (1 + stops, ny, nx), m. balance: (1 + stops, ny, nx), m of ice since the start;
-            there if a loss has ``uses_balance``, else None.
+        thickness: (1 + stops, ny, nx), m, on the part of the grid that the run computes.
+        balance: (1 + stops, ny, nx), m of ice since the start; there if a loss has
+            ``uses_balance``, else None.
         velocity: function of the number of a stop (0 is the start), and of whether the laws are
             those of the month that begins there rather than of the one that ends: (vx, vy) at the
-            surface on cells, m yr⁻¹.
+            surface on cells, m yr⁻¹, to the east and the north however the fields lie.
         water: m w.e. per m of ice.
     """
 
@@ -79,6 +81,12 @@ class AbstractLoss(AbstractTerm):
     def targets(self, glacier: Glacier, period: Period, index: RowOf) -> PyTree:
         """The data of a glacier as a pytree of arrays; ``index`` turns a stop into its row of
         :class:`Outcome`. None: it is left out."""
+
+    def placed(self, targets: PyTree, frame: Frame) -> PyTree | None:
+        """The data as they lie on the part of the grid that a run computes. None, as of a loss that
+        does not say: it looks at the whole grid.
+        """
+        return targets if frame.is_plain else None
 
     @abc.abstractmethod
     def residuals(self, outcome: Outcome, targets: PyTree) -> Array:

@@ -13,8 +13,8 @@ from jaxtyping import Float, PyTree
 
 from odinn.errors import InputError
 from odinn.glacier import Glacier
-from odinn.grid import Array, Scalar
-from odinn.model.frame import Frame, placed_value, plain_frame
+from odinn.grid import Array, Scalar, interior_mask
+from odinn.model.frame import Frame, placed_value
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
 from odinn.numbers.slot import AbstractVariable, LocatedSlot, slots_of
@@ -188,21 +188,36 @@ def glacier_arrays(model: Model, glacier: Glacier, frame: Frame | None = None) -
     fixed inputs of its laws on the whole grid.
     """
     own = glacier.grid
-    frame = plain_frame(own.shape) if frame is None else frame
     dx, dy = np.asarray(own.dx, float), np.asarray(own.dy, float)
-    ny, nx = frame.shape
     bed, thickness = for_one_glacier((glacier.bed, glacier.thickness), glacier.rgi_id)
+    whole = GlacierArrays(
+        grid=Cells(own.nx, own.ny, dx, dy),
+        bed=bed,
+        thickness=thickness,
+        mask=np.asarray(glacier.mask),
+        kept_surface=glacier.kept_surface,
+        inputs=dict(fixed_values(model, glacier)),
+        interior=interior_mask(own.shape),
+    )
+    return whole if frame is None else placed_site(whole, model, frame)
+
+
+def placed_site(site: GlacierArrays, model: Model, frame: Frame) -> GlacierArrays:
+    """A site on the whole of its grid, as a run on a frame holds it."""
+    ny, nx = frame.shape
+    dx, dy = site.grid.dx, site.grid.dy
     slots = model.slots()
     inputs = {
         path: tuple(_placed(values, frame, slots[path]) for values in fixed)
-        for path, fixed in fixed_values(model, glacier).items()
+        for path, fixed in site.inputs.items()
     }
-    return GlacierArrays(
+    return dataclasses.replace(
+        site,
         grid=Cells(nx, ny, *((dy, dx) if frame.turned else (dx, dy))),
-        bed=placed_value(bed, frame),
-        thickness=placed_value(thickness, frame),
-        mask=frame.placed(np.asarray(glacier.mask)) & frame.within,
-        kept_surface=placed_value(glacier.kept_surface, frame),
+        bed=placed_value(site.bed, frame),
+        thickness=placed_value(site.thickness, frame),
+        mask=frame.placed(site.mask) & frame.within,
+        kept_surface=placed_value(site.kept_surface, frame),
         inputs=inputs,
         interior=frame.interior,
         near_cut=frame.near_cut,

@@ -11,12 +11,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, PyTree
+from jaxtyping import Bool, Int, PyTree
 
 from odinn.grid import Array, interior_mask
 from odinn.model.model import Model
 from odinn.numbers.parameter import Parameter
-from odinn.numbers.slot import AbstractVariable, Place, slots_of, with_fields
+from odinn.numbers.slot import AbstractVariable, LawRows, Place, slots_of, with_fields
+from odinn.physics.flow.base import AbstractWarmFlow
 
 # (rows, columns), each about 1.6 times the cells of the one before: what filling up wastes is less
 # than what compiling for every shape would cost
@@ -76,6 +77,26 @@ class Frame:
         widths = [(0, 0)] * (part.ndim - 2) + beyond
         pad = jnp.pad if isinstance(part, jax.Array) else np.pad
         return pad(part, widths, mode="edge")
+
+    def only(self, values: np.ndarray) -> np.ndarray:
+        """Fields on cells as the run holds them, 0 beyond the part."""
+        return np.where(self.within, self.placed(values), 0.0)
+
+    def cells(
+        self, flat: Int[np.ndarray, ...], wanted: Bool[np.ndarray, ...]
+    ) -> Int[np.ndarray, ...] | None:
+        """Where cells of the glacier's grid, by their flat indices, stand in the run's arrays; None
+        where one that is wanted is not among them. One that is not may stand anywhere.
+        """
+        row, column = np.divmod(flat, self.grid[1])
+        inside = (row >= self.rows[0]) & (row < self.rows[1])
+        inside &= (column >= self.columns[0]) & (column < self.columns[1])
+        if (wanted & ~inside).any():
+            return None
+        row, column = row - self.rows[0], column - self.columns[0]
+        if self.turned:
+            row, column = column, row
+        return np.where(inside, row * self.shape[1] + column, 0).astype(np.int32)
 
     def back(self, values: np.ndarray, beyond: Any = 0) -> np.ndarray:
         """Fields of a run, (..., *shape), on the glacier's grid; ``beyond`` the part a number."""
@@ -207,6 +228,30 @@ def placed_value(value: Any, frame: Frame, place: Place = "cell") -> Any:
     return value if value is None or isinstance(value, AbstractVariable) else on_frame(value)
 
 
+def placed_rows(rows: PyTree, frame: Frame) -> PyTree:
+    """What months bring, (windows, ...), its fields as the run holds them."""
+
+    def placed(column: Array) -> Array:
+        is_field = column.ndim == 3 and column.shape[1:] == frame.grid
+        return frame.placed(column) if is_field else column
+
+    return jax.tree.map(placed, rows)
+
+
+def placed_laws(laws: LawRows | None, frame: Frame, model: Model) -> LawRows | None:
+    """Monthly inputs of laws, (windows,) or (windows, rows, columns), where their slots live."""
+    if laws is None:
+        return None
+    slots = model.slots()
+    return {
+        path: tuple(
+            frame.placed(rows, slots[path].slot.place) if rows.ndim == 3 else rows
+            for rows in inputs
+        )
+        for path, inputs in laws.items()
+    }
+
+
 def placed_tree(tree: PyTree, frame: Frame) -> PyTree:
     """The cell fields of a state as the run holds them; what has fewer axes stays."""
     return jax.tree.map(lambda leaf: frame.placed(leaf) if np.ndim(leaf) >= 2 else leaf, tree)
@@ -237,3 +282,13 @@ def can_be_cropped(model: Model) -> bool:
         if any(np.ndim(leaf) > 0 for leaf in jax.tree.leaves(others)):
             return False
     return True
+
+
+def margins_of(model: Model) -> tuple[int | None, ...]:
+    """Cells around the ice that a run computes, from try to try; None is the whole grid."""
+    balance = model.mass_balance
+    gains_everywhere = balance is not None and balance.accumulation_threshold is None
+    warm = isinstance(model.flow, AbstractWarmFlow)
+    if gains_everywhere or warm or not can_be_cropped(model):
+        return (None,)
+    return (*MARGINS, None)

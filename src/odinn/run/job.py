@@ -13,14 +13,14 @@ from odinn.constants import MONTHS_PER_YEAR
 from odinn.dates import MONTH
 from odinn.errors import SolverError, of_glacier, warn
 from odinn.glacier import Glacier
-from odinn.grid import Array
 from odinn.model.binding import for_one_glacier, glacier_arrays
 from odinn.model.frame import (
-    MARGINS,
-    Frame,
     can_be_cropped,
     frame_around,
+    margins_of,
+    placed_laws,
     placed_model,
+    placed_rows,
     placed_tree,
     plain_frame,
     tree_back,
@@ -28,7 +28,6 @@ from odinn.model.frame import (
 from odinn.model.model import Model
 from odinn.numbers.parameter import cast_floats
 from odinn.physics.domain import Domain
-from odinn.physics.flow.base import AbstractWarmFlow
 from odinn.physics.state import State
 from odinn.results.simulation import Simulation
 from odinn.run.assembly import start_of, system_of
@@ -79,7 +78,9 @@ class Job:
         self._settings, self._replay = settings, replay
         meets = plan.enters_or_leaves_a_balance(initial is not None)
         self._carries_balance = plan.carries or meets
-        self._margins = _margins(model, settings, keeps_balance=meets)
+        # what is kept of a balance in force, or of snow beside the ice, is on the whole grid
+        keeps_fields = settings.hydrology or meets
+        self._margins = (None,) if keeps_fields else margins_of(model)
         ice = glacier.thickness if initial is None else initial.thickness
         self._place(np.asarray(ice))
         state, plan = start_of(self._system, glacier, plan, initial)
@@ -152,8 +153,8 @@ class Job:
             windows = len(chunk.leg.row)
             replay = part_of(self._replay, chunk.first, chunk.size, windows)
         state = placed_tree(self._state, self.frame)
-        weather = _placed_rows(chunk.forcing, self.frame)
-        laws = _placed_laws(chunk.laws, self.frame, self.model)
+        weather = placed_rows(chunk.forcing, self.frame)
+        laws = placed_laws(chunk.laws, self.frame, self.model)
         return Member(self._system, state, replay, weather, laws)
 
     def take(self, end: State, kept: Kept, seconds: float) -> None:
@@ -240,22 +241,6 @@ class Job:
             warn(of_glacier(self.glacier.rgi_id, f"{found}, {advice}"))
 
 
-def _margins(model: Model, settings: Settings, *, keeps_balance: bool) -> tuple[int | None, ...]:
-    """Cells around the ice that a run computes, from try to try; None is the whole grid.
-
-    Args:
-        keeps_balance: a balance is in force where the run begins or ends.
-    """
-    balance = model.mass_balance
-    gains_everywhere = balance is not None and balance.accumulation_threshold is None
-    # what is kept of a balance in force, or of snow beside the ice, is on the whole grid
-    keeps_fields = settings.hydrology or keeps_balance
-    warm = isinstance(model.flow, AbstractWarmFlow)
-    if gains_everywhere or keeps_fields or warm or not can_be_cropped(model):
-        return (None,)
-    return (*MARGINS, None)
-
-
 def _first_guess(domain: Domain, thickness: np.ndarray) -> float:
     """The stiffness of shallow ice with n = 3, but for constants, m⁵ m⁻²."""
     surface = domain.bed + thickness
@@ -274,26 +259,3 @@ def _form(leaf: Any, own: tuple[tuple[int, int], ...]) -> Hashable:
         return leaf
     shape = leaf.ndim if leaf.shape[-2:] in own else leaf.shape
     return shape, str(leaf.dtype)
-
-
-def _placed_rows(weather: PyTree, frame: Frame) -> PyTree:
-    """What months bring, (windows, ...), its fields as the run holds them."""
-
-    def placed(rows: Array) -> Array:
-        return frame.placed(rows) if rows.ndim == 3 and rows.shape[1:] == frame.grid else rows
-
-    return jax.tree.map(placed, weather)
-
-
-def _placed_laws(laws: PyTree, frame: Frame, model: Model) -> PyTree:
-    """Monthly inputs of laws, (windows,) or (windows, rows, columns), where their slots live."""
-    if laws is None:
-        return None
-    slots = model.slots()
-    return {
-        path: tuple(
-            frame.placed(rows, slots[path].slot.place) if rows.ndim == 3 else rows
-            for rows in inputs
-        )
-        for path, inputs in laws.items()
-    }

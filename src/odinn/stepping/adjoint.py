@@ -18,6 +18,8 @@ from jaxtyping import PyTree
 from odinn.stepping.batch import most
 from odinn.stepping.integrate import Run, Stepping, integrate
 from odinn.stepping.interface import (
+    LEFT,
+    OK,
     AbstractStepper,
     AbstractSystem,
     Pullback,
@@ -52,8 +54,15 @@ def snapshots(
     """
     if limits is None:
         run = integrate(system, state, windows, how, replay)
-        return _at_ends(run, keep), run.record
+        return _at_ends(run, keep), _judged(system, run)
     return _snapshots((system, state), _Course(windows, keep, how, replay, limits))
+
+
+def _judged(system: AbstractSystem, run: Run) -> Record:
+    """The record of a run, which has failed where a state left what the system covers."""
+    left = system.has_left(run.starts) | system.has_left(run.state)
+    status = jnp.where((run.record.status == OK) & left, LEFT, run.record.status)
+    return eqx.tree_at(lambda record: record.tally.status, run.record, status)
 
 
 def _at_ends(run: Run, keep: jax.Array) -> PyTree:
@@ -87,7 +96,7 @@ class _Course(NamedTuple):
 @eqx.filter_custom_vjp
 def _snapshots(start: tuple[AbstractSystem, PyTree], course: _Course) -> tuple[PyTree, Record]:
     run = course.run(start)
-    return _at_ends(run, course.keep), run.record
+    return _at_ends(run, course.keep), _judged(start[0], run)
 
 
 @_snapshots.def_fwd
@@ -95,8 +104,8 @@ def _snapshots_forward(
     perturbed: PyTree, start: tuple[AbstractSystem, PyTree], course: _Course
 ) -> tuple[tuple[PyTree, Record], tuple[PyTree, Record]]:
     run = course.run(start)
-    snapshots = _at_ends(run, course.keep)
-    return (snapshots, run.record), (run.starts, run.record)
+    snapshots, record = _at_ends(run, course.keep), _judged(start[0], run)
+    return (snapshots, record), (run.starts, record)
 
 
 @_snapshots.def_bwd

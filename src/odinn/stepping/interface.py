@@ -23,7 +23,8 @@ Tendency = Callable[[PyTree, Scalar, PyTree], PyTree]  # (theta, t, y) -> dy/dt
 Pullback = Callable[[PyTree], tuple[PyTree, PyTree]]  # cotangent of y1 -> those of theta and y0
 Norm = Callable[[PyTree, PyTree, PyTree], Array]  # (error, y0, y1) -> its root mean square
 
-OK, OUT_OF_STEPS, NOT_FINITE, TOO_COARSE = 0, 1, 2, 3  # the last: of steps that are repeated
+# TOO_COARSE: of steps that are repeated; LEFT: a state left what its system covers
+OK, OUT_OF_STEPS, NOT_FINITE, TOO_COARSE, LEFT = 0, 1, 2, 3, 4
 _TINY = 1e-300  # yr⁻¹; a system at rest has stiffness 0
 
 Loop = TypeVar("Loop")
@@ -89,6 +90,12 @@ class AbstractSystem(eqx.Module):
     @abc.abstractmethod
     def norm(self, error: PyTree, y0: PyTree, y1: PyTree) -> Array:
         """Root mean square of an error, over what matters."""
+
+    def has_left(self, state: PyTree) -> Array:
+        """Whether a state, or any of several (leading axes), is beyond what the system covers, so
+        that a run through it means nothing.
+        """
+        return jnp.asarray(False)
 
 
 class Step(NamedTuple):

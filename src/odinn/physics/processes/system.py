@@ -254,9 +254,14 @@ class System(AbstractSystem):
             lost_at_border=edge.lost,
             on_glacier=ledger.on_glacier,
         )
+        return Report(levels, amounts, totals, self.has_left(state))
+
+    def has_left(self, state: State) -> Array:
+        """Whether ice has come close to where the grid was cut."""
         near = self.domain.near_cut
-        reached = False if near is None else jnp.any(near & (levels.thickness > TRACE))
-        return Report(levels, amounts, totals, jnp.asarray(reached))
+        if near is None:
+            return jnp.asarray(False)
+        return jnp.any(near & (self.edge.ice(state.thickness) > TRACE))
 
     def for_transpose(self) -> System:
         """With hand-written transposes of the flow's stencils."""
