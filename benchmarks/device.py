@@ -9,6 +9,7 @@ counted in the optimised program: operands and results of each launch that are w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import statistics
@@ -25,13 +26,14 @@ import numpy as np
 import odinn
 from benchmarks.measuring import RESULTS, keep, machine, parser
 from benchmarks.small import small_glacier, weather
-from odinn.learning.evaluation import buffers_for
+from odinn.learning.batches import batch_of, values
+from odinn.learning.batches import gradients as backward
+from odinn.learning.evaluation import Runs
 from odinn.model import frame as frames
 from odinn.run.batches import stacked
 from odinn.run.job import Job
 from odinn.run.march import Leg, Members, march
 from odinn.run.settings import settings_of
-from odinn.stepping.batch import together
 from odinn.stepping.integrate import Stepping
 
 COUNTS = (1, 10, 100, 1000, 5000)
@@ -275,35 +277,21 @@ def gradients(count: int, dtype: str) -> Row:
     span = (2000.0, 2001.0)
     twin = odinn.synthetic_observations(MODEL, glacier, span, of=("thickness",))[0]
     whole = odinn.objective(learned, twin, odinn.losses.Thickness(), span, dtype=dtype)
-    misfit, local = whole.misfits[0], whole.local(whole.params, twin)
-    sized = eqx.tree_at(lambda m: m.buffers, misfit, buffers_for(misfit, local, twin))
-    windows = sized.windows
-    rest = eqx.tree_at(lambda m: m.windows, sized, None, is_leaf=lambda x: x is windows)
+    runs = Runs(whole)
+    runs.values(whole.params)
+    one = batch_of([runs.sized(0).misfit])
     spread = np.linspace(-0.5, 0.5, count)
+    (local,) = runs.given(whole.params, [0])
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) + jnp.asarray(spread, leaf.dtype), local)
-    many = jax.tree.map(
-        lambda a: jnp.broadcast_to(jnp.asarray(a), (count, *np.shape(a))) if eqx.is_array(a) else a,
-        rest,
-    )
+    repeated = lambda a: jnp.repeat(a, count, axis=0) if eqx.is_array(a) else a
+    many = dataclasses.replace(one, each=jax.tree.map(repeated, one.each))
 
-    def with_windows(rest: Any) -> Any:
-        return eqx.tree_at(lambda m: m.windows, rest, windows, is_leaf=lambda x: x is None)
-
-    def value(rest: Any, params: Any, path: str) -> Any:
-        total, (_, record) = with_windows(rest).value(params, path)
-        return total, record.status
-
-    def slope(rest: Any, params: Any) -> Any:
-        return jax.value_and_grad(lambda p: value(rest, p, "adjoint"), has_aux=True)(params)
-
-    run = eqx.filter_jit(together(partial(value, path="plain"), (0, 0)))
-    back = eqx.filter_jit(together(slope, (0, 0)))
-    seconds, _ = timed(lambda: run(many, params))
-    program, compiling = compiled(back, many, params)
-    pulled, ((_, status), gradient) = timed(lambda: program(many, params))
-    assert (np.asarray(status) == 0).all(), "a run failed"
-    assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(gradient))
-    cells = count * glacier.thickness.size
+    seconds, _ = timed(lambda: values(many, params))
+    program, compiling = compiled(backward, many, params)
+    pulled, found = timed(lambda: program(many, params))
+    assert (np.asarray(found.facts.status) == 0).all(), "a run failed"
+    assert all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(found.more))
+    cells = count * runs.laid[0].misfit.site.interior.size
     return {
         "cells": cells,
         "months": 12,

@@ -7,7 +7,6 @@ interleaved warm runs.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import platform
@@ -24,9 +23,9 @@ import numpy as np
 import odinn
 from benchmarks.experiments.common import ROOT, balance, glacier
 from benchmarks.measuring import interleaved, processor
-from odinn.learning.evaluation import Sizes, gradient_of, value_of
-from odinn.learning.gradients import METHODS, Method
-from odinn.learning.misfit import compiled_gradient
+from odinn.learning.batches import batch_of, gradients, side_by_side
+from odinn.learning.evaluation import Runs
+from odinn.learning.gradients import OTHERS, Method
 from odinn.model.binding import glacier_arrays
 from odinn.physics.processes.system import Prognostic
 from odinn.physics.state import State
@@ -45,25 +44,26 @@ class Prepared:
     """A loss of one glacier as compiled functions of the learned numbers."""
 
     def __init__(self, model: Any, own: Any, loss: Any, period: tuple[float, float]) -> None:
-        whole = odinn.objective(model, own, loss, period)
-        self.glacier, self.misfit = own, whole.misfits[0]
-        self.params = whole.local(whole.params, own)
-        self.sizes: Sizes = {}
+        self.whole = odinn.objective(model, own, loss, period)
+        self.glacier, self.misfit = own, self.whole.misfits[0]
+        self.params = self.whole.local(self.whole.params, own)
+        self.runs = Runs(self.whole)
 
     def forward(self) -> float:
         """The value."""
-        return value_of(self.misfit, self.params, self.glacier)[0]
+        return self.runs.values(self.whole.params)[0].value
 
     def gradient(self, method: Method = "discrete") -> Any:
         """The gradient."""
         if method == "discrete":
-            return gradient_of(self.misfit, self.params, self.glacier, self.sizes)[2]
-        return METHODS[method](self.misfit, self.params, self.glacier)[1]
+            return self.runs.gradients(self.whole.params)[1]
+        return OTHERS[method](self.misfit, self.params, self.glacier)[1]
 
     def temporaries(self) -> float:
         """Temporary memory of the gradient program, bytes, as the compiler states it."""
-        sized = dataclasses.replace(self.misfit, buffers=self.sizes[self.glacier.rgi_id])
-        lowered = compiled_gradient.lower(sized, self.params)
+        batch = batch_of([self.runs.sized(0).misfit])
+        given = side_by_side(self.runs.given(self.whole.params, [0]))
+        lowered = gradients.lower(batch, given)
         return float(lowered.compile().compiled.memory_analysis().temp_size_in_bytes)
 
 

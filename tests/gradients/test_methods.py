@@ -8,8 +8,13 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.learning.evaluation import gradient_of
-from odinn.learning.misfit import Buffers, compiled_derivative, compiled_gradient
+from odinn.learning.evaluation import Runs
+from odinn.learning.misfit import (
+    Buffers,
+    compiled_derivative,
+    compiled_gradient,
+    placed_params,
+)
 from odinn.model.binding import bind
 
 SPAN = (2000.0, 2001.0)
@@ -42,7 +47,8 @@ def discrete(twin):
 def frozen(twin):
     """(misfit of the glacier over the steps of a run, what is learned of it)"""
     ready = odinn.objective(MODEL, twin, LOSS, SPAN).prepare()
-    return ready.ready[0], ready.local(ready.params, twin)
+    laid = ready.ready[0]
+    return laid.misfit, placed_params(ready.local(ready.params, twin), laid.frame)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +119,14 @@ def test_hessian_vector_products_come_from_the_forward_derivative_of_the_gradien
 
 def test_buffers_that_are_too_small_grow_instead_of_giving_a_wrong_gradient(twin, discrete):
     whole = odinn.objective(MODEL, twin, LOSS, SPAN)
-    sizes = {twin.rgi_id: Buffers(1, 2)}
-    _, _, gradient = gradient_of(whole.misfits[0], whole.local(whole.params, twin), twin, sizes)
+    runs = Runs(whole)
+    runs.values(whole.params)
+    sizes = runs._buffers["adjoint"]
+    needed = dict(sizes)
+    sizes.update(dict.fromkeys(sizes, Buffers(1, 2)))
+    _, gradient = runs.gradients(whole.params)
     np.testing.assert_allclose(flat(gradient), flat(discrete[1]), rtol=1e-12)
-    assert sizes[twin.rgi_id] != Buffers(1, 2)
+    assert sizes == needed
 
 
 @pytest.mark.parametrize(

@@ -165,13 +165,13 @@ def test_mini_batches_are_honoured(twin, monkeypatch):
 
 def test_a_batch_spares_the_gradients_of_the_other_glaciers(twin, monkeypatch):
     gradients = []
-    original = search.gradient_of
+    original = search.Runs.gradients
 
-    def spy(misfit, params, glacier, sizes):
-        gradients.append(glacier.rgi_id)
-        return original(misfit, params, glacier, sizes)
+    def spy(self, params, chosen):
+        gradients.extend(chosen)
+        return original(self, params, chosen)
 
-    monkeypatch.setattr(search, "gradient_of", spy)
+    monkeypatch.setattr(search.Runs, "gradients", spy)
     members = [twin, *(_renamed(twin, f"TEST-00.0000{i}") for i in (2, 3, 4))]
     stages = [ADAM(0.1, 5, batch=1), odinn.optimizers.lbfgs(2)]
     fit = odinn.invert(model(), members, LOSS, SPAN, optimizer=stages[:1], progress=False)

@@ -27,7 +27,7 @@ def many(count=7):
 @pytest.fixture(autouse=True)
 def four_places(monkeypatch):
     """Batches of four on a processor, whatever the sizes."""
-    monkeypatch.setattr(batches, "_size", lambda cells: 4)
+    monkeypatch.setattr(batches, "places_for", lambda cells: 4)
 
 
 def run(glaciers, years=1.5, **options):

@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from odinn.dates import Date
 from odinn.errors import InputError, SolverError, of_glacier, one_of
 from odinn.glacier import Glacier
-from odinn.learning.evaluation import gradient_of, value_of
+from odinn.learning.evaluation import Runs, value_of
 from odinn.learning.misfit import (
     GlacierMisfit,
     compiled_derivative,
@@ -30,6 +30,7 @@ from odinn.run.checks import Replays
 
 Method = Literal["discrete", "autodiff", "forward", "finite-difference", "continuous"]
 Derivative = Callable[[GlacierMisfit, PyTree, PyTree], float]
+Compared = Callable[[GlacierMisfit, PyTree, Glacier], tuple[float, PyTree]]
 
 
 def value_and_gradient(
@@ -61,20 +62,19 @@ def value_and_gradient(
 
     It runs on the host. Inside ``jax.jit`` and the like use :func:`odinn.objective`.
     """
-    one_of("method", method, tuple(METHODS))
+    one_of("method", method, ("discrete", *OTHERS))
     whole = objective(model, glaciers, loss, period, replay=replay, **options)
     if method == "continuous" and whole.settings.coupling == "jump":
         raise InputError(
             "method='continuous': the adjoint equation knows no jumps; use coupling='source'"
         )
-    total, gradient = jax.value_and_grad(whole.penalty)(whole.params)
-    total = float(total)
-    for glacier, misfit in zip(whole.glaciers, whole.misfits, strict=True):
-        local, pull = jax.vjp(partial(whole.local, glacier=glacier), whole.params)
-        value, slope = METHODS[method](misfit, local, glacier)
-        total += value
-        gradient = jax.tree.map(jnp.add, gradient, *pull(slope))
-    return total, gradient
+    penalty, of_penalty = jax.value_and_grad(whole.penalty)(whole.params)
+    if method == "discrete":
+        each, gradient = Runs(whole).gradients(whole.params)
+        value = sum(found.value for found in each)
+    else:
+        value, gradient = _glacier_by_glacier(whole, OTHERS[method])
+    return float(penalty) + value, jax.tree.map(jnp.add, of_penalty, gradient)
 
 
 def misfits(
@@ -105,22 +105,28 @@ def misfits(
 def misfits_at(whole: Objective, params: PyTree) -> dict[str, dict[str, float]]:
     """Unweighted values of the data terms of each glacier; a term that leaves it out is absent."""
     table = {}
-    for glacier, misfit in zip(whole.glaciers, whole.misfits, strict=True):
-        _, values, _ = value_of(misfit, whole.local(params, glacier), glacier)
+    each = Runs(whole).values(params)
+    for glacier, misfit, found in zip(whole.glaciers, whole.misfits, each, strict=True):
         table[glacier.rgi_id] = {
             name: float(value)
             for (name, _, _), target, value in zip(
-                whole.loss.data, misfit.targets, values, strict=True
+                whole.loss.data, misfit.targets, found.terms, strict=True
             )
             if target is not None
         }
     return table
 
 
-def _discrete(misfit: GlacierMisfit, params: PyTree, glacier: Glacier) -> tuple[float, PyTree]:
-    """By the adjoint."""
-    value, _, gradient = gradient_of(misfit, params, glacier, {})
-    return value, gradient
+def _glacier_by_glacier(whole: Objective, method: Compared) -> tuple[float, PyTree]:
+    """(sum of the values, its gradient) by a method to compare with, each on its whole grid."""
+    own, pull = jax.vjp(lambda p: whole.locals(p, range(len(whole.glaciers))), whole.params)
+    total, slopes = 0.0, []
+    for glacier, misfit, local in zip(whole.glaciers, whole.misfits, own, strict=True):
+        value, slope = method(misfit, local, glacier)
+        total += value
+        slopes.append(slope)
+    (gradient,) = pull(slopes)
+    return total, gradient
 
 
 def _autodiff(misfit: GlacierMisfit, params: PyTree, glacier: Glacier) -> tuple[float, PyTree]:
@@ -178,8 +184,7 @@ def _continuous(misfit: GlacierMisfit, params: PyTree, glacier: Glacier) -> tupl
     return float(value), gradient
 
 
-METHODS: dict[str, Callable[[GlacierMisfit, PyTree, Glacier], tuple[float, PyTree]]] = {
-    "discrete": _discrete,
+OTHERS: dict[str, Compared] = {
     "autodiff": _autodiff,
     "forward": partial(_number_by_number, directional_derivative),
     "finite-difference": partial(_number_by_number, directional_difference),

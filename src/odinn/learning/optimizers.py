@@ -134,7 +134,7 @@ class Adam(AbstractOptimizer):
 
     def _batch(self, search: Search, state: InversionState, seed: int) -> list[int] | None:
         """The glaciers of this step that are drawn; None: all."""
-        number = len(search.members)
+        number = len(search.objective.glaciers)
         if self.batch is None or self.batch >= number:
             return None
         # a draw depends on the step alone, so that a continued inversion draws the same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -18,13 +18,22 @@ from odinn.dates import Date
 from odinn.errors import InputError, one_of, refuse_traced
 from odinn.glacier import Glacier
 from odinn.grid import Array
-from odinn.learning.evaluation import buffers_for, value_of
+from odinn.learning.batches import (
+    Batch,
+    batch_of,
+    gradients,
+    groups_of,
+    program_of,
+    side_by_side,
+    values,
+)
+from odinn.learning.evaluation import Laid, Runs
 from odinn.learning.misfit import (
     GlacierMisfit,
     Path,
-    compiled_gradient,
     compiled_value,
     misfit_of,
+    placed_params,
 )
 from odinn.learning.terms import Total, as_total
 from odinn.model.binding import as_list, bind, combine, for_one_glacier, learned_leaves, trainable
@@ -60,8 +69,9 @@ class Objective:
     Args:
         params: where the search starts, unconstrained arrays as of :func:`odinn.trainable`.
         static: the rest, for :func:`odinn.combine`. glaciers, loss, settings: of the runs.
-        misfits: of each glacier. steps: "frozen" or "live". ready: the misfits that
-            :meth:`prepare` has made of them.
+        misfits: of each glacier, on its grid. steps: "frozen" or "live". ready: the misfits that
+            :meth:`prepare` has made of them, on the parts of the grids that the runs compute.
+        groups: numbers of the glaciers that are computed together. batches: their misfits.
     """
 
     params: PyTree
@@ -71,7 +81,9 @@ class Objective:
     settings: Settings
     misfits: list[GlacierMisfit]
     steps: StepsOf = "frozen"
-    ready: list[GlacierMisfit] | None = None
+    ready: list[Laid] | None = None
+    groups: tuple[list[int], ...] = ()
+    batches: tuple[Batch, ...] = ()
 
     def __repr__(self) -> str:
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -102,16 +114,21 @@ class Objective:
         """
         params = self.params if params is None else params
         refuse_traced(params, "Objective.prepare")
-        ready = []
-        for glacier, misfit in zip(self.glaciers, self.misfits, strict=True):
-            local = self.local(params, glacier)
-            if self.steps == "live":
-                buffers = buffers_for(misfit, local, glacier)
-                ready.append(dataclasses.replace(misfit, buffers=buffers))
-            else:
-                _, _, record = value_of(misfit, local, glacier)
-                ready.append(misfit.repeating(record))
-        return dataclasses.replace(self, ready=ready)
+        runs = Runs(self)
+        each = runs.records(params)
+        ready = [runs.sized(number) for number in range(len(each))]
+        if self.steps == "frozen":
+            ready = [
+                laid._replace(misfit=laid.misfit.repeating(record))
+                for laid, (_, record) in zip(ready, each, strict=True)
+            ]
+        misfits = [laid.misfit for laid in ready]
+        given = runs.given(params, range(len(ready)))
+        programs = [program_of(*pair) for pair in zip(misfits, given, strict=True)]
+        costs = [int(record.tally.evaluations) for _, record in each]
+        groups = groups_of(programs, costs, misfits, "adjoint")
+        batches = [batch_of([misfits[number] for number in group]) for group in groups]
+        return dataclasses.replace(self, ready=ready, groups=tuple(groups), batches=tuple(batches))
 
     def value(self, params: PyTree) -> Array:
         """The loss, a scalar."""
@@ -119,9 +136,10 @@ class Objective:
         @jax.custom_jvp
         def value(params: PyTree) -> Array:
             total = self.penalty(params)
-            for glacier, misfit in self._members():
-                value, (_, record) = compiled_value(misfit, self.local(params, glacier))
-                total += value * _one_or_nan(misfit.status(record))
+            given = self._given(params)
+            for group, batch in self._batches():
+                found = values(batch, side_by_side([given[number] for number in group]))
+                total += jnp.sum((found.value * _one_or_nan(found.facts.status))[: len(group)])
             return total
 
         @value.defjvp
@@ -139,15 +157,19 @@ class Objective:
 
     def value_and_gradient(self, params: PyTree) -> tuple[Array, PyTree]:
         """(loss, gradient)"""
-        total, gradient = jax.value_and_grad(self.penalty)(params)
-        for glacier, misfit in self._members():
-            local, pull = jax.vjp(partial(self.local, glacier=glacier), params)
-            (value, (_, record)), slope = compiled_gradient(misfit, local)
-            good = _one_or_nan(misfit.status(record, "adjoint"))
-            total += value * good
-            (slope,) = pull(jax.tree.map(lambda leaf, good=good: leaf * good, slope))
-            gradient = jax.tree.map(jnp.add, gradient, slope)
-        return total, gradient
+        total, of_penalty = jax.value_and_grad(self.penalty)(params)
+        given, pull = jax.vjp(self._given, params)
+        slopes: dict[int, PyTree] = {}
+        for group, batch in self._batches():
+            found = gradients(batch, side_by_side([given[number] for number in group]))
+            good = _one_or_nan(found.facts.status)
+            total += jnp.sum((found.value * good)[: len(group)])
+            for place, number in enumerate(group):
+                slopes[number] = jax.tree.map(
+                    lambda rows, k=place, g=good: rows[k] * g[k], found.more
+                )
+        (gradient,) = pull([slopes[number] for number in range(len(given))])
+        return total, jax.tree.map(jnp.add, of_penalty, gradient)
 
     def hessian_product(self, params: PyTree, v: PyTree) -> PyTree:
         """The Hessian of the loss times ``v``, in the structure of ``params``: the forward
@@ -184,12 +206,13 @@ class Objective:
 
     def status(self, params: PyTree) -> dict[str, Array]:
         """Of each glacier 0, or why it makes NaN: 1 ``max_steps`` did not suffice, 2 a value
-        stopped being finite, 3 a frozen step has become too long, 100 its gradient needs larger
-        buffers (for both call :meth:`prepare` there).
+        stopped being finite, 3 a frozen step has become too long, 4 ice has come to the edge of the
+        part of the grid that is computed, 100 its gradient needs larger buffers (for the last three
+        call :meth:`prepare` there).
         """
         codes = {}
-        for glacier, misfit in self._members():
-            _, (_, record) = compiled_value(misfit, self.local(params, glacier))
+        for glacier, misfit, given in self._members(params):
+            _, (_, record) = compiled_value(misfit, given)
             codes[glacier.rgi_id] = misfit.status(record, "adjoint")
         return codes
 
@@ -198,8 +221,16 @@ class Objective:
         return combine(params, self.static)
 
     def local(self, params: PyTree, glacier: Glacier) -> PyTree:
-        """What one glacier's misfit takes of ``params``, in the precision of the runs."""
-        learned, _ = _split(*combine(params, self.static), glacier.rgi_id)
+        """What one glacier's misfit takes of ``params``, in the precision of the runs, on its
+        grid.
+        """
+        ids = [own.rgi_id for own in self.glaciers]
+        return self.locals(params, [ids.index(glacier.rgi_id)])[0]
+
+    def locals(self, params: PyTree, numbers: Sequence[int]) -> list[PyTree]:
+        """The same of some glaciers, by their numbers."""
+        model, glaciers = combine(params, self.static)
+        learned = [_split(model, glaciers[number])[0] for number in numbers]
         return cast_floats(learned, self.settings.dtype)
 
     def penalty(self, params: PyTree) -> Array:
@@ -227,9 +258,8 @@ class Objective:
 
     def _residuals(self, params: PyTree, path: Path) -> Residuals:
         residuals_of: Residuals = {}
-        for glacier, misfit in self._members():
-            local = self.local(params, glacier)
-            each, (weights, record) = _compiled_residuals(misfit, local, path)
+        for glacier, misfit, given in self._members(params):
+            each, (weights, record) = _compiled_residuals(misfit, given, path)
             good = _one_or_nan(misfit.status(record, path))
             residuals_of[glacier.rgi_id] = {
                 name: residuals * jnp.sqrt(weight) * good
@@ -243,13 +273,28 @@ class Objective:
         }
         return residuals_of
 
-    def _members(self) -> zip[tuple[Glacier, GlacierMisfit]]:
+    def _laid(self) -> list[Laid]:
         if self.ready is None:
             raise InputError(
                 "objective: call .prepare() first; it runs once on the host, at where the search "
                 "starts or at the params you give"
             )
-        return zip(self.glaciers, self.ready, strict=True)
+        return self.ready
+
+    def _given(self, params: PyTree) -> list[PyTree]:
+        """What the prepared misfits take of ``params``."""
+        laid = self._laid()
+        own = self.locals(params, range(len(laid)))
+        return [placed_params(local, one.frame) for local, one in zip(own, laid, strict=True)]
+
+    def _members(self, params: PyTree) -> Iterator[tuple[Glacier, GlacierMisfit, PyTree]]:
+        """Each glacier, its prepared misfit, and what that takes of ``params``."""
+        given = self._given(params)
+        for glacier, laid, own in zip(self.glaciers, self._laid(), given, strict=True):
+            yield glacier, laid.misfit, own
+
+    def _batches(self) -> zip[tuple[list[int], Batch]]:
+        return zip(self.groups, self.batches, strict=True)
 
 
 _compiled_residuals = eqx.filter_jit(GlacierMisfit.residuals)
@@ -325,7 +370,7 @@ def misfits_to(
     # all are checked before the first is run
     for i, glacier in enumerate(listed):
         again = replay_of(replay, glacier, i, len(listed))
-        _, rest = _split(bound, listed, glacier.rgi_id)
+        _, rest = _split(bound, glacier)
         misfits.append(misfit_of(bound, glacier, rest, losses, settings, again))
     weights = _weights(total, misfits)
     misfits = [dataclasses.replace(m, weights=m.weights * weights) for m in misfits]
@@ -353,14 +398,10 @@ def _weights(loss: Total, misfits: list[GlacierMisfit]) -> np.ndarray:
     return np.array([weight for _, weight, _ in loss.data]) / counts
 
 
-def _split(model: Model, glaciers: list[Glacier], rgi_id: str) -> tuple[PyTree, PyTree]:
+def _split(model: Model, glacier: Glacier) -> tuple[PyTree, PyTree]:
     """(what is learned, the rest) of (model, (bed, thickness)) as one glacier sees them."""
-    glacier = next(g for g in glaciers if g.rgi_id == rgi_id)
-    local = (
-        for_one_glacier(model, rgi_id),
-        for_one_glacier((glacier.bed, glacier.thickness), rgi_id),
-    )
-    return eqx.partition(local, learned_leaves(local))
+    own = for_one_glacier((model, (glacier.bed, glacier.thickness)), glacier.rgi_id)
+    return eqx.partition(own, learned_leaves(own))
 
 
 def _one_or_nan(status: Array) -> Array:

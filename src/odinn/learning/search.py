@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,12 +12,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from odinn.errors import SolverError
-from odinn.glacier import Glacier
 from odinn.grid import Array
 from odinn.learning.covariance import covariance
-from odinn.learning.evaluation import Sizes, gradient_of, value_of
-from odinn.learning.misfit import GlacierMisfit, compiled_jacobian
+from odinn.learning.evaluation import Runs
+from odinn.learning.misfit import compiled_jacobian
 from odinn.learning.pure_objective import Objective
+from odinn.stepping.steps import Record
 
 Vector = Float[np.ndarray, " n"]
 
@@ -54,13 +53,9 @@ class Search:
         self.objective = objective
         start, self.unravel = ravel_pytree(objective.params)
         self.start = np.asarray(start)
-        self._sizes: Sizes = {}
+        self.runs = Runs(objective)
+        self._weights = np.array([misfit.weights for misfit in objective.misfits])
         self._names = [name for name, _, _ in objective.loss.data]
-
-    @property
-    def members(self) -> list[tuple[Glacier, GlacierMisfit]]:
-        """The glaciers with their misfits."""
-        return list(zip(self.objective.glaciers, self.objective.misfits, strict=True))
 
     def params_at(self, x: Vector) -> PyTree:
         """The vector in the structure of what is learned."""
@@ -68,23 +63,21 @@ class Search:
 
     def value_and_gradient(self, x: Vector, chosen: Sequence[int] | None = None) -> Evaluation:
         """The loss at x, of all glaciers or those chosen; where a run fails it is infinite."""
-        params, members = self.params_at(x), self.members
-        if chosen is not None:
-            members = [members[i] for i in chosen]
-        scale = len(self.members) / len(members)  # a batch stands for all
-        value, gradient, terms = 0.0, np.zeros_like(x), np.zeros(len(self._names))
-        for glacier, misfit in members:
-            local, pull = jax.vjp(partial(self.objective.local, glacier=glacier), params)
-            try:
-                one, values, slope = gradient_of(misfit, local, glacier, self._sizes)
-            except SolverError:
-                return Evaluation(np.inf, np.full_like(x, np.nan), self._named(terms))
-            value += scale * one
-            gradient = gradient + scale * _flat(*pull(slope))
-            terms += scale * misfit.weights * values
+        params = self.params_at(x)
+        numbers = range(len(self._weights)) if chosen is None else chosen
+        scale = len(self._weights) / len(numbers)  # a batch stands for all
+        try:
+            each, gradient = self.runs.gradients(params, numbers)
+        except SolverError:
+            return Evaluation(
+                np.inf, np.full_like(x, np.nan), self._named(np.zeros(len(self._names)))
+            )
+        value = sum(found.value for found in each)
+        terms = sum(self._weights[k] * found.terms for k, found in zip(numbers, each, strict=True))
         penalty, slope = jax.value_and_grad(self.objective.penalty)(params)
-        named = self._named(terms) | self._penalties(params)
-        return Evaluation(value + float(penalty), gradient + _flat(slope), named)
+        named = self._named(scale * terms) | self._penalties(params)
+        whole = scale * _flat(gradient) + _flat(slope)
+        return Evaluation(scale * value + float(penalty), whole, named)
 
     def value(self, x: Vector) -> float:
         """The loss alone; infinite where a run fails."""
@@ -93,26 +86,22 @@ class Search:
 
     def evaluated(self, x: Vector) -> Evaluation:
         """The loss and its terms by forward runs, with a gradient of zero."""
-        params, terms, zero = self.params_at(x), np.zeros(len(self._names)), np.zeros_like(x)
-        total = 0.0
-        for glacier, misfit in self.members:
-            local = self.objective.local(params, glacier)
-            try:
-                value, values, _ = value_of(misfit, local, glacier)
-            except SolverError:
-                return Evaluation(np.inf, zero, self._named(terms))
-            total += value
-            terms += misfit.weights * values
+        params, zero = self.params_at(x), np.zeros_like(x)
+        try:
+            each = self.runs.values(params)
+        except SolverError:
+            return self._failed(zero)
+        terms = sum(own * found.terms for own, found in zip(self._weights, each, strict=True))
         penalties = self._penalties(params)
-        total += sum(penalties.values())
+        total = sum(found.value for found in each) + sum(penalties.values())
         return Evaluation(total, zero, self._named(terms) | penalties)
 
     def linearised(self, x: Vector) -> tuple[Evaluation, Quadratic]:
         """The loss at x from all residuals and their derivatives, without the adjoint."""
         params, terms = self.params_at(x), np.zeros(len(self._names))
         rows = self._linear_penalties(x)
-        for glacier, misfit in self.members:
-            parts = self._linear_residuals(params, glacier, misfit)
+        for number, (_, record) in enumerate(self.runs.records(params)):
+            parts = self._linear_residuals(params, number, record)
             terms += [float(jnp.sum(weight * residual**2)) for residual, _, weight in parts]
             rows += parts
         residuals, jacobian, weights = (
@@ -145,15 +134,18 @@ class Search:
         return [(r, slope, jnp.full(r.size, weight)) for r, slope, weight in columns]
 
     def _linear_residuals(
-        self, params: PyTree, glacier: Glacier, misfit: GlacierMisfit
+        self, params: PyTree, number: int, record: Record
     ) -> list[tuple[Array, Array, Array]]:
         """The same of each data term of a glacier, over the steps of a run."""
-        local = self.objective.local(params, glacier)
-        fixed = misfit.repeating(value_of(misfit, local, glacier)[2])
+        fixed = self.runs.laid[number].misfit.repeating(record)
+        (given,) = self.runs.given(params, [number])
         units = [self.unravel(unit) for unit in jnp.eye(self.start.size)]
-        directions = [self.objective.local(unit, glacier) for unit in units]
+        directions = [self.runs.given(unit, [number])[0] for unit in units]
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *directions)
-        return compiled_jacobian(fixed, local, stacked)
+        return compiled_jacobian(fixed, given, stacked)
+
+    def _failed(self, gradient: Vector) -> Evaluation:
+        return Evaluation(np.inf, gradient, dict.fromkeys(self._names, 0.0))
 
     def _named(self, terms: np.ndarray) -> dict[str, float]:
         return dict(zip(self._names, terms.tolist(), strict=True))

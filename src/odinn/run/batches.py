@@ -70,7 +70,7 @@ def _batches(jobs: Sequence[Job]) -> Iterator[tuple[int, Batch]]:
         if len(group) > 1:
             group.sort(key=lambda job: job.cost, reverse=True)
         cells = group[0].frame.shape[0] * group[0].frame.shape[1]
-        size = _size(cells)
+        size = places_for(cells)
         # few go alone, or with empty places; what full batches leave over goes through their
         # program, for empty places cost less than another program
         while size > 1 and len(group) <= size // 2:
@@ -80,7 +80,7 @@ def _batches(jobs: Sequence[Job]) -> Iterator[tuple[int, Batch]]:
             yield size, [(job, job.member()) for job in batch]
 
 
-def _size(cells: int) -> int:
+def places_for(cells: int) -> int:
     """Glaciers of so many cells in a batch."""
     most = _CELLS.get(jax.default_backend(), _CELLS["gpu"])
     return max((n for n in SIZES if n * cells <= most), default=1)

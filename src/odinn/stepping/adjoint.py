@@ -60,7 +60,7 @@ def snapshots(
 
 def _judged(system: AbstractSystem, run: Run) -> Record:
     """The record of a run, which has failed where a state left what the system covers."""
-    left = system.has_left(run.starts) | system.has_left(run.state)
+    left = jnp.any(jax.vmap(system.has_left)(run.starts)) | system.has_left(run.state)
     status = jnp.where((run.record.status == OK) & left, LEFT, run.record.status)
     return eqx.tree_at(lambda record: record.tally.status, run.record, status)
 

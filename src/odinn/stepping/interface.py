@@ -92,8 +92,8 @@ class AbstractSystem(eqx.Module):
         """Root mean square of an error, over what matters."""
 
     def has_left(self, state: PyTree) -> Array:
-        """Whether a state, or any of several (leading axes), is beyond what the system covers, so
-        that a run through it means nothing.
+        """Whether a state is beyond what the system covers, so that a run through it means
+        nothing.
         """
         return jnp.asarray(False)
 
