@@ -148,7 +148,12 @@ def side_by_side(trees: Sequence[PyTree]) -> PyTree:
     full = [*trees, *[trees[-1]] * (count - len(trees))]
 
     def stack(*leaves: Any) -> Any:
-        return jnp.stack(leaves) if hasattr(leaves[0], "shape") else leaves[0]
+        if not hasattr(leaves[0], "shape"):
+            return leaves[0]
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            return jnp.stack(leaves)
+        # without a program for every shape
+        return jax.device_put(np.stack(leaves))
 
     return jax.tree.map(stack, *full)
 

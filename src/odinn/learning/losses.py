@@ -334,7 +334,7 @@ class SmoothVelocity(AbstractLoss):
         north, south = fields[..., :-2, 1:-1], fields[..., 2:, 1:-1]
         west, east = fields[..., 1:-1, :-2], fields[..., 1:-1, 2:]
         around = 0.25 * (north + south + west + east)
-        return core[1:-1, 1:-1] * (fields[..., 1:-1, 1:-1] - around) / self.error
+        return core[None, None, 1:-1, 1:-1] * (fields[..., 1:-1, 1:-1] - around) / self.error
 
     def count(self, targets: tuple[Array, Array]) -> Array:
         """See :class:`AbstractLoss`."""
