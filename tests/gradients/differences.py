@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import odinn
-from odinn.learning.evaluation import Runs, value_of
+from odinn.learning.evaluation import Runs
 from odinn.learning.gradients import directional_difference
 
 STEPS = 1e-3, 1e-4, 1e-5, 1e-6, 1e-7
@@ -55,10 +55,12 @@ def directions(model, glaciers, loss, span, **options):
         alone = odinn.objective(odinn.bind(model, glaciers), glacier, loss, span, **options)
         params, misfit = alone.local(alone.params, glacier), alone.misfits[0]
         # in the batch, on the part of the grid that is computed, against runs on the whole grid
-        _, of_all = Runs(alone).gradients(alone.params)
+        runs = Runs(alone)
+        ((_, record),) = runs.records(alone.params)
+        _, of_all = runs.gradients(alone.params)
         gradient = alone.local(of_all, glacier)
         local = [np.asarray(g) for g in jax.tree.leaves(gradient)]
-        fixed = misfit.repeating(value_of(misfit, params, glacier)[2])
+        fixed = misfit.repeating(record)
         for along, draws in _tangents(local, random):
             found.append(_direction(along, draws, glacier.rgi_id, local, fixed, params))
     return found

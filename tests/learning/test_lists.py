@@ -1,5 +1,5 @@
-"""Gradients of lists: unlike glaciers go through few programs together, on parts of their grids, and
-what comes out is the sum of what each gives alone on the whole of its own.
+"""Gradients of lists: unlike glaciers go through few programs together, on parts of their grids,
+and what comes out is the sum of what each gives alone on the whole of its own.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ import pytest
 
 import odinn
 from odinn.errors import SolverError
-from odinn.learning import batches, evaluation
 from odinn.learning.evaluation import Runs, value_of
 from odinn.learning.misfit import compiled_gradient
 from odinn.learning.terms import AbstractLoss
@@ -36,10 +35,10 @@ LOSS = (
 
 @pytest.fixture(scope="module")
 def twins():
-    """Of unlike shapes and spacings, some longer than high; the last has much ground without ice."""
+    """Three that are longer than high, of unlike spacing, and one with much ground without ice."""
     made = []
-    for k, shape in enumerate([(26, 33), (29, 24), (24, 36), (30, 26)]):
-        border = 9 if k == 3 else 0
+    for k in range(4):
+        shape, border = ((24, 36), 0) if k < 3 else ((26, 24), 9)
         one = slope(shape, dx=36.0 + 4.0 * k, border=border, rgi_id=f"slope-{k}")
         made.append(odinn.synthetic_observations(TRUTH, one, SPAN)[0])
     return made
@@ -70,7 +69,8 @@ def test_the_gradient_of_a_list_is_the_sum_of_those_of_its_glaciers(twins):
     frames = [laid.frame for laid in runs.laid]
     assert any(frame.turned for frame in frames)
     assert any(frame.near_cut is not None for frame in frames)
-    assert len(set(runs._programs)) < len(twins)
+    # three in a batch of four places, of which one is idle
+    assert len(set(runs._programs)) == 2
     assert len(own) == len(twins)
 
 
@@ -93,18 +93,6 @@ def test_what_a_run_needs_of_the_grid_grows_with_the_ice():
     # a prepared objective has the part of the grid that its run needed
     ready = whole.prepare()
     assert ready.ready[0].frame == runs.laid[0].frame
-
-
-def test_places_that_a_batch_does_not_need_count_for_nothing(twins, monkeypatch):
-    monkeypatch.setattr(batches, "places_for", lambda cells: 4)
-    three = [dataclasses.replace(twins[1], rgi_id=f"twin-{k}") for k in range(3)]
-    model = odinn.bind(MODEL, three)
-    loss = odinn.losses.Thickness()
-    value, gradient = odinn.value_and_gradient(model, three, loss, SPAN)
-    one, own = odinn.value_and_gradient(model, three[:1], loss, SPAN)
-    assert value == pytest.approx(one, rel=1e-13)
-    melt = lambda tree: tree[0].mass_balance.melt_factor.raw
-    np.testing.assert_allclose(melt(gradient), melt(own), rtol=1e-12)
 
 
 def test_a_run_that_fails_is_named(twins):
@@ -156,5 +144,5 @@ def test_points_are_read_where_they_are_on_any_part_of_the_grid(twins):
     far = {name: np.append(column, 0.0) for name, column in table.items()}
     far["x"][-1], far["y"][-1] = wide.grid.x[-1], wide.grid.y[-1]
     beyond = odinn.objective(MODEL, wide, odinn.losses.Thickness(points=far), SPAN)
-    frame = evaluation.Runs(beyond).laid[0].frame
+    frame = Runs(beyond).laid[0].frame
     assert frame.is_plain or frame.within.sum() == wide.mask.size

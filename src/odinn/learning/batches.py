@@ -20,6 +20,8 @@ from odinn.run.batches import places_for
 from odinn.stepping.batch import together
 from odinn.stepping.steps import Record, Replay
 
+# what windows are, apart from what the months bring
+_OF_WINDOWS: Final = ("start", "length", "evaluate", "jump")
 _ROOM: Final = 2**31  # bytes of the states that a gradient keeps, one for each window
 
 
@@ -48,10 +50,10 @@ class Facts(NamedTuple):
     """
 
     status: Int[Array, " batch"]
-    steps: Int[Array, " batch"]
-    stages: Int[Array, " batch"]
+    longest: Int[Array, " batch"]
+    most_stages: Int[Array, " batch"]
     evaluations: Int[Array, " batch"]
-    count: Int[Array, "batch windows"]
+    counts: Int[Array, "batch windows"]
 
 
 class Outcomes(NamedTuple):
@@ -103,11 +105,10 @@ def program_of(misfit: GlacierMisfit, params: PyTree) -> Hashable:
     they repeat.
     """
     windows = [np.asarray(rows).tobytes() for rows in jax.tree.leaves(_bare(misfit.windows))]
-    own = dataclasses.replace(
-        _own(misfit), buffers=Buffers(), replay=None if misfit.replay is None else "repeated"
-    )
+    repeats = misfit.replay is not None
+    own = dataclasses.replace(_own(misfit), buffers=Buffers(), replay=None)
     leaves, structure = jax.tree.flatten((own, params))
-    return structure, tuple(map(_form, leaves)), tuple(windows)
+    return structure, tuple(map(_form, leaves)), tuple(windows), repeats
 
 
 def groups_of(
@@ -164,9 +165,10 @@ def _bare(windows: Window) -> Window:
 
 
 def _own(misfit: GlacierMisfit) -> GlacierMisfit:
-    """What a glacier does not share with those of its batch."""
-    brought = Window(None, None, None, None, misfit.windows.forcing, misfit.windows.laws)
-    return dataclasses.replace(misfit, windows=brought, losses=None)
+    """What a glacier does not share with those of its batch: the rest is None."""
+    shared = lambda m: (*(getattr(m.windows, name) for name in _OF_WINDOWS), m.losses)
+    nothing = (None,) * (len(_OF_WINDOWS) + 1)
+    return eqx.tree_at(shared, misfit, nothing)
 
 
 def _form(leaf: Any) -> Hashable:

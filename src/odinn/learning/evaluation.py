@@ -194,9 +194,9 @@ class Runs:
             return False
         glacier, misfit = self.objective.glaciers[number], self.laid[number].misfit
         if status not in (OK, TOO_SMALL):
-            raise_on_failure(status, facts.count, misfit, glacier)
+            raise_on_failure(status, np.asarray(facts.counts), misfit, glacier)
         program = self._programs[number]
-        needed = Buffers(int(facts.steps), int(facts.stages))
+        needed = Buffers(int(facts.longest), int(facts.most_stages))
         if path == "plain":
             # the stages of steps beyond the rows are not known
             fits = needed.steps <= self._buffers[path][program].steps

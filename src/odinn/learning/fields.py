@@ -226,8 +226,10 @@ class AbstractFieldLoss(AbstractLoss):
             values, weight = frame.placed(targets.values), frame.only(targets.weight)
             return dataclasses.replace(targets, values=values, weight=weight)
         row, cells, shares = targets.points
-        cells = frame.cells(cells, shares > 0)
-        return None if cells is None else dataclasses.replace(targets, points=(row, cells, shares))
+        placed = frame.cells(cells, shares > 0)
+        if placed is None:
+            return None
+        return dataclasses.replace(targets, points=(row, placed, shares))
 
     def residuals(self, outcome: Outcome, targets: Targets) -> Array:
         """See :class:`AbstractLoss`."""

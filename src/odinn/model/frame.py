@@ -78,20 +78,18 @@ class Frame:
         pad = jnp.pad if isinstance(part, jax.Array) else np.pad
         return pad(part, widths, mode="edge")
 
-    def only(self, values: np.ndarray) -> np.ndarray:
-        """Fields on cells as the run holds them, 0 beyond the part."""
-        return np.where(self.within, self.placed(values), 0.0)
+    def only(self, values: Array) -> np.ndarray:
+        """Fields on cells as the run holds them, 0 beyond the part. On the host."""
+        return np.where(self.within, self.placed(np.asarray(values)), 0.0)
 
-    def cells(
-        self, flat: Int[np.ndarray, ...], wanted: Bool[np.ndarray, ...]
-    ) -> Int[np.ndarray, ...] | None:
+    def cells(self, flat: Int[Array, ...], wanted: Bool[Array, ...]) -> Int[np.ndarray, ...] | None:
         """Where cells of the glacier's grid, by their flat indices, stand in the run's arrays; None
         where one that is wanted is not among them. One that is not may stand anywhere.
         """
-        row, column = np.divmod(flat, self.grid[1])
+        row, column = np.divmod(np.asarray(flat), self.grid[1])
         inside = (row >= self.rows[0]) & (row < self.rows[1])
         inside &= (column >= self.columns[0]) & (column < self.columns[1])
-        if (wanted & ~inside).any():
+        if (np.asarray(wanted) & ~inside).any():
             return None
         row, column = row - self.rows[0], column - self.columns[0]
         if self.turned:
