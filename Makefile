@@ -59,6 +59,8 @@ bench: $(STAMP)  ## measure, and write benchmarks/results
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.gradients
 	$(BIN)/python -m benchmarks.batch
+	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.planet
 	-$(BIN)/python -m benchmarks.right_hand_side
 	$(BIN)/python -m benchmarks.page
 

@@ -1,5 +1,5 @@
-"""How many glaciers of which area there are: counts of the Randolph Glacier Inventory by size, and a
-density between them.
+"""How many glaciers of which area there are: counts of the Randolph Glacier Inventory by size, and
+a density between them.
 
 Counts by class and total areas are those of the user guide of RGI 7.0 (RGI Consortium 2023,
 "Global statistics" and "Updates per region"), which lists RGI 6.0 beside it. It gives no areas by
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 SMALLEST: Final = 0.01  # km², below which the inventory has no glaciers (Pfeffer et al. 2014)
 EDGES: Final = (1.0, 10.0, 100.0)  # km², between the classes that are counted
-SOURCE: Final = "RGI 7.0 user guide (RGI Consortium 2023, doi 10.5067/f6jmovy5navz)"
+SOURCE: Final = "RGI 7.0 user guide (RGI Consortium 2023, github.com/GLIMS-RGI/rgi_user_guide)"
 
 
 class Inventory(NamedTuple):
@@ -85,7 +85,7 @@ def moment(parts: tuple[Piece, ...], low: float, high: float, power: float) -> f
 
 
 def quantiles(parts: tuple[Piece, ...], count: int) -> list[float]:
-    """Areas of glaciers drawn evenly from all: the middle of each of ``count`` equal shares, km²."""
+    """Areas of glaciers drawn evenly from all, km²: the middle of each of ``count`` shares."""
     largest = parts[-1].high
     whole = moment(parts, 0.0, largest, 0.0)
     return [

@@ -526,12 +526,14 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write it, and the page of the gradient."""
-    from benchmarks import gradients
+    """Write it, and the pages of the gradient and of all glaciers."""
+    from benchmarks import gradients, planet_page
 
     (ROOT.parent / "docs" / "benchmarks.md").write_text(page())
     found = json.loads((RESULTS / "gradients.json").read_text())
     (ROOT.parent / "docs" / "gradient_methods.md").write_text(gradients.page(found))
+    found = json.loads((RESULTS / "planet.json").read_text())
+    (ROOT.parent / "docs" / "scaling.md").write_text(planet_page.page(found))
 
 
 if __name__ == "__main__":

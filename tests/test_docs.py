@@ -36,12 +36,16 @@ def test_generated_pages_are_up_to_date():
 
 
 def test_the_page_of_benchmarks_is_made_of_the_committed_results():
-    from benchmarks import gradients
+    from benchmarks import gradients, planet_page
     from benchmarks.page import page
 
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page(), "run python -m benchmarks.page"
     found = json.loads((ROOT / "benchmarks" / "results" / "gradients.json").read_text())
     assert (ROOT / "docs" / "gradient_methods.md").read_text() == gradients.page(found), (
+        "run python -m benchmarks.page"
+    )
+    found = json.loads((ROOT / "benchmarks" / "results" / "planet.json").read_text())
+    assert (ROOT / "docs" / "scaling.md").read_text() == planet_page.page(found), (
         "run python -m benchmarks.page"
     )
 
@@ -71,6 +75,7 @@ def test_the_site_lists_every_page():
     measured = {
         "benchmarks.md",
         "gradient_methods.md",
+        "scaling.md",
     }  # listed by tools/site_hooks.py once they are there
     docs = ROOT / "docs"
     assert listed - made == {p.relative_to(docs).as_posix() for p in docs.rglob("*.md")} - measured

@@ -18,6 +18,7 @@ EXAMPLES = "examples"
 MEASURED = {
     "benchmarks.md": "Benchmarks",
     "gradient_methods.md": "Gradients, measured",
+    "scaling.md": "All glaciers for a century",
 }  # written by `make bench`
 
 
