@@ -29,6 +29,7 @@ MODEL = odinn.Model(odinn.SIA2D(A=5e-17), odinn.TemperatureIndex(4e-3, 2.0))
 PASSING = {
     *(
         "GlacierArrays",
+        "Batch",
         "Cells",
         "Domain",
         "PartialLaw",

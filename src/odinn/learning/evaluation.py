@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -39,8 +39,20 @@ from odinn.run.checks import failure
 from odinn.stepping.interface import LEFT, OK
 from odinn.stepping.steps import Record
 
-if TYPE_CHECKING:
-    from odinn.learning.pure_objective import Objective
+
+class Problem(Protocol):
+    """What is evaluated: an :class:`odinn.learning.pure_objective.Objective`."""
+
+    @property
+    def glaciers(self) -> list[Glacier]:
+        """Those of the loss."""
+
+    @property
+    def misfits(self) -> list[GlacierMisfit]:
+        """Of each glacier, on its grid."""
+
+    def locals(self, params: PyTree, numbers: Sequence[int]) -> list[PyTree]:
+        """What the misfits of some glaciers take of ``params``, by their numbers."""
 
 
 class Laid(NamedTuple):
@@ -62,7 +74,7 @@ class Runs:
     more, and stays, so that points of a search do not compile in turn.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Problem) -> None:
         self.objective = objective
         count = len(objective.glaciers)
         self._margins = [margins_of(misfit.rest[0]) for misfit in objective.misfits]
