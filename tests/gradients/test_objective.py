@@ -7,7 +7,7 @@ import pytest
 
 import odinn
 from odinn.errors import InputError
-from odinn.stepping.interface import NOT_FINITE, OK, TOO_COARSE
+from odinn.stepping.interface import LEFT, NOT_FINITE, OK, TOO_COARSE
 
 PERIOD = (2000.0, 2000.5)
 MODEL = odinn.Model(
@@ -130,7 +130,7 @@ def test_what_fails_is_nan_and_its_status_says_why(ready, twins):
 def test_buffers_that_are_too_small_give_nan_and_no_wrong_number(twins):
     ready = odinn.objective(MODEL, twins[0], LOSS, PERIOD, steps="live").prepare()
     # softer ice takes more stages than those that were prepared for
-    soft = jax.tree.map(lambda leaf: leaf + 4.0, ready.params)
+    soft = jax.tree.map(lambda leaf: leaf + 1.0, ready.params)
     status = int(ready.status(soft)[twins[0].rgi_id])
     assert status == 100
     assert np.isfinite(float(ready.value(soft)))
@@ -138,6 +138,11 @@ def test_buffers_that_are_too_small_give_nan_and_no_wrong_number(twins):
     again = ready.prepare(soft)
     assert np.isfinite(flat(again.gradient(soft))).all()
     assert int(again.status(soft)[twins[0].rgi_id]) == 0
+    # and ice that is softer still leaves the part of the grid that is computed
+    softest = jax.tree.map(lambda leaf: leaf + 4.0, ready.params)
+    assert int(ready.status(softest)[twins[0].rgi_id]) == LEFT
+    assert np.isnan(float(ready.value(softest)))
+    assert np.isnan(flat(ready.gradient(softest))).all()
 
 
 @pytest.mark.parametrize("stepper", [odinn.RKC2(), odinn.SSPRK3(), odinn.Euler()])
